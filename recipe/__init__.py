@@ -1,0 +1,1 @@
+"""Masked pretraining and named-entity recognition on transformers' Trainer: one noun per module."""

@@ -1,0 +1,170 @@
+"""CoNLL column files: a word a line, its tag in one of the columns, a blank line between sentences.
+
+A line whose first column is `-DOCSTART-` opens a document; a file without any is one document.
+"""
+
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from recipe.errors import RecipeError
+from recipe.schemes import PREFIXES, is_well_formed, split_tag, to_iob2
+
+DOCUMENT_START = "-DOCSTART-"
+MOST_SLIPS = 0.01  # share of sentences that may break their file's scheme
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Sentence:
+    """Words and their tags, of equal length; `place` is "file:line" of the first word, for complaints."""
+
+    words: list[str]
+    tags: list[str]
+    place: str = field(default="", compare=False)
+
+
+@dataclass
+class Document:
+    """Sentences that follow one another."""
+
+    sentences: list[Sentence] = field(default_factory=list)
+
+
+def list_sentences(documents: Iterable[Document]) -> list[Sentence]:
+    """All sentences of `documents`, in order."""
+    return [sentence for document in documents for sentence in document.sentences]
+
+
+def list_tags(documents: Iterable[Document]) -> list[list[str]]:
+    """The tags of all sentences of `documents`, in order."""
+    return [sentence.tags for sentence in list_sentences(documents)]
+
+
+def read_conll(path: str | Path, tag_scheme: str | None = None, **columns) -> list[Document]:
+    """Read a column file with its tags turned into IOB2; `columns` are the settings of `read_columns`.
+
+    The scheme of the file is detected unless `tag_scheme` names it.
+    Raises RecipeError, with file and line, for what cannot be read.
+    """
+    documents = read_columns(path, **columns)
+    convert_tags(list_sentences(documents), tag_scheme)
+    return documents
+
+
+def read_columns(
+    path: str | Path,
+    word_column: int = 0,
+    tag_column: int = -1,
+    encoding: str = "utf-8",
+    comment_prefix: str | None = None,
+) -> list[Document]:
+    """Read a column file with its tags as they stand.
+
+    Columns are parted by tabs in a line that holds one, by spaces otherwise. Lines may differ in their number of
+    columns as long as both that are read exist. A byte order mark and CRLF line ends are dropped.
+    Raises RecipeError, with file and line, for what cannot be read.
+    """
+    documents, sentence = [Document()], None
+    for number, line in enumerate(_read_lines(path, encoding), 1):
+        columns = [column for column in line.split("\t" if "\t" in line else " ") if column]
+        if comment_prefix and line.startswith(comment_prefix):
+            continue
+        if not columns or columns[0] == DOCUMENT_START:
+            sentence = None
+            if columns:
+                documents.append(Document())
+            continue
+        if sentence is None:
+            sentence = Sentence([], [], f"{path}:{number}")
+            documents[-1].sentences.append(sentence)
+        try:
+            sentence.words.append(columns[word_column])
+            sentence.tags.append(columns[tag_column].strip())
+            if len(columns) < 2:
+                raise IndexError
+            split_tag(sentence.tags[-1])
+        except IndexError:
+            raise RecipeError(
+                f"{path}:{number}: too few columns ({len(columns)}) for word_column {word_column} and tag_column "
+                f"{tag_column}: mend the line or the settings"
+            ) from None
+        except ValueError as error:
+            raise RecipeError(f"{path}:{number}: {error}: check tag_column (now {tag_column})") from None
+    documents = [document for document in documents if document.sentences]
+    if not documents:
+        raise RecipeError(f"{path}: no sentences: the file holds no lines of words and tags")
+    return documents
+
+
+def convert_tags(sentences: Sequence[Sentence], tag_scheme: str | None = None) -> str:
+    """Turn the tags of one file's sentences into IOB2, in place; return the scheme that they were in.
+
+    Unless `tag_scheme` names it, that is the scheme whose rules the fewest sentences break. Published corpora hold
+    single slips (two in CoNLL-2003's IOB1 training file): such tags open an entity, as conlleval reads them.
+    Raises RecipeError if over 1 % of the sentences break the best scheme's rules, or if they hold prefixes that
+    `tag_scheme` does not have.
+    """
+    scheme = tag_scheme or _detect_scheme([sentence for sentence in sentences if set(sentence.tags) != {"O"}])
+    for sentence in sentences:
+        foreign = {split_tag(tag)[0] for tag in sentence.tags} - {"O", *PREFIXES[scheme]}
+        if foreign:
+            raise RecipeError(
+                f"{sentence.place}: the sentence that begins here holds the prefix {min(foreign)}, which the scheme "
+                f"{scheme} does not have: mend it, or set tag_scheme"
+            )
+        sentence.tags = to_iob2(sentence.tags)
+    return scheme
+
+
+def _detect_scheme(sentences: Sequence[Sentence]) -> str:
+    slips = {
+        scheme: [sentence for sentence in sentences if not is_well_formed(sentence.tags, scheme)]
+        for scheme in PREFIXES
+    }
+    scheme = min(slips, key=lambda name: len(slips[name]))
+    broken = slips[scheme]
+    if len(broken) > MOST_SLIPS * len(sentences):
+        raise RecipeError(
+            f"{broken[0].place}: the tags of the sentence that begins here are not {scheme}, which fits the file best "
+            f"({len(broken)} of {len(sentences)} sentences break it): mend the tags, or name their scheme in tag_scheme"
+        )
+    if broken:
+        logger.warning("%s: %d sentence(s) from here on break the rules of %s", broken[0].place, len(broken), scheme)
+    return scheme
+
+
+def write_conll(path: str | Path, documents: Iterable[Document], *columns: Sequence[Sequence[str]]) -> None:
+    """Write words, tags and further `columns` (for each sentence of all documents, a tag a word), parted by spaces.
+
+    Documents open with `-DOCSTART-`. White space inside a word, which would break the columns, becomes `_`.
+    """
+    rows = iter(zip(*columns, strict=True))
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        for document in documents:
+            file.write(" ".join([DOCUMENT_START, "O", *["O"] * len(columns)]) + "\n\n")
+            for sentence in document.sentences:
+                words = [re.sub(r"[ \t\r\n]", "_", word) or "_" for word in sentence.words]
+                for line in zip(words, sentence.tags, *(next(rows) if columns else ()), strict=True):
+                    file.write(" ".join(line) + "\n")
+                file.write("\n")
+
+
+def _read_lines(path: str | Path, encoding: str) -> list[str]:
+    """The file's lines, split at line feeds alone: other separators may be part of a word."""
+    try:
+        data = Path(path).read_bytes()
+        text = data.decode(encoding)
+    except OSError as error:
+        raise RecipeError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise RecipeError(
+            f"{path}:{line}: byte 0x{data[error.start]:02x} is not {encoding}: set encoding (older corpora: latin-1)"
+        ) from None
+    except LookupError:
+        raise RecipeError(f"encoding: {encoding!r} is not one that Python knows") from None
+    return [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]

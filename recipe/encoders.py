@@ -1,0 +1,55 @@
+"""Pretrained encoders and their tokenizers: a name or folder -> model and tokenizer, ready for the recipe."""
+
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from recipe.arguments import ModelArguments
+from recipe.errors import RecipeError
+
+
+def load_tokenizer(arguments: ModelArguments) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of `tokenizer_name`, or else of the model, so that words given one by one keep their identity.
+
+    Byte-level BPE tokenizers (RoBERTa, ModernBERT, DeBERTa ...) know a word by the space before it; without
+    `add_prefix_space` a word from a list would be read as the continuation of the one before.
+    """
+    name = arguments.tokenizer_name or arguments.model_name_or_path
+    tokenizer = _load(AutoTokenizer, name, arguments)
+    if not tokenizer.is_fast:
+        raise RecipeError(f"{name}: has no fast tokenizer (tokenizer.json), which the recipe needs")
+    if "ByteLevel" in repr(tokenizer.backend_tokenizer.pre_tokenizer):
+        tokenizer = _load(AutoTokenizer, name, arguments, add_prefix_space=True)
+    return tokenizer
+
+
+def load_config(arguments: ModelArguments) -> PreTrainedConfig:
+    """Load the configuration of `model_name_or_path`."""
+    return _load(AutoConfig, arguments.model_name_or_path, arguments)
+
+
+def load_model(auto_class: type, arguments: ModelArguments, **options) -> PreTrainedModel:
+    """Load `model_name_or_path` by `auto_class` (`AutoModelFor...`) in float32, whatever the checkpoint is stored in.
+
+    Mixed precision is the Trainer's affair: weights loaded in half precision would also be updated in it.
+    """
+    return _load(auto_class, arguments.model_name_or_path, arguments, dtype="float32", **options)
+
+
+def check_length(key: str, length: int, tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> None:
+    """Raise RecipeError if `length`, the value of setting `key`, is more tokens than the model reads at once."""
+    # RoBERTa and its kin count positions from behind the padding id: only their tokenizer knows the usable length.
+    longest = min(tokenizer.model_max_length, getattr(config, "max_position_embeddings", tokenizer.model_max_length))
+    if length > longest:
+        raise RecipeError(f"{key}: {length} is more than the {longest} tokens that the model reads at once")
+
+
+def _load(auto_class: type, name: str, arguments: ModelArguments, **options):
+    try:
+        return auto_class.from_pretrained(
+            name,
+            revision=arguments.model_revision,
+            cache_dir=arguments.cache_dir,
+            trust_remote_code=arguments.trust_remote_code,
+            **options,
+        )
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{name}: {str(error).strip().splitlines()[0]}") from error

@@ -1,0 +1,31 @@
+"""The entity score as an `evaluate` metric: `EntityScore().compute(predictions=..., references=...)`, no network."""
+
+import datasets
+import evaluate
+
+from recipe.scoring import score_entities
+
+
+class EntityScore(evaluate.Metric):
+    """Strict IOB2 entity precision, recall and F1 (micro average), and F1 of each type as `f1_<TYPE>`.
+
+    predictions, references: a list of tags for each sentence.
+    """
+
+    def __init__(self, **options):
+        # In memory: the file-backed default would leave a cache file for every call behind.
+        super().__init__(**{"keep_in_memory": True} | options)
+
+    def _info(self) -> evaluate.MetricInfo:
+        tags = datasets.List(datasets.Value("string"))
+        return evaluate.MetricInfo(
+            description=self.__doc__,
+            citation="https://github.com/chakki-works/seqeval",
+            features=datasets.Features({"predictions": tags, "references": tags}),
+        )
+
+    def _compute(self, predictions: list[list[str]], references: list[list[str]]) -> dict[str, float]:
+        rows = score_entities(references, predictions)
+        micro = rows["micro avg"]
+        scores = {"precision": micro["precision"], "recall": micro["recall"], "f1": micro["f1"]}
+        return scores | {f"f1_{name}": row["f1"] for name, row in rows.items() if not name.endswith(" avg")}

@@ -1,0 +1,166 @@
+"""Named-entity data: a folder, files or a Hub data set -> documents for each split, and the label list."""
+
+import json
+from pathlib import Path
+
+import datasets
+
+from recipe.arguments import NerArguments
+from recipe.conll import DOCUMENT_START, Document, Sentence, convert_tags, list_sentences, read_conll
+from recipe.errors import RecipeError
+from recipe.schemes import split_tag
+from recipe.sources import expand_files, load_hub, pick_column
+
+SPLITS = ("train", "dev", "test")
+TASKS = {"train": "do_train", "dev": "do_eval", "test": "do_predict"}
+FILES = {
+    "train": ("*.train", "train.*"),
+    "dev": ("*.testa", "dev.*", "valid.*", "validation.*"),
+    "test": ("*.testb", "test.*"),
+}
+SUFFIXES = {".train", ".testa", ".testb", ".txt", ".conll", ".iob", ".iob2", ".bio", ".tsv", ".jsonl"}
+
+
+def load_splits(arguments: NerArguments, cache_dir: str | None = None) -> dict[str, list[Document]]:
+    """Read the splits that the settings name, as documents tagged in IOB2: a part of train, dev, test.
+
+    Single files take precedence over `data_dir`, and that over `dataset_name`.
+    Raises RecipeError for what is missing or cannot be read.
+    """
+    named = {"train": arguments.train_file, "dev": arguments.validation_file, "test": arguments.test_file}
+    keys = {"train": "train_file", "dev": "validation_file", "test": "test_file"}
+    files = {split: expand_files(keys[split], patterns) for split, patterns in named.items() if patterns}
+    if arguments.data_dir:
+        files = find_files(arguments.data_dir) | files
+    if files:
+        splits = {
+            split: [document for path in files[split] for document in _read_file(path, arguments)]
+            for split in SPLITS
+            if split in files
+        }
+    elif arguments.dataset_name:
+        splits = _read_hub(arguments, cache_dir)
+    else:
+        raise RecipeError("no data: set data_dir, train_file (validation_file, test_file) or dataset_name")
+    limits = (arguments.max_train_samples, arguments.max_eval_samples, arguments.max_predict_samples)
+    for split, limit in zip(SPLITS, limits, strict=True):
+        if limit is not None and split in splits:
+            splits[split] = _take_sentences(splits[split], limit)
+    return splits
+
+
+def find_files(folder: str) -> dict[str, list[str]]:
+    """The files of a data folder by split, known by their names: `eng.train`, `eng.testa`, `valid.txt`, `test.conll`."""
+    if not Path(folder).is_dir():
+        raise RecipeError(f"data_dir: no folder at {folder}")
+    found = {}
+    for split, patterns in FILES.items():
+        matches = sorted({p for pattern in patterns for p in Path(folder).glob(pattern) if p.suffix in SUFFIXES})
+        if len(matches) > 1:
+            raise RecipeError(f"data_dir: both {matches[0]} and {matches[1]} look like {split}: name one by its file flag")
+        if matches:
+            found[split] = [str(matches[0])]
+    if not found:
+        expected = ", ".join(pattern for patterns in FILES.values() for pattern in patterns)
+        raise RecipeError(f"data_dir: {folder} holds no column files named like {expected}")
+    return found
+
+
+def list_labels(documents: list[Document]) -> list[str]:
+    """The label list of training data: O, then B- and I- of each entity type in alphabetical order."""
+    tags = {tag for sentence in list_sentences(documents) for tag in sentence.tags}
+    kinds = sorted({split_tag(tag)[1] for tag in tags} - {""})
+    return ["O", *(f"{prefix}-{kind}" for kind in kinds for prefix in "BI")]
+
+
+def check_splits(splits: dict[str, list[Document]], wanted: list[str], labels: list[str]) -> None:
+    """Raise RecipeError if a `wanted` split is missing, or at the first sentence holding a tag that `labels` lacks."""
+    for split in wanted:
+        if split not in splits:
+            raise RecipeError(f"no {split} data: name them, or switch off {TASKS[split]}")
+        for sentence in list_sentences(splits[split]):
+            unknown = set(sentence.tags).difference(labels)
+            if unknown:
+                raise RecipeError(
+                    f"{sentence.place}: the sentence that begins here holds {min(unknown)}, which the model does not "
+                    f"learn: its labels, those of the training data, are {' '.join(labels)}"
+                )
+
+
+def _read_file(path: str, arguments: NerArguments) -> list[Document]:
+    if path.endswith((".jsonl", ".json")):
+        return _read_jsonl(path, arguments)
+    return read_conll(
+        path,
+        arguments.tag_scheme,
+        word_column=arguments.word_column,
+        tag_column=arguments.tag_column,
+        encoding=arguments.encoding,
+        comment_prefix=arguments.comment_prefix,
+    )
+
+
+def _read_jsonl(path: str, arguments: NerArguments) -> list[Document]:
+    words_key, tags_key = arguments.text_column_name or "tokens", arguments.label_column_name
+    sentences = []
+    with open(path, encoding=arguments.encoding) as file:
+        for number, line in enumerate(file, 1):
+            place = f"{path}:{number}"
+            try:
+                row = json.loads(line)
+                sentences.append(Sentence(list(row[words_key]), list(row[tags_key]), place))
+            except json.JSONDecodeError as error:
+                raise RecipeError(f"{place}: not JSON: {error.msg}") from None
+            except (KeyError, TypeError):
+                raise RecipeError(f"{place}: expected lists under {words_key!r} and {tags_key!r}") from None
+    return _group_documents(path, sentences, arguments.tag_scheme)
+
+
+def _read_hub(arguments: NerArguments, cache_dir: str | None) -> dict[str, list[Document]]:
+    loaded = load_hub(arguments, cache_dir)
+    names = {"train": "train", "dev": "validation", "test": "test"}
+    return {split: _read_rows(loaded[name], name, arguments) for split, name in names.items() if name in loaded}
+
+
+def _read_rows(rows: datasets.Dataset, name: str, arguments: NerArguments) -> list[Document]:
+    words_key = pick_column(rows.column_names, arguments.text_column_name or "tokens", "text_column_name")
+    tags_key = pick_column(rows.column_names, arguments.label_column_name, "label_column_name")
+    feature = rows.features[tags_key].feature
+    decode = feature.int2str if isinstance(feature, datasets.ClassLabel) else list
+    place = f"{arguments.dataset_name}/{name}"
+    sentences = [
+        Sentence(words, decode(tags), f"{place}:{number}")
+        for number, (words, tags) in enumerate(zip(rows[words_key], rows[tags_key], strict=True), 1)
+    ]
+    return _group_documents(place, sentences, arguments.tag_scheme)
+
+
+def _group_documents(place: str, sentences: list[Sentence], tag_scheme: str | None) -> list[Document]:
+    """Check rows of words and tags, convert their scheme, and part them into documents at `-DOCSTART-` rows."""
+    documents = [Document()]
+    for sentence in sentences:
+        if len(sentence.words) != len(sentence.tags):
+            raise RecipeError(f"{sentence.place}: {len(sentence.words)} words but {len(sentence.tags)} tags")
+        for tag in sentence.tags:
+            try:
+                split_tag(tag)
+            except (ValueError, AttributeError) as error:
+                raise RecipeError(f"{sentence.place}: {error}") from None
+        if sentence.words == [DOCUMENT_START]:
+            documents.append(Document())
+        elif sentence.words:
+            documents[-1].sentences.append(sentence)
+    documents = [document for document in documents if document.sentences]
+    if not documents:
+        raise RecipeError(f"{place}: no sentences")
+    convert_tags(list_sentences(documents), tag_scheme)
+    return documents
+
+
+def _take_sentences(documents: list[Document], limit: int) -> list[Document]:
+    taken = []
+    for document in documents:
+        if limit > 0:
+            taken.append(Document(document.sentences[:limit]))
+        limit -= len(document.sentences)
+    return taken

@@ -1,0 +1,42 @@
+"""Where data come from: files named by paths and globs, or a data set on the Hub."""
+
+import glob
+from pathlib import Path
+
+import datasets
+
+from recipe.arguments import SourceArguments
+from recipe.errors import RecipeError
+
+
+def expand_files(key: str, patterns: list[str]) -> list[str]:
+    """The files that the paths and globs of setting `key` name, in order. Raises RecipeError for one without a file."""
+    files = []
+    for pattern in patterns:
+        matches = sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) else [pattern]
+        matches = [match for match in matches if Path(match).is_file()]
+        if not matches:
+            raise RecipeError(f"{key}: no file at {pattern}")
+        files += matches
+    return files
+
+
+def load_hub(arguments: SourceArguments, cache_dir: str | None = None, streaming: bool = False) -> dict:
+    """All splits of `dataset_name`, by name."""
+    try:
+        return datasets.load_dataset(
+            arguments.dataset_name,
+            arguments.dataset_config_name,
+            revision=arguments.dataset_revision,
+            cache_dir=cache_dir,
+            streaming=streaming,
+        )
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        raise RecipeError(f"dataset_name {arguments.dataset_name}: {str(error).strip().splitlines()[0]}") from error
+
+
+def pick_column(columns: list[str], wanted: str, key: str) -> str:
+    """`wanted`, if it is one of `columns`. Raises RecipeError naming setting `key` and the columns otherwise."""
+    if wanted not in columns:
+        raise RecipeError(f"{key}: no column {wanted!r} in the data; it has {', '.join(columns)}")
+    return wanted

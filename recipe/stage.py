@@ -1,0 +1,97 @@
+"""What both scripts do around their data: set up, train, save, describe the run, push."""
+
+import dataclasses
+import json
+import logging
+import platform
+import subprocess
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+import transformers
+import yaml
+from transformers import Trainer, set_seed
+
+from recipe.arguments import ModelArguments, SourceArguments, TrainingArguments
+
+PACKAGES = ("torch", "transformers", "datasets", "accelerate", "evaluate", "seqeval")
+
+
+class Stage:
+    """One run of one script: its settings, its clock and its output folder."""
+
+    def __init__(self, model_args: ModelArguments, data_args: SourceArguments, training_args: TrainingArguments):
+        self.model_args, self.data_args, self.training_args = model_args, data_args, training_args
+        self.started, self.train_seconds = time.perf_counter(), 0.0
+        self.folder = Path(training_args.output_dir)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if training_args.process_index == 0:
+            logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+        else:
+            logging.disable(logging.WARNING)
+            transformers.utils.logging.set_verbosity_error()
+        set_seed(training_args.seed)
+
+    def train(self, trainer: Trainer) -> None:
+        """Train, from `resume_from_checkpoint` on if that is set; save model, tokenizer and trainer state."""
+        started = time.perf_counter()
+        result = trainer.train(resume_from_checkpoint=self.training_args.resume_from_checkpoint)
+        self.train_seconds = time.perf_counter() - started
+        trainer.save_model()
+        trainer.save_state()
+        trainer.log_metrics("train", result.metrics)
+
+    def finish(self, trainer: Trainer) -> None:
+        """Write `run.yaml`: the resolved settings and what `describe` tells; push where that is asked for."""
+        if trainer.is_world_process_zero():
+            settings = dataclasses.asdict(self.model_args) | dataclasses.asdict(self.data_args)
+            run = {"settings": settings | self.training_args.to_sanitized_dict(), **self.describe()}
+            (self.folder / "run.yaml").write_text(yaml.safe_dump(run, sort_keys=False), encoding="utf-8")
+        if self.training_args.push_to_hub:
+            trainer.push_to_hub()
+
+    def describe(self) -> dict:
+        """The facts of this run as plain values: configuration, model, data, seed, commit, machine, minutes."""
+        data = self.data_args.dataset_name or getattr(self.data_args, "data_dir", None) or "files"
+        training = self.training_args
+        return {
+            "config": self.model_args.config,
+            "model": Path(self.model_args.model_name_or_path or "from scratch").name,
+            "data": Path(data).name,
+            "seed": training.seed,
+            "commit": find_commit(),
+            "hardware": describe_hardware(),
+            "processes": training.world_size,
+            "precision": "bf16" if training.bf16 else "fp16" if training.fp16 else "fp32",
+            "train_minutes": round(self.train_seconds / 60, 1),
+            "total_minutes": round((time.perf_counter() - self.started) / 60, 1),
+            "versions": {package: version(package) for package in PACKAGES},
+        }
+
+    def write_json(self, name: str, content: dict) -> None:
+        """Write `content` into the output folder."""
+        (self.folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def find_commit() -> str:
+    """The commit of this repository, with `-dirty` if its files differ from it; `unknown` outside a checkout."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*"]
+    try:
+        found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return found.stdout.strip()
+
+
+def describe_hardware() -> str:
+    """The accelerators, or else the processor and the threads in use."""
+    if torch.cuda.is_available():
+        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        models = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        name = models[0].partition(":")[2].strip() if models else name
+    return f"{name}, {torch.get_num_threads()} threads"

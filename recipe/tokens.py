@@ -1,0 +1,28 @@
+"""What a fast tokenizer makes of single words and of one sequence: plain lists of token ids."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def special_tokens(tokenizer: "PreTrainedTokenizerBase") -> tuple[list[int], list[int]]:
+    """The ids that the tokenizer puts before and after one sequence, such as `([CLS], [SEP])`."""
+    ids = tokenizer("a").input_ids
+    inner = tokenizer("a", add_special_tokens=False).input_ids
+    start = next(i for i in range(len(ids)) if ids[i : i + len(inner)] == inner)
+    return ids[:start], ids[start + len(inner) :]
+
+
+def tokenize_words(tokenizer: "PreTrainedTokenizerBase", sentences: Sequence[list[str]]) -> list[list[list[int]]]:
+    """The sub-word ids of each word of each sentence. A word that the tokenizer drops becomes the unknown token."""
+    unknown = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.pad_token_id
+    encodings = tokenizer(list(sentences), is_split_into_words=True, add_special_tokens=False, verbose=False).encodings
+    result = []
+    for words, encoding in zip(sentences, encodings, strict=True):
+        pieces = [[] for _ in words]
+        for token_id, word in zip(encoding.ids, encoding.word_ids, strict=True):
+            pieces[word].append(token_id)
+        result.append([ids or [unknown] for ids in pieces])
+    return result

@@ -1,0 +1,56 @@
+"""The one Trainer subclass: a loss exact in tokens, batches by length, evaluation in order."""
+
+from functools import partial
+
+import torch
+from torch.nn.functional import cross_entropy
+from torch.utils.data import SequentialSampler
+from transformers import Trainer
+from transformers.trainer_pt_utils import LengthGroupedSampler
+from transformers.trainer_utils import has_length
+
+IGNORED = -100
+
+
+def token_mean_loss(
+    outputs, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None, label_smoothing: float = 0.0
+) -> torch.Tensor:
+    """Cross-entropy summed over the labelled tokens of one batch, divided by `num_items_in_batch`.
+
+    outputs["logits"]: (batch, length, classes); labels: (batch, length), -100 where there is nothing to predict.
+    num_items_in_batch: labelled tokens of the whole effective batch, over accumulation steps and processes, as Trainer
+    counts them; of this batch if not given. Models that average inside would weigh each token by how many labelled
+    ones happen to share its micro-batch, and Trainer does not divide what they return by the accumulation steps.
+    """
+    labelled = labels != IGNORED
+    count = labelled.sum() if num_items_in_batch is None else num_items_in_batch
+    total = cross_entropy(
+        outputs["logits"][labelled].float(), labels[labelled], reduction="sum", label_smoothing=label_smoothing
+    )
+    return total / torch.as_tensor(count, device=total.device).clamp(min=1)
+
+
+class RecipeTrainer(Trainer):
+    """Trainer with `token_mean_loss`, whose predictions come in the order of their data set."""
+
+    def __init__(self, *, args, **options):
+        loss = partial(token_mean_loss, label_smoothing=args.label_smoothing_factor)
+        super().__init__(args=args, compute_loss_func=loss, **options)
+
+    def _get_train_sampler(self, train_dataset=None):
+        # Trainer finds the lengths by fetching every example one by one; a column (or a plain list) is at hand at once.
+        dataset = self.train_dataset if train_dataset is None else train_dataset
+        if self.args.train_sampling_strategy != "group_by_length" or not has_length(dataset):
+            return super()._get_train_sampler(dataset)
+        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return LengthGroupedSampler(batch, lengths=_list_lengths(dataset))
+
+    def _get_eval_sampler(self, eval_dataset):
+        # Trainer would shuffle here too under group_by_length: predictions written to a file would be misaligned.
+        return SequentialSampler(eval_dataset) if has_length(eval_dataset) else None
+
+
+def _list_lengths(dataset) -> list[int]:
+    if isinstance(dataset, list):
+        return [len(example["input_ids"]) for example in dataset]
+    return [len(ids) for ids in dataset.with_format("arrow")[:]["input_ids"]]

@@ -1,0 +1,138 @@
+"""Documents -> model windows in which every word is labelled exactly once; predicted label ids -> one tag a word.
+
+A word's label stands on its first sub-word. A window may also hold words without a label, as context for the others.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, islice
+from typing import TYPE_CHECKING, TypedDict
+
+from recipe.conll import Document, Sentence, list_sentences
+from recipe.tokens import special_tokens, tokenize_words
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+IGNORED = -100
+
+
+class Window(TypedDict):
+    """One input of the model: three lists of the same length, in tokens.
+
+    labels: the label id at the first sub-word of a labelled word, `IGNORED` elsewhere.
+    word_ids: there, the word's number in the whole split; -1 elsewhere.
+    """
+
+    input_ids: list[int]
+    labels: list[int]
+    word_ids: list[int]
+
+
+@dataclass(frozen=True)
+class Span:
+    """Words `start` to `stop - 1` of a text stand in a window; those from `first` to `last - 1` are labelled there."""
+
+    start: int
+    stop: int
+    first: int
+    last: int
+
+
+def plan_spans(sizes: Sequence[int], starts: Iterable[int], capacity: int, context: int = 0) -> list[Span]:
+    """Cover a text with spans of at most `capacity` tokens that label each of its words exactly once.
+
+    sizes: tokens of each word, between 1 and `capacity`. starts: the words that begin a sentence; spans begin, end
+    and hand over at these where lengths allow. context: tokens on either side that a labelled word has at least, if
+    the text has them (at most a quarter of `capacity`); with 0, spans do not overlap.
+    """
+    ends = [0, *accumulate(sizes)]  # ends[i]: tokens before word i
+    breaks = sorted({0, len(sizes), *starts})
+    context = min(context, capacity // 4)
+
+    def align(word: int, lowest: int) -> int:
+        """The last sentence break from `lowest` to `word`; `word` itself if there is none."""
+        last_break = breaks[bisect_right(breaks, word) - 1]
+        return last_break if last_break >= lowest else word
+
+    def tokens_before(word: int, tokens: int) -> int:
+        """The last word that begins at least `tokens` before `word` does (or the first of all)."""
+        return max(bisect_right(ends, ends[word] - tokens) - 1, 0)
+
+    spans, start, first = [], 0, 0
+    while first < len(sizes):
+        stop = last = bisect_right(ends, ends[start] + capacity) - 1
+        if stop < len(sizes):
+            last = align(max(tokens_before(stop, context), first + 1), first + 1)
+            stop = align(stop, bisect_left(ends, ends[last] + context))
+        spans.append(Span(start, stop, first, last))
+        first = last
+        if first < len(sizes):
+            start = align(tokens_before(first, context), bisect_left(ends, ends[first] - 2 * context))
+            start = max(start, bisect_left(ends, ends[first + 1] - capacity))  # the next labelled word must fit
+    return spans
+
+
+def build_windows(
+    documents: Iterable[Document],
+    tokenizer: "PreTrainedTokenizerBase",
+    labels: Sequence[str],
+    max_seq_length: int,
+    context: str = "none",
+    context_size: int = 0,
+) -> list[Window]:
+    """Turn a split into windows of at most `max_seq_length` tokens, special ones included.
+
+    context: "none" gives each sentence windows of its own, "document" packs neighbouring sentences of a document.
+    context_size: see `plan_spans`; 0 for training, where each token then occurs once.
+    A word of more sub-words than a window holds keeps those that fit. Windows come longest first, so that batches of
+    neighbours need little padding and the first batch shows whether memory suffices.
+    """
+    prefix, suffix = special_tokens(tokenizer)
+    capacity = max_seq_length - len(prefix) - len(suffix)
+    label_ids = {label: number for number, label in enumerate(labels)}
+    windows, number = [], 0
+    for sentences in _list_texts(documents, context):
+        pieces = tokenize_words(tokenizer, [sentence.words for sentence in sentences])
+        words = [ids[:capacity] for sentence in pieces for ids in sentence]
+        word_labels = [label_ids[tag] for sentence in sentences for tag in sentence.tags]
+        starts = accumulate(len(sentence.words) for sentence in sentences)
+        for span in plan_spans([len(ids) for ids in words], starts, capacity, context_size):
+            input_ids, token_labels, word_ids = list(prefix), [IGNORED] * len(prefix), [-1] * len(prefix)
+            for word in range(span.start, span.stop):
+                labelled = span.first <= word < span.last
+                rest = len(words[word]) - 1
+                input_ids += words[word]
+                token_labels += [word_labels[word] if labelled else IGNORED] + [IGNORED] * rest
+                word_ids += [number + word if labelled else -1] + [-1] * rest
+            input_ids += suffix
+            token_labels += [IGNORED] * len(suffix)
+            word_ids += [-1] * len(suffix)
+            windows.append(Window(input_ids=input_ids, labels=token_labels, word_ids=word_ids))
+        number += len(words)
+    return sorted(windows, key=lambda window: len(window["input_ids"]), reverse=True)
+
+
+def collect_tags(
+    predicted: Iterable[Sequence[int]], windows: Iterable[Window], documents: Iterable[Document], labels: Sequence[str]
+) -> list[list[str]]:
+    """Turn predicted label ids into tags for each sentence of `documents`.
+
+    predicted: a row for each of `windows`, as long as the window or longer (padded).
+    """
+    sentences = list_sentences(documents)
+    found = {}
+    for row, window in zip(predicted, windows, strict=True):
+        for label_id, word in zip(row, window["word_ids"], strict=False):
+            if word >= 0:
+                found[word] = labels[label_id]
+    tags = (found[word] for word in range(sum(len(sentence.words) for sentence in sentences)))
+    return [list(islice(tags, len(sentence.words))) for sentence in sentences]
+
+
+def _list_texts(documents: Iterable[Document], context: str) -> list[list[Sentence]]:
+    """The runs of sentences that windows may join."""
+    if context == "document":
+        return [document.sentences for document in documents]
+    return [[sentence] for sentence in list_sentences(documents)]

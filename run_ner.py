@@ -1,0 +1,81 @@
+"""Fine-tune an encoder to tag entities, and report precision, recall and F1 per entity and per tag.
+
+accelerate launch --config_file configs/accelerate/one_cpu.yaml \
+    run_ner.py --config configs/ner/bert-base-cased_conll2003.yaml
+accelerate launch --config_file configs/accelerate/one_cpu.yaml \
+    run_ner.py --config configs/ner/minilm_conll2003.yaml --data_dir path/to/conll2003
+python run_ner.py --help
+"""
+
+import sys
+
+from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification, EvalPrediction
+
+from recipe.arguments import ModelArguments, NerArguments, TrainingArguments, parse
+from recipe.conll import list_tags, write_conll
+from recipe.encoders import check_length, load_config, load_model, load_tokenizer
+from recipe.errors import exit_with
+from recipe.metric import EntityScore
+from recipe.ner_data import check_splits, list_labels, load_splits
+from recipe.scoring import format_report, score
+from recipe.stage import Stage
+from recipe.trainer import RecipeTrainer
+from recipe.windows import build_windows, collect_tags
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Settings -> documents -> windows -> Trainer -> one tag per word -> report. `argv` defaults to the command line."""
+    arguments = parse(sys.argv[1:] if argv is None else argv, ModelArguments, NerArguments, TrainingArguments)
+    model_args, data_args, training_args = arguments
+    stage = Stage(*arguments)
+
+    documents = load_splits(data_args, model_args.cache_dir)
+    config, tokenizer = load_config(model_args), load_tokenizer(model_args)
+    check_length("max_seq_length", data_args.max_seq_length, tokenizer, config)
+    labels = list_labels(documents["train"]) if training_args.do_train else list(config.label2id)
+    tasks = {"train": training_args.do_train, "dev": training_args.do_eval, "test": training_args.do_predict}
+    splits = [split for split, wanted in tasks.items() if wanted]
+    check_splits(documents, splits, labels)
+    context_sizes = {"train": 0, "dev": data_args.context_size, "test": data_args.context_size}
+    windows = {
+        split: build_windows(
+            documents[split], tokenizer, labels, data_args.max_seq_length, data_args.context, context_sizes[split]
+        )
+        for split in splits
+    }
+
+    def score_dev(output: EvalPrediction) -> dict[str, float]:
+        predicted = collect_tags(output.predictions, windows["dev"], documents["dev"], labels)
+        return EntityScore().compute(predictions=predicted, references=list_tags(documents["dev"]))
+
+    trainer = RecipeTrainer(
+        args=training_args,
+        model=load_model(AutoModelForTokenClassification, model_args, id2label=dict(enumerate(labels))),
+        train_dataset=windows.get("train"),
+        eval_dataset=windows.get("dev"),
+        data_collator=DataCollatorForTokenClassification(tokenizer),
+        processing_class=tokenizer,
+        compute_metrics=score_dev,
+        preprocess_logits_for_metrics=lambda logits, _: logits.argmax(-1),
+    )
+    if training_args.do_train:
+        stage.train(trainer)
+
+    report = {}
+    trainer.compute_metrics = None  # from here on the whole report is made, not one figure
+    for split in [split for split in splits if split != "train"]:
+        label_ids = trainer.predict(windows[split]).predictions
+        predicted = collect_tags(label_ids, windows[split], documents[split], labels)
+        report[split] = score(list_tags(documents[split]), predicted)
+        if trainer.is_world_process_zero():
+            write_conll(stage.folder / "predictions.conll", documents[split], predicted)
+    if report and trainer.is_world_process_zero():
+        text = "\n".join(f"== {split} ==\n{format_report(scores)}" for split, scores in report.items())
+        print(text)
+        (stage.folder / "report.txt").write_text(text, encoding="utf-8")
+        stage.write_json("report.json", report | {"run": stage.describe()})
+    stage.finish(trainer)
+
+
+if __name__ == "__main__":
+    exit_with(main)
