@@ -30,9 +30,10 @@ def main(argv: list[str] | None = None) -> None:
     stage = Stage(*arguments)
 
     documents = load_splits(data_args, model_args.cache_dir)
-    config, tokenizer = load_config(model_args), load_tokenizer(model_args)
+    config = load_config(model_args, list_labels(documents["train"]) if training_args.do_train else None)
+    labels = [config.id2label[label_id] for label_id in range(config.num_labels)]
+    tokenizer = load_tokenizer(model_args)
     check_length("max_seq_length", data_args.max_seq_length, tokenizer, config)
-    labels = list_labels(documents["train"]) if training_args.do_train else list(config.label2id)
     tasks = {"train": training_args.do_train, "dev": training_args.do_eval, "test": training_args.do_predict}
     splits = [split for split, wanted in tasks.items() if wanted]
     check_splits(documents, splits, labels)
@@ -50,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
 
     trainer = RecipeTrainer(
         args=training_args,
-        model=load_model(AutoModelForTokenClassification, model_args, id2label=dict(enumerate(labels))),
+        model=load_model(AutoModelForTokenClassification, model_args, config),
         train_dataset=windows.get("train"),
         eval_dataset=windows.get("dev"),
         data_collator=DataCollatorForTokenClassification(tokenizer),

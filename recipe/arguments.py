@@ -27,10 +27,13 @@ class ModelArguments:
     model_name_or_path: str | None = field(default=None, metadata={"help": "Checkpoint folder or Hub id."})
     model_revision: str = field(default="main", metadata={"help": "Branch, tag or commit on the Hub."})
     config_name: str | None = field(
-        default=None, metadata={"help": "From scratch: folder, Hub id or JSON file of the model's configuration."}
+        default=None, metadata={"help": "Folder, Hub id or JSON file of the configuration, if it is not the model's."}
     )
     config_overrides: str | None = field(
-        default=None, metadata={"help": "From scratch: changes to that configuration, as hidden_size=128,... "}
+        default=None, metadata={"help": "Changes to the configuration, as hidden_size=128,num_hidden_layers=2."}
+    )
+    attn_implementation: str | None = field(
+        default=None, metadata={"help": "eager, sdpa, flash_attention_2 ...; transformers chooses if not named."}
     )
     tokenizer_name: str | None = field(
         default=None, metadata={"help": "Folder or Hub id of the tokenizer, if it is not the model's."}

@@ -1,5 +1,7 @@
 """Pretrained encoders and their tokenizers: a name or folder -> model and tokenizer, ready for the recipe."""
 
+from collections.abc import Sequence
+
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from recipe.arguments import ModelArguments
@@ -21,17 +23,30 @@ def load_tokenizer(arguments: ModelArguments) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_config(arguments: ModelArguments) -> PreTrainedConfig:
-    """Load the configuration of `model_name_or_path`."""
-    return _load(AutoConfig, arguments.model_name_or_path, arguments)
+def load_config(arguments: ModelArguments, labels: Sequence[str] | None = None) -> PreTrainedConfig:
+    """Load the configuration of `config_name`, or else of the model, with `config_overrides` applied.
+
+    labels: what a classification head predicts, by label id; the checkpoint's own if not given.
+    """
+    config = _load(AutoConfig, arguments.config_name or arguments.model_name_or_path, arguments)
+    if arguments.config_overrides:
+        try:
+            config.update_from_string(arguments.config_overrides)
+        except (ValueError, AttributeError) as error:
+            raise RecipeError(f"config_overrides {arguments.config_overrides}: {error}") from None
+    if labels is not None:
+        config.id2label = dict(enumerate(labels))
+        config.label2id = {label: number for number, label in enumerate(labels)}
+    return config
 
 
-def load_model(auto_class: type, arguments: ModelArguments, **options) -> PreTrainedModel:
+def load_model(auto_class: type, arguments: ModelArguments, config: PreTrainedConfig) -> PreTrainedModel:
     """Load `model_name_or_path` by `auto_class` (`AutoModelFor...`) in float32, whatever the checkpoint is stored in.
 
     Mixed precision is the Trainer's affair: weights loaded in half precision would also be updated in it.
     """
-    return _load(auto_class, arguments.model_name_or_path, arguments, dtype="float32", **options)
+    options = {"dtype": "float32", "attn_implementation": arguments.attn_implementation}
+    return _load(auto_class, arguments.model_name_or_path, arguments, config=config, **options)
 
 
 def check_length(key: str, length: int, tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> None:
