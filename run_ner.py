@@ -13,7 +13,7 @@ from transformers import AutoModelForTokenClassification, DataCollatorForTokenCl
 
 from recipe.arguments import ModelArguments, NerArguments, TrainingArguments, parse
 from recipe.conll import list_tags, write_conll
-from recipe.encoders import check_length, load_config, load_model, load_tokenizer
+from recipe.encoders import check_length, check_vocabulary, load_config, load_model, load_tokenizer
 from recipe.errors import exit_with
 from recipe.metric import EntityScore
 from recipe.ner_data import check_splits, list_labels, load_splits
@@ -33,6 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     config = load_config(model_args, list_labels(documents["train"]) if training_args.do_train else None)
     labels = [config.id2label[label_id] for label_id in range(config.num_labels)]
     tokenizer = load_tokenizer(model_args)
+    check_vocabulary(tokenizer, config)
     check_length("max_seq_length", data_args.max_seq_length, tokenizer, config)
     tasks = {"train": training_args.do_train, "dev": training_args.do_eval, "test": training_args.do_predict}
     splits = [split for split, wanted in tasks.items() if wanted]

@@ -29,6 +29,9 @@ class ModelArguments:
     config_name: str | None = field(
         default=None, metadata={"help": "Folder, Hub id or JSON file of the configuration, if it is not the model's."}
     )
+    model_type: str | None = field(
+        default=None, metadata={"help": "From scratch: architecture whose default configuration to start from, as bert."}
+    )
     config_overrides: str | None = field(
         default=None, metadata={"help": "Changes to the configuration, as hidden_size=128,num_hidden_layers=2."}
     )

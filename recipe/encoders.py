@@ -2,7 +2,14 @@
 
 from collections.abc import Sequence
 
-from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    CONFIG_MAPPING,
+    AutoConfig,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from recipe.arguments import ModelArguments
 from recipe.errors import RecipeError
@@ -24,11 +31,17 @@ def load_tokenizer(arguments: ModelArguments) -> PreTrainedTokenizerBase:
 
 
 def load_config(arguments: ModelArguments, labels: Sequence[str] | None = None) -> PreTrainedConfig:
-    """Load the configuration of `config_name`, or else of the model, with `config_overrides` applied.
+    """The configuration of `config_name`, or of the model, or the default of `model_type`; with `config_overrides`.
 
     labels: what a classification head predicts, by label id; the checkpoint's own if not given.
     """
-    config = _load(AutoConfig, arguments.config_name or arguments.model_name_or_path, arguments)
+    name = arguments.config_name or arguments.model_name_or_path
+    if name:
+        config = _load(AutoConfig, name, arguments)
+    elif arguments.model_type in CONFIG_MAPPING:
+        config = AutoConfig.for_model(arguments.model_type)
+    else:
+        raise RecipeError("no model: set model_name_or_path, or (from scratch) config_name or a known model_type")
     if arguments.config_overrides:
         try:
             config.update_from_string(arguments.config_overrides)
@@ -41,11 +54,14 @@ def load_config(arguments: ModelArguments, labels: Sequence[str] | None = None) 
 
 
 def load_model(auto_class: type, arguments: ModelArguments, config: PreTrainedConfig) -> PreTrainedModel:
-    """Load `model_name_or_path` by `auto_class` (`AutoModelFor...`) in float32, whatever the checkpoint is stored in.
+    """Load `model_name_or_path` by `auto_class` (`AutoModelFor...`), or make a new model of `config` without one.
 
-    Mixed precision is the Trainer's affair: weights loaded in half precision would also be updated in it.
+    In float32, whatever the checkpoint is stored in: mixed precision is the Trainer's affair, and weights loaded in
+    half precision would also be updated in it.
     """
     options = {"dtype": "float32", "attn_implementation": arguments.attn_implementation}
+    if not arguments.model_name_or_path:
+        return auto_class.from_config(config, **options)
     return _load(auto_class, arguments.model_name_or_path, arguments, config=config, **options)
 
 
@@ -55,6 +71,15 @@ def check_length(key: str, length: int, tokenizer: PreTrainedTokenizerBase, conf
     longest = min(tokenizer.model_max_length, getattr(config, "max_position_embeddings", tokenizer.model_max_length))
     if length > longest:
         raise RecipeError(f"{key}: {length} is more than the {longest} tokens that the model reads at once")
+
+
+def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> None:
+    """Raise RecipeError if the tokenizer makes ids for which the model has no embedding."""
+    if len(tokenizer) > config.vocab_size:
+        raise RecipeError(
+            f"the tokenizer has {len(tokenizer)} entries, the model embeddings for {config.vocab_size}: "
+            "tokenizer_name and model_name_or_path do not belong together"
+        )
 
 
 def _load(auto_class: type, name: str, arguments: ModelArguments, **options):

@@ -1,0 +1,128 @@
+"""Text -> articles -> blocks of token ids.
+
+An article is a paragraph of a text file (blank lines end it), a line of JSON, or a row. Blocks are cut from
+`BATCH` articles at a time, in order; the last block of each such run holds the remainder.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import datasets
+from transformers import PreTrainedTokenizerBase
+
+from recipe.arguments import MlmArguments
+from recipe.errors import RecipeError
+from recipe.sources import expand_files, load_hub, pick_column
+from recipe.tokens import special_tokens
+
+BUILDERS = {".txt": "text", ".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
+BATCH = 1000  # articles that are tokenised and packed together
+
+
+def load_articles(
+    arguments: MlmArguments, validate: bool = True, cache_dir: str | None = None
+) -> dict[str, datasets.Dataset | datasets.IterableDataset]:
+    """The articles under "train" and, if `validate`, "validation": data sets of the one column `text`.
+
+    Where no validation data are named, `validation_split_percentage` of the training articles are held out, spread
+    evenly over the corpus. With `streaming` the training articles are an `IterableDataset` and none can be held out.
+    """
+    if arguments.train_file:
+        articles = {"train": _load_files("train_file", arguments.train_file, arguments, arguments.streaming)}
+    elif arguments.dataset_name:
+        articles = load_hub(arguments, cache_dir, arguments.streaming)
+        articles = {name: articles[name] for name in ("train", "validation") if name in articles}
+    else:
+        raise RecipeError("no data: set train_file or dataset_name")
+    if arguments.validation_file:
+        articles["validation"] = _load_files("validation_file", arguments.validation_file, arguments, streaming=False)
+    if not validate:
+        articles.pop("validation", None)
+    articles = {name: _as_text(rows, arguments) for name, rows in articles.items()}
+    if validate and "validation" not in articles:
+        if arguments.streaming:
+            raise RecipeError("do_eval: streamed articles cannot be held out: name validation_file, or switch do_eval off")
+        articles = _hold_out(articles["train"], arguments.validation_split_percentage)
+    limits = {"train": arguments.max_train_samples, "validation": arguments.max_eval_samples}
+    return {name: rows if limits[name] is None else rows.take(limits[name]) for name, rows in articles.items()}
+
+
+def build_blocks(articles, tokenizer: PreTrainedTokenizerBase, arguments: MlmArguments):
+    """Tokenise articles and pack them into blocks of `block_size` tokens: a data set with the column `input_ids`."""
+    prefix, suffix = special_tokens(tokenizer)
+    separator = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
+    if separator is None:
+        raise RecipeError("the tokenizer has neither a separator nor an end-of-sequence token to put between articles")
+    size = arguments.block_size - len(prefix) - len(suffix)
+    if size < 1:
+        raise RecipeError(f"block_size: {arguments.block_size} leaves no room between the special tokens")
+
+    def tokenize_and_pack(rows: dict) -> dict:
+        texts = [text or "" for text in rows["text"]]  # an empty cell of a table is None
+        ids = tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False).input_ids
+        return {"input_ids": [prefix + block + suffix for block in pack_blocks(ids, size, separator)]}
+
+    options = {"batched": True, "batch_size": BATCH, "remove_columns": ["text"]}
+    if isinstance(articles, datasets.Dataset):
+        options |= {"num_proc": arguments.preprocessing_num_workers, "desc": "Packing blocks"}
+    return articles.map(tokenize_and_pack, **options)
+
+
+def pack_blocks(articles: Iterable[list[int]], size: int, separator: int) -> Iterator[list[int]]:
+    """Cut token ids into blocks of `size`, with `separator` between two articles that share a block.
+
+    No token is lost or repeated. The last block holds the remainder; one that has room for a separator only, and
+    nothing behind it, stays one short.
+    """
+    block: list[int] = []
+    for ids in articles:
+        start = 0
+        if block and ids:
+            if len(block) + 1 < size:
+                block.append(separator)
+            else:
+                yield block
+                block = []
+        while start < len(ids):
+            taken = ids[start : start + size - len(block)]
+            block += taken
+            start += len(taken)
+            if len(block) == size:
+                yield block
+                block = []
+    if block:
+        yield block
+
+
+def _load_files(key: str, patterns: list[str], arguments: MlmArguments, streaming: bool):
+    files = expand_files(key, patterns)
+    kinds = {Path(file).suffix for file in files}
+    if len(kinds) > 1 or not kinds <= BUILDERS.keys():
+        raise RecipeError(f"{key}: expected files of one kind, {' '.join(BUILDERS)}; found {' '.join(sorted(kinds))}")
+    builder = BUILDERS[kinds.pop()]
+    options = {"sample_by": "paragraph", "encoding": arguments.encoding} if builder == "text" else {}
+    try:
+        return datasets.load_dataset(builder, data_files=files, split="train", streaming=streaming, **options)
+    except (datasets.exceptions.DatasetsError, ValueError) as error:
+        raise RecipeError(f"{key}: {files[0]}: {error.__cause__ or error}") from error
+
+
+def _as_text(rows, arguments: MlmArguments):
+    """Keep the text column alone, under the name `text`; a column of words is joined by spaces."""
+    columns = rows.column_names or list(next(iter(rows)))
+    column = pick_column(columns, arguments.text_column_name or "text", "text_column_name")
+    sample = next(iter(rows), None)
+    if sample is None:
+        raise RecipeError("no articles: the training or validation data are empty")
+    if isinstance(sample[column], list):
+        return rows.map(lambda row: {"text": " ".join(row[column])}, remove_columns=columns)
+    rows = rows.remove_columns([name for name in columns if name != column])
+    return rows if column == "text" else rows.rename_column(column, "text")
+
+
+def _hold_out(articles: datasets.Dataset, percentage: float) -> dict[str, datasets.Dataset]:
+    total, count = len(articles), round(len(articles) * percentage / 100)
+    if not 0 < count < total:
+        raise RecipeError(f"validation_split_percentage: {percentage} % of {total} articles leaves one side empty")
+    held = [number * total // count for number in range(count)]
+    return {"train": articles.select(sorted(set(range(total)).difference(held))), "validation": articles.select(held)}

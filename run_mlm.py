@@ -1,0 +1,72 @@
+"""Pretrain a masked language model on text, from a checkpoint or from scratch.
+
+accelerate launch --config_file configs/accelerate/one_cpu.yaml \
+    run_mlm.py --config configs/mlm/bert-base-cased_conll2003.yaml
+accelerate launch --config_file configs/accelerate/one_cpu.yaml \
+    run_mlm.py --config configs/mlm/minilm_news.yaml --train_file "path/to/*.txt"
+python run_mlm.py --help
+"""
+
+import sys
+
+from transformers import AutoModelForMaskedLM
+
+from recipe.arguments import MlmArguments, ModelArguments, TrainingArguments, parse
+from recipe.corpus import BATCH, build_blocks, load_articles
+from recipe.encoders import check_length, check_vocabulary, load_config, load_model, load_tokenizer
+from recipe.errors import exit_with
+from recipe.masking import build_collator, draw_masks, score_positions, summarize_positions
+from recipe.stage import Stage
+from recipe.trainer import RecipeTrainer
+from recipe.vocabulary import train_tokenizer
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Settings -> articles -> blocks -> masks -> Trainer -> perplexity. `argv` defaults to the command line."""
+    arguments = parse(sys.argv[1:] if argv is None else argv, ModelArguments, MlmArguments, TrainingArguments)
+    model_args, data_args, training_args = arguments
+    stage = Stage(*arguments)
+
+    articles = load_articles(data_args, training_args.do_eval, model_args.cache_dir)
+    config = load_config(model_args)
+    if not (model_args.tokenizer_name or model_args.model_name_or_path):
+        with training_args.main_process_first(desc="training the tokenizer"):
+            if training_args.process_index == 0:
+                train_tokenizer((row["text"] for row in articles["train"]), data_args).save_pretrained(stage.folder)
+        model_args.tokenizer_name = str(stage.folder)
+    tokenizer = load_tokenizer(model_args)
+    if not model_args.model_name_or_path:
+        config.vocab_size, config.pad_token_id = len(tokenizer), tokenizer.pad_token_id
+    check_vocabulary(tokenizer, config)
+    check_length("block_size", data_args.block_size, tokenizer, config)
+
+    with training_args.main_process_first(desc="packing blocks"):
+        blocks = {split: build_blocks(articles[split], tokenizer, data_args) for split in articles}
+    if data_args.streaming:
+        blocks["train"] = blocks["train"].shuffle(seed=training_args.seed, buffer_size=BATCH)
+    if "validation" in blocks:
+        blocks["validation"] = draw_masks(blocks["validation"], tokenizer, data_args)
+
+    trainer = RecipeTrainer(
+        args=training_args,
+        model=load_model(AutoModelForMaskedLM, model_args, config),
+        train_dataset=blocks["train"],
+        eval_dataset=blocks.get("validation"),
+        data_collator=build_collator(tokenizer, data_args),
+        processing_class=tokenizer,
+        compute_metrics=summarize_positions,
+        preprocess_logits_for_metrics=score_positions,
+    )
+    if training_args.do_train:
+        stage.train(trainer)
+    if training_args.do_eval:
+        metrics = trainer.evaluate()
+        trainer.log_metrics("eval", metrics)
+        if trainer.is_world_process_zero():
+            scores = {name.removeprefix("eval_"): value for name, value in metrics.items()}
+            stage.write_json("metrics.json", {"validation": scores, "run": stage.describe()})
+    stage.finish(trainer)
+
+
+if __name__ == "__main__":
+    exit_with(main)
