@@ -30,7 +30,8 @@ class ModelArguments:
         default=None, metadata={"help": "Folder, Hub id or JSON file of the configuration, if it is not the model's."}
     )
     model_type: str | None = field(
-        default=None, metadata={"help": "From scratch: architecture whose default configuration to start from, as bert."}
+        default=None,
+        metadata={"help": "From scratch: architecture whose default configuration to start from, as bert."},
     )
     config_overrides: str | None = field(
         default=None, metadata={"help": "Changes to the configuration, as hidden_size=128,num_hidden_layers=2."}
@@ -133,7 +134,8 @@ def parse(argv: list[str], *classes: type) -> tuple:
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--config")
     config = early.parse_known_args(argv)[0].config
-    options = [f"--output_dir=runs/{Path(config).stem if config else 'default'}"]
+    # configs/ner/name.yaml writes into runs/ner/name
+    options = [f"--output_dir={Path('runs', *Path(config or 'default').with_suffix('').parts[-2:])}"]
     for place, key, option in _read_yaml(config) if config else ():
         if key not in names:
             raise RecipeError(f"{place}: unknown key {key}{_suggest(key, names)}")

@@ -122,8 +122,7 @@ def convert_tags(sentences: Sequence[Sentence], tag_scheme: str | None = None) -
 
 def _detect_scheme(sentences: Sequence[Sentence]) -> str:
     slips = {
-        scheme: [sentence for sentence in sentences if not is_well_formed(sentence.tags, scheme)]
-        for scheme in PREFIXES
+        scheme: [sentence for sentence in sentences if not is_well_formed(sentence.tags, scheme)] for scheme in PREFIXES
     }
     scheme = min(slips, key=lambda name: len(slips[name]))
     broken = slips[scheme]

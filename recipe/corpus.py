@@ -41,7 +41,9 @@ def load_articles(
     articles = {name: _as_text(rows, arguments) for name, rows in articles.items()}
     if validate and "validation" not in articles:
         if arguments.streaming:
-            raise RecipeError("do_eval: streamed articles cannot be held out: name validation_file, or switch do_eval off")
+            raise RecipeError(
+                "do_eval: streamed articles cannot be held out: name validation_file, or switch do_eval off"
+            )
         articles = _hold_out(articles["train"], arguments.validation_split_percentage)
     limits = {"train": arguments.max_train_samples, "validation": arguments.max_eval_samples}
     return {name: rows if limits[name] is None else rows.take(limits[name]) for name, rows in articles.items()}

@@ -1,6 +1,6 @@
 """Masking, at random for every batch in training and drawn once for evaluation, and the score of what is predicted.
 
-Of the tokens chosen for prediction (15 %), 80 % become the mask token, 10 % a random one, 10 % stay: Devlin et al. 2019.
+Of the tokens to predict (15 %), 80 % become the mask token, 10 % a random one, 10 % stay (Devlin et al. 2019).
 """
 
 import math
@@ -61,7 +61,7 @@ def draw_masks(blocks: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, arg
 
 
 def score_positions(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Reduce logits (blocks, length, vocabulary) to (blocks, length, 2): the loss in nats, and 1 where the best is right.
+    """Reduce logits (blocks, length, vocabulary) to (blocks, length, 2): loss in nats, and 1 where the best is right.
 
     Both are 0 where `labels` (blocks, length) are -100.
     """

@@ -50,14 +50,16 @@ def load_splits(arguments: NerArguments, cache_dir: str | None = None) -> dict[s
 
 
 def find_files(folder: str) -> dict[str, list[str]]:
-    """The files of a data folder by split, known by their names: `eng.train`, `eng.testa`, `valid.txt`, `test.conll`."""
+    """The files of a data folder by split, told by their names: `eng.train`, `eng.testa`, `valid.txt`, `test.conll`."""
     if not Path(folder).is_dir():
         raise RecipeError(f"data_dir: no folder at {folder}")
     found = {}
     for split, patterns in FILES.items():
         matches = sorted({p for pattern in patterns for p in Path(folder).glob(pattern) if p.suffix in SUFFIXES})
         if len(matches) > 1:
-            raise RecipeError(f"data_dir: both {matches[0]} and {matches[1]} look like {split}: name one by its file flag")
+            raise RecipeError(
+                f"data_dir: both {matches[0]} and {matches[1]} look like {split}: name one by its file flag"
+            )
         if matches:
             found[split] = [str(matches[0])]
     if not found:

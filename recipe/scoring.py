@@ -1,6 +1,6 @@
 """Scores of predicted tags: entities (strict IOB2, through seqeval) and single tags, beside a reference table.
 
-`python -m recipe.scoring predictions.conll` scores any column file with gold and predicted tags in the last two columns.
+`python -m recipe.scoring predictions.conll` scores a column file whose last two columns are gold and predicted tags.
 """
 
 import json
@@ -44,9 +44,7 @@ def score_entities(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[s
     Strict: an entity counts if its type and both ends agree, and a predicted I- that continues nothing is no entity.
     """
     rows = classification_report(gold, predicted, mode="strict", scheme=IOB2, output_dict=True, zero_division=0)
-    return {
-        name: _row(row["precision"], row["recall"], row["f1-score"], row["support"]) for name, row in rows.items()
-    }
+    return {name: _row(row["precision"], row["recall"], row["f1-score"], row["support"]) for name, row in rows.items()}
 
 
 def score_tags(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, Row]:

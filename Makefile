@@ -1,0 +1,57 @@
+# Every target prepares what it needs. Settings: make ner CONFIG=... ARGS="--learning_rate 3e-5" ACCELERATE=one_gpu
+PYTHON ?= python3
+ACCELERATE ?= one_cpu
+ARGS ?=
+BIN := .venv/bin
+LAUNCH = $(BIN)/accelerate launch --config_file configs/accelerate/$(ACCELERATE).yaml
+
+HUB := bert-base-cased_conll2003
+mlm: CONFIG ?= configs/mlm/$(HUB).yaml
+ner: CONFIG ?= configs/ner/$(HUB).yaml
+MLM_CONFIG ?= configs/mlm/minilm_news.yaml
+NER_CONFIG ?= configs/ner/minilm_conll2003.yaml
+
+.DEFAULT_GOAL := help
+.PHONY: help setup mlm ner reproduce reproduce-local table test lint
+
+help:  ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+setup: .venv/requirements.txt  ## create .venv and install requirements.txt (again only if it changed)
+
+.venv/requirements.txt: requirements.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -r $<
+	cp $< $@
+
+.venv/requirements-dev.txt: requirements-dev.txt .venv/requirements.txt
+	$(BIN)/pip install --quiet -r $<
+	cp $< $@
+
+mlm: setup  ## masked pretraining with CONFIG (default: BERT base cased from the Hub)
+	$(LAUNCH) run_mlm.py --config $(CONFIG) $(ARGS)
+
+ner: setup  ## named-entity recognition with CONFIG (default: BERT base cased and CoNLL-2003 from the Hub)
+	$(LAUNCH) run_ner.py --config $(CONFIG) $(ARGS)
+
+reproduce: setup  ## both stages and the report, from the Hub's bert-base-cased and CoNLL-2003
+	$(LAUNCH) run_mlm.py --config configs/mlm/$(HUB).yaml $(ARGS)
+	$(LAUNCH) run_ner.py --config configs/ner/$(HUB).yaml --model_name_or_path runs/mlm/$(HUB) $(ARGS)
+
+reproduce-local: setup  ## the same from local files: DATA=folder of CoNLL-2003, ENCODER=folder, TEXT="news/*.txt"
+	@test -n "$(DATA)" && test -n "$(ENCODER)" && test -n "$(TEXT)" || { \
+	    echo 'usage: make reproduce-local DATA=path/to/conll2003 ENCODER=path/to/encoder TEXT="path/to/*.txt"' >&2; exit 2; }
+	$(LAUNCH) run_mlm.py --config $(MLM_CONFIG) --model_name_or_path $(ENCODER) --train_file $(TEXT) \
+	    --output_dir runs/mlm/$(notdir $(ENCODER)) $(ARGS)
+	$(LAUNCH) run_ner.py --config $(NER_CONFIG) --model_name_or_path runs/mlm/$(notdir $(ENCODER)) --data_dir $(DATA) \
+	    --output_dir runs/ner/$(notdir $(ENCODER)) $(ARGS)
+
+table: setup  ## the README's table of results, from results/*.json
+	$(BIN)/python -m recipe.results results/*.json
+
+test: .venv/requirements-dev.txt  ## the test suite; CONLL2003_DIR=folder adds the tests on the real data
+	$(BIN)/python -m pytest
+
+lint: .venv/requirements-dev.txt  ## style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
