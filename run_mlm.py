@@ -22,7 +22,7 @@ from recipe.vocabulary import train_tokenizer
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Settings -> articles -> blocks -> masks -> Trainer -> perplexity. `argv` defaults to the command line."""
+    """Settings -> articles -> blocks -> masks -> Trainer -> perplexity. `argv`: the command line."""
     arguments = parse(sys.argv[1:] if argv is None else argv, ModelArguments, MlmArguments, TrainingArguments)
     model_args, data_args, training_args = arguments
     stage = Stage(*arguments)

@@ -24,7 +24,7 @@ from recipe.windows import build_windows, collect_tags
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Settings -> documents -> windows -> Trainer -> one tag per word -> report; `argv` defaults to the command line."""
+    """Settings -> documents -> windows -> Trainer -> one tag per word -> report; `argv`: the command line."""
     arguments = parse(sys.argv[1:] if argv is None else argv, ModelArguments, NerArguments, TrainingArguments)
     model_args, data_args, training_args = arguments
     stage = Stage(*arguments)
