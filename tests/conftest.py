@@ -1,0 +1,94 @@
+"""What tests share: a tiny tokenizer and models made in memory, and the folder of the real data if there is one."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
+
+torch.set_num_threads(2)
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,-"
+
+
+def make_tokenizer(max_length: int = 64) -> PreTrainedTokenizerFast:
+    """WordPiece over single characters: a word of n letters has n sub-words."""
+    pieces = [*SPECIAL, *LETTERS, *(f"##{letter}" for letter in LETTERS)]
+    tokenizer = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_max_length=max_length,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+    )
+
+
+def make_config(**changes) -> BertConfig:
+    """Two layers, 32 wide; dropout off so that runs compare."""
+    settings = {
+        "vocab_size": len(SPECIAL) + 2 * len(LETTERS),
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "max_position_embeddings": 64,
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+    }
+    return BertConfig(**settings | changes)
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return make_tokenizer()
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory, tokenizer) -> str:
+    """A folder with a tiny encoder and its tokenizer."""
+    folder = tmp_path_factory.mktemp("encoder")
+    torch.manual_seed(0)
+    BertForMaskedLM(make_config()).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def column_files(tmp_path_factory) -> Path:
+    """A folder of `train.txt`, `valid.txt` and `test.txt`, two documents each, tags in IOB1."""
+    folder = tmp_path_factory.mktemp("columns")
+    text = (
+        "-DOCSTART- -X- O O\n\nMara NNP B-NP I-PER\nOkello NNP I-NP I-PER\nleft VBD B-VP O\nOslo NNP B-NP I-LOC\n. . O O\n\n"
+        "She PRP B-NP O\njoined VBD B-VP O\nNorvik NNP B-NP I-ORG\n. . O O\n\n"
+        "-DOCSTART- -X- O O\n\nTwo CD B-NP O\nDanes NNPS I-NP I-MISC\nmet VBD B-VP O\nLima NNP B-NP I-LOC\n"
+        "Quito NNP B-NP B-LOC\n\n"
+    )
+    for name in ("train", "valid", "test"):
+        (folder / f"{name}.txt").write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def articles_file(tmp_path_factory) -> str:
+    """A text file of 40 short articles."""
+    path = tmp_path_factory.mktemp("text") / "articles.txt"
+    path.write_text("\n\n".join(f"article {n} tells of port {n * 7}.\nits second line ends here." for n in range(40)))
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def conll2003() -> Path:
+    """The folder of the original CoNLL-2003 files, which the project may not carry."""
+    folder = os.environ.get("CONLL2003_DIR")
+    if not folder:
+        pytest.skip("CONLL2003_DIR names no folder with eng.train, eng.testa, eng.testb")
+    return Path(folder)

@@ -1,0 +1,109 @@
+import random
+
+import pytest
+
+from recipe.conll import Document, Sentence
+from recipe.tokens import special_tokens, tokenize_words
+from recipe.windows import Span, build_windows, collect_tags, plan_spans
+
+LABELS = ["O", "B-X", "I-X"]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "starts", "capacity", "context", "expected"),
+    [
+        ([], [], 4, 0, []),
+        ([1, 1], [], 4, 0, [(0, 2, 0, 2)]),
+        ([1] * 4, [2], 3, 0, [(0, 2, 0, 2), (2, 4, 2, 4)]),  # cut between sentences
+        ([1] * 5, [], 3, 0, [(0, 3, 0, 3), (3, 5, 3, 5)]),  # a sentence longer than the window
+        ([1] * 8, [2, 4, 6], 6, 1, [(0, 6, 0, 4), (2, 8, 4, 8)]),  # neighbours on both sides of the seam
+        ([4], [], 4, 9, [(0, 1, 0, 1)]),
+    ],
+)
+def test_plan_spans(sizes, starts, capacity, context, expected):
+    assert plan_spans(sizes, starts, capacity, context) == [Span(*span) for span in expected]
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_every_word_is_labelled_once_with_its_context(seed):
+    draw = random.Random(seed)
+    capacity, largest = draw.choice([(1, 1), (7, 7), (40, 3), (60, 1)])
+    sizes = [draw.randint(1, largest) for _ in range(draw.randint(0, 200))]
+    starts = [word for word in range(len(sizes)) if draw.random() < draw.choice([0.02, 0.3])]
+    context = draw.choice([0, 2, 5, 100])
+    spans = plan_spans(sizes, starts, capacity, context)
+    assert [word for s in spans for word in range(s.first, s.last)] == list(range(len(sizes)))
+    for s in spans:
+        assert s.start <= s.first < s.last <= s.stop
+        assert sum(sizes[s.start : s.stop]) <= capacity
+        if largest <= 3:
+            wanted = min(context, capacity // 4)
+            assert s.start == 0 or sum(sizes[s.start : s.first]) >= wanted
+            assert s.stop == len(sizes) or sum(sizes[s.last : s.stop]) >= wanted
+    if context == 0:
+        assert all((s.start, s.stop) == (s.first, s.last) for s in spans)
+
+
+def make_documents(tag_seed=0):
+    draw = random.Random(tag_seed)
+    documents = []
+    for size in ([3, 1, 12], [1], [40], [2] * 30):
+        sentences = []
+        for words in size:
+            tags = [draw.choice(["O", "B-X"]) for _ in range(words)]
+            sentences.append(Sentence(["".join(draw.choices("abc", k=draw.randint(1, 4))) for _ in range(words)], tags))
+        documents.append(Document(sentences))
+    return documents
+
+
+@pytest.mark.parametrize("context", ["none", "document"])
+@pytest.mark.parametrize("context_size", [0, 5, 64])
+@pytest.mark.parametrize("length", [8, 30, 64])
+def test_perfect_predictions_come_back_as_the_gold_tags(tokenizer, context, context_size, length):
+    documents = make_documents()
+    windows = build_windows(documents, tokenizer, LABELS, length, context, context_size)
+    assert max(len(window["input_ids"]) for window in windows) <= length
+    predicted = [[max(label, 0) for label in window["labels"]] + [0, 0] for window in windows]
+    gold = [sentence.tags for document in documents for sentence in document.sentences]
+    assert collect_tags(predicted, windows, documents, LABELS) == gold
+
+
+def test_labels_stand_on_first_sub_words(tokenizer):
+    window = build_windows([Document([Sentence(["ab", "c"], ["B-X", "O"])])], tokenizer, LABELS, 8)[0]
+    assert tokenizer.convert_ids_to_tokens(window["input_ids"]) == ["[CLS]", "a", "##b", "c", "[SEP]"]
+    assert window["labels"] == [-100, 1, -100, 0, -100]
+    assert window["word_ids"] == [-1, 0, -1, 1, -1]
+
+
+def test_training_windows_hold_each_token_once(tokenizer):
+    documents = make_documents()
+    pieces = tokenize_words(tokenizer, [s.words for d in documents for s in d.sentences])
+    total = sum(len(word) for sentence in pieces for word in sentence)
+    windows = build_windows(documents, tokenizer, LABELS, 30, "document")
+    assert sum(len(window["input_ids"]) - 2 for window in windows) == total
+    assert [len(w["input_ids"]) for w in windows] == sorted((len(w["input_ids"]) for w in windows), reverse=True)
+
+
+def test_document_windows_join_sentences_of_one_document_only(tokenizer):
+    documents = [Document([Sentence(["a"], ["O"]), Sentence(["b"], ["O"])]), Document([Sentence(["c"], ["O"])])]
+    tokens = [tokenizer.decode(w["input_ids"][1:-1]) for w in build_windows(documents, tokenizer, LABELS, 8, "document")]
+    assert tokens == ["a b", "c"]
+    assert len(build_windows(documents, tokenizer, LABELS, 8, "none")) == 3
+
+
+def test_a_word_without_sub_words_is_still_scored(tokenizer):
+    documents = [Document([Sentence(["a", "\u200b", "b"], ["O", "B-X", "O"])])]
+    window = build_windows(documents, tokenizer, LABELS, 8)[0]
+    assert tokenizer.convert_ids_to_tokens(window["input_ids"]) == ["[CLS]", "a", "[UNK]", "b", "[SEP]"]
+    assert window["labels"] == [-100, 0, 1, 0, -100]
+
+
+def test_a_sentence_of_ten_thousand_words_keeps_every_word(tokenizer):
+    documents = [Document([Sentence(["a"] * 10_000, ["O"] * 10_000)])]
+    windows = build_windows(documents, tokenizer, LABELS, 64, "none", 16)
+    words = sorted(word for window in windows for word in window["word_ids"] if word >= 0)
+    assert words == list(range(10_000))
+
+
+def test_special_tokens(tokenizer):
+    assert special_tokens(tokenizer) == ([2], [3])
