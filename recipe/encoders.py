@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tokenizers import pre_tokenizers
 from transformers import (
     CONFIG_MAPPING,
     AutoConfig,
@@ -16,17 +17,21 @@ from recipe.errors import RecipeError
 
 
 def load_tokenizer(arguments: ModelArguments) -> PreTrainedTokenizerBase:
-    """Load the tokenizer of `tokenizer_name`, or else of the model, so that words given one by one keep their identity.
+    """Load the tokenizer of `tokenizer_name`, or else of the model, so that words given one by one stay words.
 
     Byte-level BPE tokenizers (RoBERTa, ModernBERT, DeBERTa ...) know a word by the space before it; without
-    `add_prefix_space` a word from a list would be read as the continuation of the one before.
+    `add_prefix_space` a word of a list would be read as the continuation of the one before. `from_pretrained` ignores
+    that option for a tokenizer.json that has it off, so it is set on the loaded tokenizer, and saved with it.
     """
     name = arguments.tokenizer_name or arguments.model_name_or_path
     tokenizer = _load(AutoTokenizer, name, arguments)
     if not tokenizer.is_fast:
         raise RecipeError(f"{name}: has no fast tokenizer (tokenizer.json), which the recipe needs")
-    if "ByteLevel" in repr(tokenizer.backend_tokenizer.pre_tokenizer):
-        tokenizer = _load(AutoTokenizer, name, arguments, add_prefix_space=True)
+    splitter = tokenizer.backend_tokenizer.pre_tokenizer
+    for step in splitter if isinstance(splitter, pre_tokenizers.Sequence) else [splitter]:
+        if isinstance(step, pre_tokenizers.ByteLevel):
+            step.add_prefix_space = True
+    tokenizer.backend_tokenizer.pre_tokenizer = splitter
     return tokenizer
 
 

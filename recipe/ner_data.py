@@ -145,8 +145,8 @@ def _group_documents(place: str, sentences: list[Sentence], tag_scheme: str | No
             raise RecipeError(f"{sentence.place}: {len(sentence.words)} words but {len(sentence.tags)} tags")
         for tag in sentence.tags:
             try:
-                split_tag(tag)
-            except (ValueError, AttributeError) as error:
+                split_tag(str(tag))
+            except ValueError as error:
                 raise RecipeError(f"{sentence.place}: {error}") from None
         if sentence.words == [DOCUMENT_START]:
             documents.append(Document())

@@ -1,0 +1,95 @@
+import pytest
+
+from recipe.arguments import MlmArguments, ModelArguments, NerArguments, TrainingArguments, parse
+from recipe.errors import RecipeError, exit_with
+
+
+def parse_ner(*argv):
+    return parse(list(argv), ModelArguments, NerArguments, TrainingArguments)
+
+
+@pytest.fixture
+def config(tmp_path):
+    def write(text):
+        path = tmp_path / "ner" / "run.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+def test_command_line_overrides_yaml_overrides_default(config):
+    path = config("learning_rate: 3e-4\nmax_seq_length: 128\ncontext: none\n")
+    _, data, training = parse_ner("--config", path, "--max_seq_length", "64")
+    assert (training.learning_rate, data.max_seq_length, data.context) == (3e-4, 64, "none")
+    assert data.context_size == 64  # untouched default
+
+
+def test_yaml_values_keep_their_spelling(config):
+    path = config("eval_strategy: no\nbf16: false\ntrain_file: [a.txt, b.txt]\nwarmup_steps: 0.1\ntag_scheme: null\n")
+    _, data, training = parse_ner(f"--config={path}")
+    assert training.eval_strategy == "no"
+    assert data.train_file == ["a.txt", "b.txt"]
+    assert data.tag_scheme is None
+
+
+def test_output_folder_follows_the_configuration(config):
+    assert parse_ner("--config", config("seed: 1"))[2].output_dir == "runs/ner/run"
+    assert parse_ner("--config", config("seed: 1"), "--output_dir", "x")[2].output_dir == "x"
+
+
+def test_new_hub_repositories_are_private():
+    assert parse_ner()[2].hub_private_repo is True
+    assert parse_ner("--hub_private_repo", "false")[2].hub_private_repo is False
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seed: 1\nlerning_rate: 1\n", "run.yaml:2: unknown key lerning_rate (did you mean learning_rate?)"),
+        ("learning_rate: fast\n", "run.yaml:1: argument --learning_rate"),
+        ("seed: 1.5\n", "run.yaml:1: argument --seed"),
+        ("context: page\n", "run.yaml:1: argument --context"),
+        ("seed: 1\nseed: 2\n", "run.yaml:2: seed stands in line 1 already"),
+        ("seed: 1\n\tbf16: true\n", "run.yaml:2: not YAML"),
+        ("- seed\n", "run.yaml:1: expected lines of `key: value`"),
+        ("eval_strategy: sometimes\n", "sometimes"),
+    ],
+)
+def test_bad_configuration_is_refused_by_name(config, text, message):
+    with pytest.raises(RecipeError) as caught:
+        parse_ner("--config", config(text))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--lerning_rate", "1"], "unknown argument --lerning_rate (did you mean learning_rate?)"),
+        (["--learn", "1"], "unknown argument --learn"),
+        (["--seed", "x"], "argument --seed"),
+        (["--config", "none.yaml"], "config none.yaml: No such file"),
+        (["--mlm_probability", "0.2"], "unknown argument --mlm_probability"),
+    ],
+)
+def test_bad_command_line_is_refused_by_name(argv, message):
+    with pytest.raises(RecipeError) as caught:
+        parse_ner(*argv)
+    assert message in str(caught.value)
+
+
+def test_settings_of_the_other_script_are_unknown():
+    with pytest.raises(RecipeError, match="--context"):
+        parse(["--context", "none"], ModelArguments, MlmArguments, TrainingArguments)
+
+
+def test_errors_are_one_line_and_status_two(capsys):
+    def fail():
+        raise RecipeError("file.txt:3: mend it")
+
+    with pytest.raises(SystemExit) as caught:
+        exit_with(fail)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == "error: file.txt:3: mend it\n"

@@ -1,0 +1,106 @@
+import json
+
+import pytest
+
+from recipe.arguments import MlmArguments
+from recipe.corpus import build_blocks, load_articles, pack_blocks
+from recipe.errors import RecipeError
+
+SEP = 0
+
+
+@pytest.mark.parametrize(
+    ("articles", "size", "blocks"),
+    [
+        ([], 4, []),
+        ([[]], 4, []),
+        ([[1, 2]], 4, [[1, 2]]),
+        ([[1, 2], [3]], 4, [[1, 2, SEP, 3]]),
+        ([[1, 2, 3, 4, 5]], 2, [[1, 2], [3, 4], [5]]),
+        ([[1, 2, 3], [4, 5]], 4, [[1, 2, 3], [4, 5]]),  # room for a separator only
+        ([[1, 2, 3, 4], [5]], 4, [[1, 2, 3, 4], [5]]),
+        ([[1], [], [2]], 4, [[1, SEP, 2]]),
+        ([[1], [2, 3, 4, 5]], 4, [[1, SEP, 2, 3], [4, 5]]),
+    ],
+)
+def test_pack_blocks(articles, size, blocks):
+    assert list(pack_blocks(articles, size, SEP)) == blocks
+
+
+def write(tmp_path, suffix):
+    texts = ["one two", "three", "four five", "six"]
+    path = tmp_path / f"articles{suffix}"
+    if suffix == ".txt":
+        path.write_text("\n\n".join(texts) + "\n")
+    elif suffix == ".jsonl":
+        path.write_text("\n".join(json.dumps({"text": text, "id": 1}) for text in texts))
+    elif suffix == ".csv":
+        path.write_text("id,text\n" + "\n".join(f"1,{text}" for text in texts))
+    else:
+        import datasets
+
+        datasets.Dataset.from_dict({"text": texts, "id": [1] * 4}).to_parquet(path)
+    return str(path)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("suffix", [".txt", ".jsonl", ".csv", ".parquet"])
+def test_articles_from_every_kind_of_file(tmp_path, suffix, streaming):
+    arguments = MlmArguments(train_file=[write(tmp_path, suffix)], streaming=streaming)
+    rows = list(load_articles(arguments, validate=False)["train"])
+    assert [row["text"].strip() for row in rows] == ["one two", "three", "four five", "six"]
+    assert all(row.keys() == {"text"} for row in rows)
+
+
+def test_held_out_articles_are_spread_and_not_trained_on(articles_file):
+    articles = load_articles(MlmArguments(train_file=[articles_file], validation_split_percentage=10))
+    held = [int(text.split()[1]) for text in articles["validation"]["text"]]
+    rest = [int(text.split()[1]) for text in articles["train"]["text"]]
+    assert held == [0, 10, 20, 30]
+    assert sorted(held + rest) == list(range(40))
+
+
+def test_words_are_joined(tmp_path):
+    path = tmp_path / "words.jsonl"
+    path.write_text('{"tokens": ["a", "b"]}\n{"tokens": ["c"]}\n')
+    arguments = MlmArguments(train_file=[str(path)], text_column_name="tokens")
+    assert load_articles(arguments, validate=False)["train"]["text"] == ["a b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "no data"),
+        ({"train_file": ["none.txt"]}, "train_file: no file at none.txt"),
+        ({"train_file": ["FILE"], "text_column_name": "body"}, "text_column_name: no column 'body'"),
+        ({"train_file": ["FILE"], "streaming": True}, "name validation_file"),
+        ({"train_file": ["FILE"], "validation_split_percentage": 1}, "leaves one side empty"),
+        ({"train_file": ["FILE", "requirements.txt"]}, "files of one kind"),
+    ],
+)
+def test_bad_sources_are_refused(tmp_path, settings, message):
+    file = write(tmp_path, ".csv")
+    if "train_file" in settings:
+        settings = settings | {"train_file": [file if name == "FILE" else name for name in settings["train_file"]]}
+    with pytest.raises(RecipeError) as caught:
+        load_articles(MlmArguments(**settings))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_blocks_hold_every_token_once_between_special_tokens(tokenizer, articles_file, streaming):
+    arguments = MlmArguments(train_file=[articles_file], block_size=32, streaming=streaming)
+    articles = load_articles(arguments, validate=False)["train"]
+    blocks = [row["input_ids"] for row in build_blocks(articles, tokenizer, arguments)]
+    cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
+    assert all(len(block) <= 32 and block[0] == cls and block[-1] == sep and cls not in block[1:] for block in blocks)
+    assert sum(len(block) < 31 for block in blocks) <= 1
+    found = [i for block in blocks for i in block if i not in (cls, sep)]
+    expected = tokenizer([row["text"] for row in articles], add_special_tokens=False).input_ids
+    assert found == [i for ids in expected for i in ids]
+
+
+def test_block_size_must_leave_room(tokenizer, articles_file):
+    arguments = MlmArguments(train_file=[articles_file], block_size=2)
+    with pytest.raises(RecipeError, match="block_size"):
+        build_blocks(load_articles(arguments)["train"], tokenizer, arguments)

@@ -1,0 +1,76 @@
+import json
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import AutoModelForMaskedLM, AutoModelForTokenClassification, PreTrainedTokenizerFast
+
+from recipe.arguments import ModelArguments
+from recipe.encoders import check_length, check_vocabulary, load_config, load_model, load_tokenizer
+from recipe.errors import RecipeError
+from recipe.tokens import tokenize_words
+
+
+def test_labels_and_overrides_reach_the_model(encoder):
+    arguments = ModelArguments(model_name_or_path=encoder, config_overrides="hidden_dropout_prob=0.25")
+    config = load_config(arguments, ["O", "B-X", "I-X"])
+    model = load_model(AutoModelForTokenClassification, arguments, config)
+    assert model.classifier.out_features == 3
+    assert model.config.id2label == {0: "O", 1: "B-X", 2: "I-X"}
+    assert model.config.hidden_dropout_prob == 0.25
+
+
+def test_half_precision_checkpoints_are_trained_in_float32(encoder, tmp_path):
+    arguments = ModelArguments(model_name_or_path=encoder)
+    model = load_model(AutoModelForMaskedLM, arguments, load_config(arguments))
+    model.half().save_pretrained(tmp_path)
+    arguments = ModelArguments(model_name_or_path=str(tmp_path))
+    assert load_model(AutoModelForMaskedLM, arguments, load_config(arguments)).dtype == torch.float32
+
+
+def test_a_new_model_from_a_model_type():
+    overrides = "vocab_size=50,hidden_size=16,num_hidden_layers=1,num_attention_heads=2,intermediate_size=8"
+    arguments = ModelArguments(model_type="bert", config_overrides=overrides)
+    model = load_model(AutoModelForMaskedLM, arguments, load_config(arguments))
+    assert model.get_input_embeddings().weight.shape == (50, 16)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "no model: set model_name_or_path"),
+        ({"model_type": "birt"}, "no model"),
+        ({"model_name_or_path": "/no/such/folder"}, "/no/such/folder: "),
+        ({"model_type": "bert", "config_overrides": "hidden_sise=3"}, "config_overrides hidden_sise=3"),
+        ({"model_type": "bert", "config_overrides": "hidden_size"}, "config_overrides hidden_size"),
+    ],
+)
+def test_bad_models_are_refused(settings, message):
+    with pytest.raises(RecipeError) as caught:
+        load_config(ModelArguments(**settings))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_lengths_and_vocabularies_must_fit(encoder, tokenizer):
+    config = load_config(ModelArguments(model_name_or_path=encoder))
+    check_length("max_seq_length", 64, tokenizer, config)
+    with pytest.raises(RecipeError, match="max_seq_length: 65 is more than the 64"):
+        check_length("max_seq_length", 65, tokenizer, config)
+    config.vocab_size = 10
+    with pytest.raises(RecipeError, match="do not belong together"):
+        check_vocabulary(tokenizer, config)
+
+
+def test_byte_level_words_keep_their_leading_space(tmp_path):
+    """Loaded as saved, this tokenizer would read the second of two words as the continuation of the first."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: number for number, token in enumerate(["<unk>", *alphabet])}
+    backend = Tokenizer(models.BPE(vocabulary, []))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>").save_pretrained(tmp_path)
+    tokenizer = load_tokenizer(ModelArguments(model_name_or_path=str(tmp_path)))
+    pieces = tokenize_words(tokenizer, [["a", "b"]])[0]
+    assert [tokenizer.convert_ids_to_tokens(ids) for ids in pieces] == [["Ġ", "a"], ["Ġ", "b"]]
+    tokenizer.save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "tokenizer.json").read_text())["pre_tokenizer"]["add_prefix_space"] is True

@@ -1,0 +1,84 @@
+import datasets
+import numpy as np
+import pytest
+import torch
+from transformers import EvalPrediction
+
+from recipe.arguments import MlmArguments
+from recipe.errors import RecipeError
+from recipe.masking import build_collator, draw_masks, score_positions, summarize_positions
+
+
+def mask_many(tokenizer, **rates):
+    """Mask 2,000 blocks of 30 tokens between [CLS] and [SEP]; letters only, so that [MASK] and others stand out."""
+    torch.manual_seed(0)
+    ids = torch.randint(5, 31, (2000, 32))
+    ids[:, 0], ids[:, -1] = tokenizer.cls_token_id, tokenizer.sep_token_id
+    batch = build_collator(tokenizer, MlmArguments(**rates))([{"input_ids": row} for row in ids.tolist()])
+    return ids, batch["input_ids"], batch["labels"]
+
+
+@pytest.mark.parametrize(
+    ("rates", "chosen", "masked", "kept"),
+    [
+        ({}, 0.15, 0.8, 0.1),
+        ({"mlm_probability": 0.4, "mask_replace_prob": 0.5, "random_replace_prob": 0.3}, 0.4, 0.5, 0.2),
+        ({"mask_replace_prob": 1.0, "random_replace_prob": 0.0}, 0.15, 1.0, 0.0),
+    ],
+)
+def test_masking_rates(tokenizer, rates, chosen, masked, kept):
+    ids, inputs, labels = mask_many(tokenizer, **rates)
+    predicted = labels != -100
+    count = int(predicted.sum())
+    sd = 3 * (0.25 / count) ** 0.5
+    assert count / (2000 * 30) == pytest.approx(chosen, abs=0.01)
+    assert float((inputs[predicted] == tokenizer.mask_token_id).float().mean()) == pytest.approx(masked, abs=sd)
+    # a random token is by chance the old one once in len(tokenizer) draws
+    chance = (1 - masked - kept) / len(tokenizer)
+    assert float((inputs[predicted] == ids[predicted]).float().mean()) == pytest.approx(kept + chance, abs=sd)
+    assert torch.equal(labels[predicted], ids[predicted])
+    assert torch.equal(inputs[~predicted], ids[~predicted])
+
+
+def test_special_tokens_and_padding_are_never_predicted(tokenizer):
+    collator = build_collator(tokenizer, MlmArguments(mlm_probability=1.0))
+    batch = collator([{"input_ids": [2, 7, 3, 8, 3]}, {"input_ids": [2, 7, 3]}])
+    assert (batch["labels"] != -100).tolist() == [[False, True, False, True, False], [False, True, False, False, False]]
+
+
+def test_training_masks_change_and_evaluation_masks_do_not(tokenizer):
+    blocks = datasets.Dataset.from_dict({"input_ids": [[2, *range(5, 31), 3], [2, *range(5, 20), 3]]})
+    arguments = MlmArguments()
+    collator = build_collator(tokenizer, arguments)
+    first, second = draw_masks(blocks, tokenizer, arguments), draw_masks(blocks, tokenizer, arguments)
+    assert first[:] == second[:]
+    other = draw_masks(blocks, tokenizer, MlmArguments(eval_mask_seed=1))
+    assert first[:] != other[:]
+    batch = collator(list(first))
+    assert batch["input_ids"][1, :17].tolist() == first[1]["input_ids"]
+    assert batch["labels"][1].tolist() == first[1]["labels"] + [-100] * 11
+    assert batch["attention_mask"].sum(1).tolist() == [28, 17]
+    draws = {tuple(collator([blocks[0]])["labels"][0].tolist()) for _ in range(10)}
+    assert len(draws) > 1
+
+
+def test_rates_out_of_range_and_tokenizers_without_a_mask_are_refused(tokenizer):
+    with pytest.raises(RecipeError, match="mlm_probability"):
+        build_collator(tokenizer, MlmArguments(mlm_probability=1.5))
+    with pytest.raises(RecipeError, match="should not exceed 1"):
+        build_collator(tokenizer, MlmArguments(random_replace_prob=0.3))
+
+
+def test_every_masked_token_counts_the_same():
+    logits = torch.log(torch.tensor([[[0.5, 0.5], [0.9, 0.1]], [[0.2, 0.8], [0.5, 0.5]]]))
+    labels = torch.tensor([[0, 1], [1, -100]])
+    scores = score_positions(logits, labels)
+    assert scores[1, 1].tolist() == [0.0, 0.0]
+    result = summarize_positions(EvalPrediction(scores.numpy(), labels.numpy()))
+    loss = -np.log([0.5, 0.1, 0.8]).mean()
+    assert result == {
+        "loss": pytest.approx(loss, abs=1e-6),
+        "perplexity": pytest.approx(np.exp(loss), abs=1e-5),
+        "masked_accuracy": pytest.approx(2 / 3),
+        "masked_tokens": 3,
+    }

@@ -1,0 +1,111 @@
+import json
+
+import datasets
+import pytest
+
+from recipe.arguments import NerArguments
+from recipe.conll import list_sentences, list_tags
+from recipe.errors import RecipeError
+from recipe.ner_data import check_splits, find_files, list_labels, load_splits
+
+
+def write_rows(path, rows):
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    return [str(path)]
+
+
+def test_folder_holds_three_splits_of_two_documents(column_files):
+    splits = load_splits(NerArguments(data_dir=str(column_files)))
+    assert {name: len(documents) for name, documents in splits.items()} == {"train": 2, "dev": 2, "test": 2}
+    assert list_tags(splits["train"])[2] == ["O", "B-MISC", "O", "B-LOC", "B-LOC"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("eng.train", "eng.testa", "eng.testb"),
+        ("train.txt", "valid.txt", "test.txt"),
+        ("train.conll", "dev.conll", "test.conll"),
+    ],
+)
+def test_find_files(tmp_path, names):
+    for name in (*names, "README.md", "train.txt.bak"):
+        (tmp_path / name).touch()
+    expected = {split: [str(tmp_path / name)] for split, name in zip(("train", "dev", "test"), names, strict=True)}
+    assert find_files(str(tmp_path)) == expected
+
+
+def test_find_files_refuses_what_is_missing_or_ambiguous(tmp_path):
+    with pytest.raises(RecipeError, match="no folder"):
+        find_files(str(tmp_path / "none"))
+    with pytest.raises(RecipeError, match="no column files"):
+        find_files(str(tmp_path))
+    (tmp_path / "dev.txt").touch()
+    (tmp_path / "valid.txt").touch()
+    with pytest.raises(RecipeError, match="look like dev"):
+        find_files(str(tmp_path))
+
+
+def test_single_files_globs_and_limits(column_files):
+    arguments = NerArguments(
+        data_dir=str(column_files), train_file=[str(column_files / "t*.txt")], max_train_samples=4, max_predict_samples=1
+    )
+    splits = load_splits(arguments)
+    assert [len(d.sentences) for d in splits["train"]] == [2, 1, 1]  # test.txt, then train.txt
+    assert len(list_sentences(splits["test"])) == 1
+    with pytest.raises(RecipeError, match="test_file: no file at"):
+        load_splits(NerArguments(test_file=["nowhere/*.txt"]))
+    with pytest.raises(RecipeError, match="no data"):
+        load_splits(NerArguments())
+
+
+def test_jsonl(tmp_path):
+    rows = [{"tokens": ["a", "b"], "ner_tags": ["I-X", "O"]}, {"tokens": ["c"], "ner_tags": ["O"]}]
+    splits = load_splits(NerArguments(train_file=write_rows(tmp_path / "rows.jsonl", rows)))
+    assert list_tags(splits["train"]) == [["B-X", "O"], ["O"]]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"tokens": ["a"]}, "expected lists under"),
+        ({"tokens": ["a"], "ner_tags": ["O", "O"]}, "1 words but 2 tags"),
+        ({"tokens": ["a"], "ner_tags": ["person"]}, "no tag"),
+        ({"tokens": ["a"], "ner_tags": [3]}, "rows.jsonl:1"),
+    ],
+)
+def test_bad_jsonl_is_refused_with_its_line(tmp_path, row, message):
+    with pytest.raises(RecipeError, match="rows.jsonl:1") as caught:
+        load_splits(NerArguments(train_file=write_rows(tmp_path / "rows.jsonl", [row])))
+    assert message in str(caught.value)
+
+
+def test_hub_class_labels_come_from_the_data(tmp_path, monkeypatch):
+    """The order of the names is unusual on purpose: assuming CoNLL-2003's would turn persons into places."""
+    names = ["B-LOC", "O", "I-PER", "B-PER", "I-LOC"]
+    features = datasets.Features(
+        {"tokens": datasets.List(datasets.Value("string")), "ner_tags": datasets.List(datasets.ClassLabel(names=names))}
+    )
+    rows = {"tokens": [["-DOCSTART-"], ["Ana", "Sol"], ["-DOCSTART-"], ["Rome"]], "ner_tags": [[1], [3, 2], [1], [0]]}
+    split = datasets.Dataset.from_dict(rows, features=features)
+    for name in ("train", "validation"):
+        split.to_parquet(tmp_path / f"{name}.parquet")
+    splits = load_splits(NerArguments(dataset_name=str(tmp_path)))
+    assert list_tags(splits["dev"]) == [["B-PER", "I-PER"], ["B-LOC"]]
+    assert len(splits["train"]) == 2
+    with pytest.raises(RecipeError, match="label_column_name: no column 'tags'"):
+        load_splits(NerArguments(dataset_name=str(tmp_path), label_column_name="tags"))
+
+
+def test_labels_come_in_pairs_after_o(column_files):
+    documents = load_splits(NerArguments(data_dir=str(column_files)))["train"]
+    kinds = ("LOC", "MISC", "ORG", "PER")
+    assert list_labels(documents) == ["O", *(f"{prefix}-{kind}" for kind in kinds for prefix in "BI")]
+
+
+def test_check_splits_names_what_is_missing(column_files):
+    splits = load_splits(NerArguments(data_dir=str(column_files)))
+    with pytest.raises(RecipeError, match=r"valid.txt:3: .* B-LOC"):
+        check_splits(splits, ["dev"], ["O", "B-PER", "I-PER"])
+    with pytest.raises(RecipeError, match="switch off do_predict"):
+        check_splits({"train": splits["train"]}, ["train", "test"], list_labels(splits["train"]))

@@ -1,0 +1,104 @@
+"""Configurations, Makefile and README agree with the code."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+
+from recipe.arguments import MlmArguments, ModelArguments, NerArguments, TrainingArguments, parse
+from recipe.results import format_table
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+CONFIGS = {"ner": NerArguments, "mlm": MlmArguments}
+RUN_CONFIGS = sorted(path for kind in CONFIGS for path in (ROOT / "configs" / kind).glob("*.yaml"))
+ACCELERATE = sorted((ROOT / "configs" / "accelerate").glob("*.yaml"))
+
+
+def header_commands(text):
+    """The commands in a file's comment header, continued lines joined."""
+    lines = re.sub(r"\\\n#? *", " ", text).splitlines()
+    return [line.lstrip("# ") for line in lines if line.lstrip("# ").startswith("accelerate launch")]
+
+
+@pytest.mark.parametrize("path", RUN_CONFIGS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_run_configuration_parses(path, monkeypatch):
+    # A GPU's precision is asked of the GPU; what is tested here are the keys and values.
+    arguments = parse(["--config", str(path)], ModelArguments, CONFIGS[path.parent.name], TrainingArguments)
+    assert arguments[2].do_train
+    assert arguments[2].output_dir == f"runs/{path.parent.name}/{path.stem}"
+
+
+@pytest.mark.parametrize("path", [*RUN_CONFIGS, *ACCELERATE], ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_header_names_a_command_of_existing_files(path):
+    commands = header_commands(path.read_text())
+    assert commands
+    assert any(str(path.relative_to(ROOT)) in command for command in commands)
+    for command in commands:
+        for word in shlex.split(command):
+            if word.startswith("configs/") or word.endswith(".py"):
+                assert (ROOT / word).exists(), word
+
+
+@pytest.mark.parametrize("path", ACCELERATE, ids=lambda path: path.stem)
+def test_accelerate_reads_its_configuration(path):
+    args = launch_command_parser().parse_args(["--config_file", str(path), "run_ner.py"])
+    args, defaults, _ = _validate_launch_command(args)
+    wanted = yaml.safe_load(path.read_text())
+    assert args.num_processes == wanted["num_processes"]
+    assert defaults.distributed_type.value == wanted["distributed_type"]
+
+
+def make_targets():
+    return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+
+
+def test_make_help_lists_every_target():
+    listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    names = set(re.findall(r"make ([a-z-]+)", listed))
+    assert names == make_targets()
+
+
+@pytest.mark.parametrize("target", ["mlm", "ner", "reproduce"])
+def test_make_targets_run_existing_configurations(target):
+    dry = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    files = re.findall(r"(?:configs/\S+|run_\w+\.py)", dry)
+    assert len(files) >= 3
+    assert all((ROOT / file).exists() for file in files)
+
+
+def test_make_reproduce_local_asks_for_its_settings():
+    run = subprocess.run(["make", "reproduce-local"], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode != 0
+    assert "usage: make reproduce-local DATA=" in run.stderr
+
+
+def test_readme_names_existing_files_and_targets():
+    for path in re.findall(r"\]\((?!https?:|#)([^)#\s]+)\)", README):
+        assert (ROOT / path).exists(), path
+    for path in re.findall(r"(?:configs|results|tests|recipe|docs)/[\w./-]*\w", README):
+        assert (ROOT / path).exists(), path
+    assert set(re.findall(r"make ([a-z-]+)", README)) <= make_targets()
+    for module in re.findall(r"python -m (recipe\.\w+)", README):
+        assert (ROOT / (module.replace(".", "/") + ".py")).exists()
+
+
+def test_readme_names_only_known_flags():
+    known = subprocess.run(["grep", "-rhoE", r"^    [a-z_]+:", "recipe/arguments.py"], cwd=ROOT, capture_output=True, text=True)
+    names = {line.strip(" :") for line in known.stdout.splitlines()} | set(TrainingArguments.__dataclass_fields__)
+    launcher = {"config_file", "num_processes", "machine_rank", "main_process_ip"}
+    flags = {flag for flag in re.findall(r"--([a-z_]+)", README)}
+    assert flags <= names | launcher | {"help", "json"}
+
+
+def test_readme_shows_the_table_that_the_results_make():
+    assert format_table([str(path) for path in (ROOT / "results").glob("*.json")]).replace(str(ROOT), "") in README
+
+
+def test_ci_runs_the_documented_command():
+    assert "make lint test" in README
+    assert (ROOT / ".ci" / "run").read_text().rstrip().endswith("make lint test")

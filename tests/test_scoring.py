@@ -1,0 +1,115 @@
+import json
+import random
+
+import pytest
+from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
+
+from recipe.conll import read_conll
+from recipe.errors import RecipeError
+from recipe.metric import EntityScore
+from recipe.schemes import to_iob2
+from recipe.scoring import REFERENCE, format_report, main, score, score_entities, score_file, score_tags
+
+GOLD = ["B-PER I-PER O B-LOC", "O B-ORG"]
+
+
+def split(lines):
+    return [line.split() for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("predicted", "precision", "recall", "f1"),
+    [
+        (GOLD, 1, 1, 1),
+        (["B-PER I-PER O O", "O B-ORG"], 1, 2 / 3, 0.8),
+        (["B-PER O O B-LOC", "O B-ORG"], 2 / 3, 2 / 3, 2 / 3),  # a wrong end
+        (["B-ORG I-ORG O B-LOC", "O B-ORG"], 2 / 3, 2 / 3, 2 / 3),  # a wrong type
+        (["B-PER I-PER O I-LOC", "O B-ORG"], 1, 2 / 3, 0.8),  # an I- that continues nothing is no entity
+        (["O O O O", "O O"], 0, 0, 0),
+    ],
+)
+def test_entity_scores(predicted, precision, recall, f1):
+    row = score_entities(split(GOLD), split(predicted))["micro avg"]
+    assert row == {"precision": pytest.approx(precision), "recall": pytest.approx(recall), "f1": pytest.approx(f1), "support": 3}
+
+
+def test_entity_report_has_a_row_for_each_type_and_average():
+    rows = score_entities(split(GOLD), split(GOLD))
+    assert list(rows) == ["LOC", "ORG", "PER", "micro avg", "macro avg", "weighted avg"]
+    assert [row["support"] for row in rows.values()] == [1, 1, 1, 3, 3, 3]
+
+
+def test_tag_scores():
+    rows = score_tags(split(GOLD), split(["B-PER O O B-ORG", "O B-ORG"]))
+    assert list(rows) == ["B-LOC", "B-ORG", "B-PER", "I-PER", "O"]
+    assert rows["B-ORG"] == {"precision": 0.5, "recall": 1.0, "f1": pytest.approx(2 / 3), "support": 1}
+    assert rows["I-PER"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1}
+    assert rows["O"] == {"precision": pytest.approx(2 / 3), "recall": 1.0, "f1": pytest.approx(0.8), "support": 2}
+
+
+def test_report_is_plain_json():
+    report = score(split(GOLD), split(GOLD))
+    assert json.loads(json.dumps(report)) == report
+
+
+def random_tags(draw, length):
+    return [draw.choice(["O", "O", "B-X", "I-X", "B-Y", "I-Y"]) for _ in range(length)]
+
+
+def test_strict_and_conlleval_agree_where_iob2_is_well_formed():
+    """seqeval's default mode reproduces conlleval; on well-formed tags the strict mode must give the same."""
+    draw = random.Random(0)
+    for _ in range(50):
+        gold, predicted = ([to_iob2(random_tags(draw, 12)) for _ in range(4)] for _ in range(2))
+        lenient = precision_recall_fscore_support(gold, predicted, average="micro", zero_division=0)
+        row = score_entities(gold, predicted)["micro avg"]
+        assert (row["precision"], row["recall"], row["f1"]) == pytest.approx(lenient[:3])
+
+
+def test_ill_formed_predictions_score_as_conlleval_reads_them_once_converted():
+    draw = random.Random(1)
+    for _ in range(50):
+        gold = [to_iob2(random_tags(draw, 12)) for _ in range(4)]
+        predicted = [random_tags(draw, 12) for _ in range(4)]
+        lenient = precision_recall_fscore_support(gold, predicted, average="micro", zero_division=0)
+        row = score_entities(gold, [to_iob2(tags) for tags in predicted])["micro avg"]
+        assert (row["precision"], row["recall"], row["f1"]) == pytest.approx(lenient[:3])
+
+
+def test_score_file_reads_the_last_two_columns(tmp_path, capsys, monkeypatch):
+    path = tmp_path / "predictions.conll"
+    path.write_text("-DOCSTART- O O\n\na NN B-X B-X\nb NN I-X O\n\nc NN O O\n")
+    assert score_file(path)["tags"]["B-X"]["f1"] == 1.0
+    assert score_file(path)["entities"]["micro avg"]["f1"] == 0.0
+    monkeypatch.setattr("sys.argv", ["scoring", str(path)])
+    main()
+    assert "Entities (strict)" in capsys.readouterr().out
+
+
+def test_score_file_turns_iob1_into_iob2(tmp_path):
+    path = tmp_path / "predictions.conll"
+    path.write_text("a I-X I-X\nb O O\nc I-X I-X\nd B-X B-X\n")
+    assert score_file(path)["entities"]["X"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 3}
+
+
+def test_scoring_without_a_file_names_its_usage(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["scoring"])
+    with pytest.raises(RecipeError, match="usage"):
+        main()
+
+
+def test_metric_needs_no_network_and_agrees_with_the_report():
+    gold, predicted = split(GOLD), split(["B-PER I-PER O I-LOC", "O B-ORG"])
+    result = EntityScore().compute(predictions=predicted, references=gold)
+    rows = score_entities(gold, predicted)
+    assert result["f1"] == rows["micro avg"]["f1"]
+    assert result["f1_PER"] == rows["PER"]["f1"]
+
+
+def test_reference_is_shown_for_its_own_test_split_only(conll2003):
+    gold = [s.tags for document in read_conll(conll2003 / "eng.testb") for s in document.sentences]
+    report = score(gold, gold)
+    assert {tag: row["support"] for tag, row in report["tags"].items()} == {tag: row[3] for tag, row in REFERENCE.items()}
+    assert sum(row["support"] for row in report["tags"].values()) == 46_435
+    assert "0.926 (+0.074)" in format_report(report)
+    assert "reference" not in format_report(score(gold[:-1], gold[:-1]))
