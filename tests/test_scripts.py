@@ -26,13 +26,12 @@ def ner_folder(encoder, column_files, tmp_path_factory):
             model_name_or_path=encoder,
             data_dir=column_files,
             output_dir=folder,
-            max_seq_length=32,
-            context_size=8,
+            max_seq_length=64,
             do_train=True,
             do_eval=True,
             do_predict=True,
-            num_train_epochs=150,
-            learning_rate=3e-3,
+            num_train_epochs=80,
+            learning_rate=5e-3,
             save_strategy="no",
             disable_tqdm=True,
         )
@@ -61,7 +60,7 @@ def test_ner_predictions_keep_order_and_documents(ner_folder, column_files):
 def test_run_yaml_tells_settings_and_circumstances(ner_folder, encoder):
     run = yaml.safe_load((ner_folder / "run.yaml").read_text())
     assert run["settings"]["model_name_or_path"] == encoder
-    assert run["settings"]["learning_rate"] == 3e-3
+    assert run["settings"]["learning_rate"] == 5e-3
     assert {"commit", "hardware", "seed", "train_minutes", "versions", "processes", "precision"} <= run.keys()
 
 
