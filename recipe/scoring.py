@@ -4,6 +4,7 @@
 """
 
 import json
+import math
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -87,7 +88,9 @@ def score_file(path: str) -> Report:
 
 
 def _row(precision: float, recall: float, f1: float, support: int) -> Row:
-    return {"precision": float(precision), "recall": float(recall), "f1": float(f1), "support": int(support)}
+    # The macro average over no entity at all is NaN, which is no JSON.
+    scores = (float(score) if math.isfinite(score) else 0.0 for score in (precision, recall, f1))
+    return dict(zip(("precision", "recall", "f1"), scores, strict=True)) | {"support": int(support)}
 
 
 def _format_rows(rows: dict[str, Row]) -> list[str]:

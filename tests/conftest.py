@@ -67,7 +67,8 @@ def column_files(tmp_path_factory) -> Path:
     """A folder of `train.txt`, `valid.txt` and `test.txt`, two documents each, tags in IOB1."""
     folder = tmp_path_factory.mktemp("columns")
     text = (
-        "-DOCSTART- -X- O O\n\nMara NNP B-NP I-PER\nOkello NNP I-NP I-PER\nleft VBD B-VP O\nOslo NNP B-NP I-LOC\n. . O O\n\n"
+        "-DOCSTART- -X- O O\n\n"
+        "Mara NNP B-NP I-PER\nOkello NNP I-NP I-PER\nleft VBD B-VP O\nOslo NNP B-NP I-LOC\n. . O O\n\n"
         "She PRP B-NP O\njoined VBD B-VP O\nNorvik NNP B-NP I-ORG\n. . O O\n\n"
         "-DOCSTART- -X- O O\n\nTwo CD B-NP O\nDanes NNPS I-NP I-MISC\nmet VBD B-VP O\nLima NNP B-NP I-LOC\n"
         "Quito NNP B-NP B-LOC\n\n"

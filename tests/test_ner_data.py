@@ -48,7 +48,10 @@ def test_find_files_refuses_what_is_missing_or_ambiguous(tmp_path):
 
 def test_single_files_globs_and_limits(column_files):
     arguments = NerArguments(
-        data_dir=str(column_files), train_file=[str(column_files / "t*.txt")], max_train_samples=4, max_predict_samples=1
+        data_dir=str(column_files),
+        train_file=[str(column_files / "t*.txt")],
+        max_train_samples=4,
+        max_predict_samples=1,
     )
     splits = load_splits(arguments)
     assert [len(d.sentences) for d in splits["train"]] == [2, 1, 1]  # test.txt, then train.txt
@@ -75,7 +78,7 @@ def test_jsonl(tmp_path):
     ],
 )
 def test_bad_jsonl_is_refused_with_its_line(tmp_path, row, message):
-    with pytest.raises(RecipeError, match="rows.jsonl:1") as caught:
+    with pytest.raises(RecipeError, match=r"rows.jsonl:1") as caught:
         load_splits(NerArguments(train_file=write_rows(tmp_path / "rows.jsonl", [row])))
     assert message in str(caught.value)
 

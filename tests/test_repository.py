@@ -88,10 +88,12 @@ def test_readme_names_existing_files_and_targets():
 
 
 def test_readme_names_only_known_flags():
-    known = subprocess.run(["grep", "-rhoE", r"^    [a-z_]+:", "recipe/arguments.py"], cwd=ROOT, capture_output=True, text=True)
+    known = subprocess.run(
+        ["grep", "-rhoE", r"^    [a-z_]+:", "recipe/arguments.py"], cwd=ROOT, capture_output=True, text=True
+    )
     names = {line.strip(" :") for line in known.stdout.splitlines()} | set(TrainingArguments.__dataclass_fields__)
     launcher = {"config_file", "num_processes", "machine_rank", "main_process_ip"}
-    flags = {flag for flag in re.findall(r"--([a-z_]+)", README)}
+    flags = set(re.findall(r"--([a-z_]+)", README))
     assert flags <= names | launcher | {"help", "json"}
 
 

@@ -1,8 +1,8 @@
 import json
 import random
 
+import conlleval
 import pytest
-from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
 
 from recipe.conll import read_conll
 from recipe.errors import RecipeError
@@ -30,7 +30,12 @@ def split(lines):
 )
 def test_entity_scores(predicted, precision, recall, f1):
     row = score_entities(split(GOLD), split(predicted))["micro avg"]
-    assert row == {"precision": pytest.approx(precision), "recall": pytest.approx(recall), "f1": pytest.approx(f1), "support": 3}
+    assert row == {
+        "precision": pytest.approx(precision),
+        "recall": pytest.approx(recall),
+        "f1": pytest.approx(f1),
+        "support": 3,
+    }
 
 
 def test_entity_report_has_a_row_for_each_type_and_average():
@@ -56,24 +61,48 @@ def random_tags(draw, length):
     return [draw.choice(["O", "O", "B-X", "I-X", "B-Y", "I-Y"]) for _ in range(length)]
 
 
-def test_strict_and_conlleval_agree_where_iob2_is_well_formed():
-    """seqeval's default mode reproduces conlleval; on well-formed tags the strict mode must give the same."""
+def run_conlleval(gold, predicted):
+    lines = [
+        line
+        for gold_tags, tags in zip(gold, predicted, strict=True)
+        for line in (*(f"w {true} {guess}" for true, guess in zip(gold_tags, tags, strict=True)), "")
+    ]
+    return conlleval.evaluate(lines)["overall"]["chunks"]["stats"]
+
+
+def count(gold, predicted):
+    """Our scores as conlleval counts them: entities in gold, predicted, correct."""
+    row = score_entities(gold, predicted)["micro avg"]
+    correct = row["recall"] * row["support"]
+    found = correct / row["precision"] if row["precision"] else None
+    return {"gold": row["support"], "correct": pytest.approx(correct), "pred": pytest.approx(found)}
+
+
+def test_scores_agree_with_conlleval_where_iob2_is_well_formed():
     draw = random.Random(0)
-    for _ in range(50):
-        gold, predicted = ([to_iob2(random_tags(draw, 12)) for _ in range(4)] for _ in range(2))
-        lenient = precision_recall_fscore_support(gold, predicted, average="micro", zero_division=0)
-        row = score_entities(gold, predicted)["micro avg"]
-        assert (row["precision"], row["recall"], row["f1"]) == pytest.approx(lenient[:3])
+    for _ in range(200):
+        gold, predicted = ([to_iob2(random_tags(draw, 12)) for _ in range(8)] for _ in range(2))
+        counts = run_conlleval(gold, predicted)
+        assert counts["correct"] > 0
+        assert counts == count(gold, predicted)
 
 
-def test_ill_formed_predictions_score_as_conlleval_reads_them_once_converted():
+def test_ill_formed_predictions_agree_with_conlleval_once_turned_into_iob2():
     draw = random.Random(1)
-    for _ in range(50):
-        gold = [to_iob2(random_tags(draw, 12)) for _ in range(4)]
-        predicted = [random_tags(draw, 12) for _ in range(4)]
-        lenient = precision_recall_fscore_support(gold, predicted, average="micro", zero_division=0)
-        row = score_entities(gold, [to_iob2(tags) for tags in predicted])["micro avg"]
-        assert (row["precision"], row["recall"], row["f1"]) == pytest.approx(lenient[:3])
+    for _ in range(200):
+        gold = [to_iob2(random_tags(draw, 12)) for _ in range(8)]
+        predicted = [random_tags(draw, 12) for _ in range(8)]
+        assert run_conlleval(gold, predicted) == count(gold, [to_iob2(tags) for tags in predicted])
+
+
+@pytest.mark.parametrize(
+    ("predicted", "conlleval_finds", "strict_finds"), [("O I-PER", 1, 0), ("B-LOC I-PER", 2, 1), ("B-LOC I-LOC", 1, 1)]
+)
+def test_strict_scores_count_fewer_ill_formed_entities_than_conlleval(predicted, conlleval_finds, strict_finds):
+    gold = [["O", "O"]]
+    assert run_conlleval(gold, [predicted.split()])["pred"] == conlleval_finds
+    found = score_entities([predicted.split()], [predicted.split()])["micro avg"]["support"]
+    assert found == strict_finds
 
 
 def test_score_file_reads_the_last_two_columns(tmp_path, capsys, monkeypatch):
@@ -109,7 +138,9 @@ def test_metric_needs_no_network_and_agrees_with_the_report():
 def test_reference_is_shown_for_its_own_test_split_only(conll2003):
     gold = [s.tags for document in read_conll(conll2003 / "eng.testb") for s in document.sentences]
     report = score(gold, gold)
-    assert {tag: row["support"] for tag, row in report["tags"].items()} == {tag: row[3] for tag, row in REFERENCE.items()}
+    assert {tag: row["support"] for tag, row in report["tags"].items()} == {
+        tag: row[3] for tag, row in REFERENCE.items()
+    }
     assert sum(row["support"] for row in report["tags"].values()) == 46_435
     assert "0.926 (+0.074)" in format_report(report)
     assert "reference" not in format_report(score(gold[:-1], gold[:-1]))

@@ -103,7 +103,9 @@ def test_masked_language_modelling_weighs_tokens_alike(tokenizer, tmp_path, accu
     )
     torch.manual_seed(0)
     collator = build_collator(tokenizer, MlmArguments())
-    trainer = RecipeTrainer(args=args, model=BertForMaskedLM(make_config()), train_dataset=masked, data_collator=collator)
+    trainer = RecipeTrainer(
+        args=args, model=BertForMaskedLM(make_config()), train_dataset=masked, data_collator=collator
+    )
     trainer.train()
     first = trainer.state.log_history[0]
     # By hand: the summed loss of the first eight examples over their masked tokens.

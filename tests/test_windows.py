@@ -86,7 +86,9 @@ def test_training_windows_hold_each_token_once(tokenizer):
 
 def test_document_windows_join_sentences_of_one_document_only(tokenizer):
     documents = [Document([Sentence(["a"], ["O"]), Sentence(["b"], ["O"])]), Document([Sentence(["c"], ["O"])])]
-    tokens = [tokenizer.decode(w["input_ids"][1:-1]) for w in build_windows(documents, tokenizer, LABELS, 8, "document")]
+    tokens = [
+        tokenizer.decode(w["input_ids"][1:-1]) for w in build_windows(documents, tokenizer, LABELS, 8, "document")
+    ]
     assert tokens == ["a b", "c"]
     assert len(build_windows(documents, tokenizer, LABELS, 8, "none")) == 3
 
