@@ -46,7 +46,7 @@ reproduce-local: setup  ## the same from local files: DATA=folder of CoNLL-2003,
 	$(LAUNCH) run_ner.py --config $(NER_CONFIG) --model_name_or_path runs/mlm/$(notdir $(ENCODER)) --data_dir $(DATA) \
 	    --output_dir runs/ner/$(notdir $(ENCODER)) $(ARGS)
 
-table: setup  ## the README's table of results, from results/*.json
+table: setup  ## the README's tables of results, from results/*.json
 	$(BIN)/python -m recipe.results results/*.json
 
 test: .venv/requirements-dev.txt  ## the test suite; CONLL2003_DIR=folder adds the tests on the real data

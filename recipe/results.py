@@ -1,4 +1,4 @@
-"""The README's table of results: `python -m recipe.results results/*.json` prints it from reports of finished runs."""
+"""The README's tables of results: `python -m recipe.results results/*.json` prints them from finished runs' reports."""
 
 import json
 import statistics
@@ -7,22 +7,18 @@ from collections import defaultdict
 from pathlib import Path
 
 from recipe.errors import RecipeError, exit_with
+from recipe.scoring import REFERENCE
 
 HEADER = ["recipe", "model", "data", "dev F1", "test F1", "seeds", "minutes", "hardware", "config", "commit"]
 
 
 def format_table(paths: list[str]) -> str:
-    """A Markdown table with a row for each group of reports alike but for their seed: F1 in percent, mean ± sd.
+    """A Markdown table with a row for each recipe: F1 (strict, micro average) in percent, mean ± sd over its seeds.
 
-    paths: copies of `report.json`; the file name up to `-seed` names the recipe. F1 is the strict micro average.
+    paths: copies of `report.json`; the file name up to `-seed` names the recipe.
     """
-    groups = defaultdict(list)
-    for path in sorted(paths):
-        report = json.loads(Path(path).read_text(encoding="utf-8"))
-        if "test" in report:
-            groups[Path(path).stem.split("-seed")[0]].append(report)
-    rows = [HEADER, ["---"] * len(HEADER)]
-    for name, reports in groups.items():
+    rows = []
+    for name, reports in _group_reports(paths).items():
         run = reports[0]["run"]
         rows.append(
             [
@@ -38,7 +34,30 @@ def format_table(paths: list[str]) -> str:
                 " ".join(sorted({report["run"]["commit"] for report in reports})),
             ]
         )
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return _format_markdown(HEADER, rows)
+
+
+def format_reference(paths: list[str]) -> str:
+    """A Markdown table of tag-level test F1, mean over seeds: the reference's beside each recipe's."""
+    groups = _group_reports(paths)
+    rows = []
+    for tag, (_, _, reference, support) in REFERENCE.items():
+        scores = [statistics.mean(report["test"]["tags"][tag]["f1"] for report in group) for group in groups.values()]
+        rows.append([tag, f"{reference:.3f}", *(f"{score:.3f}" for score in scores), str(support)])
+    return _format_markdown(["tag", "reference", *groups, "support"], rows)
+
+
+def _group_reports(paths: list[str]) -> dict[str, list[dict]]:
+    groups = defaultdict(list)
+    for path in sorted(paths):
+        report = json.loads(Path(path).read_text(encoding="utf-8"))
+        if "test" in report:
+            groups[Path(path).stem.split("-seed")[0]].append(report)
+    return groups
+
+
+def _format_markdown(header: list[str], rows: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in [header, ["---"] * len(header), *rows])
 
 
 def _format_f1(reports: list[dict], split: str) -> str:
@@ -48,10 +67,10 @@ def _format_f1(reports: list[dict], split: str) -> str:
 
 
 def main() -> None:
-    """Print the table of the reports named on the command line."""
+    """Print the tables of the reports named on the command line."""
     if len(sys.argv) < 2:
         raise RecipeError("usage: python -m recipe.results report.json ...")
-    print(format_table(sys.argv[1:]))
+    print(format_table(sys.argv[1:]), format_reference(sys.argv[1:]), sep="\n\n")
 
 
 if __name__ == "__main__":

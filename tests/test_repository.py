@@ -10,7 +10,7 @@ import yaml
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 
 from recipe.arguments import MlmArguments, ModelArguments, NerArguments, TrainingArguments, parse
-from recipe.results import format_table
+from recipe.results import format_reference, format_table
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -97,8 +97,10 @@ def test_readme_names_only_known_flags():
     assert flags <= names | launcher | {"help", "json"}
 
 
-def test_readme_shows_the_table_that_the_results_make():
-    assert format_table([str(path) for path in (ROOT / "results").glob("*.json")]).replace(str(ROOT), "") in README
+def test_readme_shows_the_tables_that_the_results_make():
+    paths = [str(path) for path in (ROOT / "results").glob("*.json")]
+    assert format_table(paths) in README
+    assert format_reference(paths) in README
 
 
 def test_ci_runs_the_documented_command():
