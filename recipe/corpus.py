@@ -1,7 +1,7 @@
 """Text -> articles -> blocks of token ids.
 
-An article is a paragraph of a text file (blank lines end it), a line of JSON, or a row. Blocks are cut from
-`BATCH` articles at a time, in order; the last block of each such run holds the remainder.
+An article is a paragraph of a text file (blank lines end it), a line of JSON, a row, or a document of a column file.
+Blocks are cut from `BATCH` articles at a time, in order; the last block of each such run holds the remainder.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,10 +11,12 @@ import datasets
 from transformers import PreTrainedTokenizerBase
 
 from recipe.arguments import MlmArguments
+from recipe.conll import read_columns
 from recipe.errors import RecipeError
 from recipe.sources import expand_files, load_hub, pick_column
 from recipe.tokens import special_tokens
 
+COLUMN_FILE = ".conll"
 BUILDERS = {".txt": "text", ".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 BATCH = 1000  # articles that are tokenised and packed together
 
@@ -99,8 +101,14 @@ def pack_blocks(articles: Iterable[list[int]], size: int, separator: int) -> Ite
 def _load_files(key: str, patterns: list[str], arguments: MlmArguments, streaming: bool):
     files = expand_files(key, patterns)
     kinds = {Path(file).suffix for file in files}
+    if kinds == {COLUMN_FILE}:
+        documents = [document for file in files for document in read_columns(file, encoding=arguments.encoding)]
+        texts = ["\n".join(" ".join(sentence.words) for sentence in document.sentences) for document in documents]
+        articles = datasets.Dataset.from_dict({"text": texts})
+        return articles.to_iterable_dataset() if streaming else articles
     if len(kinds) > 1 or not kinds <= BUILDERS.keys():
-        raise RecipeError(f"{key}: expected files of one kind, {' '.join(BUILDERS)}; found {' '.join(sorted(kinds))}")
+        known = " ".join([*BUILDERS, COLUMN_FILE])
+        raise RecipeError(f"{key}: expected files of one kind, {known}; found {' '.join(sorted(kinds))}")
     builder = BUILDERS[kinds.pop()]
     options = {"sample_by": "paragraph", "encoding": arguments.encoding} if builder == "text" else {}
     try:

@@ -13,6 +13,7 @@ import torch
 import transformers
 import yaml
 from transformers import Trainer, set_seed
+from transformers.trainer_utils import get_last_checkpoint
 
 from recipe.arguments import ModelArguments, SourceArguments, TrainingArguments
 
@@ -35,9 +36,16 @@ class Stage:
         set_seed(training_args.seed)
 
     def train(self, trainer: Trainer) -> None:
-        """Train, from `resume_from_checkpoint` on if that is set; save model, tokenizer and trainer state."""
+        """Train and save model, tokenizer and trainer state.
+
+        Resumes from the folder that `resume_from_checkpoint` names; `last` is the newest checkpoint of the output
+        folder, or the beginning if there is none.
+        """
+        checkpoint = self.training_args.resume_from_checkpoint
+        if checkpoint == "last":
+            checkpoint = get_last_checkpoint(self.folder)
         started = time.perf_counter()
-        result = trainer.train(resume_from_checkpoint=self.training_args.resume_from_checkpoint)
+        result = trainer.train(resume_from_checkpoint=checkpoint)
         self.train_seconds = time.perf_counter() - started
         trainer.save_model()
         trainer.save_state()

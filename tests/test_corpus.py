@@ -67,6 +67,14 @@ def test_words_are_joined(tmp_path):
     assert load_articles(arguments, validate=False)["train"]["text"] == ["a b", "c"]
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_documents_of_a_column_file_are_articles(tmp_path, streaming):
+    path = tmp_path / "train.conll"
+    path.write_text("-DOCSTART- O\n\nOslo B-LOC\nfell O\n\nAgain O\n\n-DOCSTART- O\n\nLima B-LOC\n")
+    articles = load_articles(MlmArguments(train_file=[str(path)], streaming=streaming), validate=False)
+    assert [row["text"] for row in articles["train"]] == ["Oslo fell\nAgain", "Lima"]
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

