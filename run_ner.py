@@ -16,8 +16,8 @@ from recipe.conll import list_tags, write_conll
 from recipe.encoders import check_length, check_vocabulary, load_config, load_model, load_tokenizer
 from recipe.errors import exit_with
 from recipe.metric import EntityScore
-from recipe.ner_data import check_splits, list_labels, load_splits
-from recipe.scoring import format_report, score
+from recipe.ner_data import check_labels, list_labels, load_splits
+from recipe.scoring import Report, format_report, score
 from recipe.stage import Stage
 from recipe.trainer import RecipeTrainer
 from recipe.windows import build_windows, collect_tags
@@ -29,21 +29,20 @@ def main(argv: list[str] | None = None) -> None:
     model_args, data_args, training_args = arguments
     stage = Stage(*arguments)
 
-    documents = load_splits(data_args, model_args.cache_dir)
+    tasks = {"train": training_args.do_train, "dev": training_args.do_eval, "test": training_args.do_predict}
+    documents = load_splits(data_args, [split for split, wanted in tasks.items() if wanted], model_args.cache_dir)
     config = load_config(model_args, list_labels(documents["train"]) if training_args.do_train else None)
     labels = [config.id2label[label_id] for label_id in range(config.num_labels)]
+    check_labels(documents, labels)
     tokenizer = load_tokenizer(model_args)
     check_vocabulary(tokenizer, config)
     check_length("max_seq_length", data_args.max_seq_length, tokenizer, config)
-    tasks = {"train": training_args.do_train, "dev": training_args.do_eval, "test": training_args.do_predict}
-    splits = [split for split, wanted in tasks.items() if wanted]
-    check_splits(documents, splits, labels)
     context_sizes = {"train": 0, "dev": data_args.context_size, "test": data_args.context_size}
     windows = {
         split: build_windows(
             documents[split], tokenizer, labels, data_args.max_seq_length, data_args.context, context_sizes[split]
         )
-        for split in splits
+        for split in documents
     }
 
     def score_dev(output: EvalPrediction) -> dict[str, float]:
@@ -63,20 +62,25 @@ def main(argv: list[str] | None = None) -> None:
     if training_args.do_train:
         stage.train(trainer)
 
-    report = {}
     trainer.compute_metrics = None  # from here on the whole report is made, not one figure
-    for split in [split for split in splits if split != "train"]:
+    report = {}
+    for split in [split for split in documents if split != "train"]:
         label_ids = trainer.predict(windows[split]).predictions
         predicted = collect_tags(label_ids, windows[split], documents[split], labels)
         report[split] = score(list_tags(documents[split]), predicted)
         if trainer.is_world_process_zero():
             write_conll(stage.folder / "predictions.conll", documents[split], predicted)
     if report and trainer.is_world_process_zero():
-        text = "\n".join(f"== {split} ==\n{format_report(scores)}" for split, scores in report.items())
-        print(text)
-        (stage.folder / "report.txt").write_text(text, encoding="utf-8")
-        stage.write_json("report.json", report | {"run": stage.describe()})
+        write_report(stage, report)
     stage.finish(trainer)
+
+
+def write_report(stage: Stage, report: dict[str, Report]) -> None:
+    """Print the reports of the splits, and write them as `report.txt` and, with the facts of the run, `report.json`."""
+    text = "\n".join(f"== {split} ==\n{format_report(scores)}" for split, scores in report.items())
+    print(text)
+    (stage.folder / "report.txt").write_text(text, encoding="utf-8")
+    stage.write_json("report.json", report | {"run": stage.describe()})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Named-entity data: a folder, files or a Hub data set -> documents for each split, and the label list."""
 
 import json
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import datasets
@@ -21,32 +23,39 @@ FILES = {
 SUFFIXES = {".train", ".testa", ".testb", ".txt", ".conll", ".iob", ".iob2", ".bio", ".tsv", ".jsonl"}
 
 
-def load_splits(arguments: NerArguments, cache_dir: str | None = None) -> dict[str, list[Document]]:
-    """Read the splits that the settings name, as documents tagged in IOB2: a part of train, dev, test.
+def load_splits(
+    arguments: NerArguments, wanted: Sequence[str] = SPLITS, cache_dir: str | None = None
+) -> dict[str, list[Document]]:
+    """Read the `wanted` splits (of train, dev, test) as documents tagged in IOB2.
 
     Single files take precedence over `data_dir`, and that over `dataset_name`.
     Raises RecipeError for what is missing or cannot be read.
     """
+    if not wanted:
+        raise RecipeError(f"nothing to do: set one of {', '.join(TASKS.values())}")
     named = {"train": arguments.train_file, "dev": arguments.validation_file, "test": arguments.test_file}
     keys = {"train": "train_file", "dev": "validation_file", "test": "test_file"}
-    files = {split: expand_files(keys[split], patterns) for split, patterns in named.items() if patterns}
-    if arguments.data_dir:
-        files = find_files(arguments.data_dir) | files
+    files = find_files(arguments.data_dir) if arguments.data_dir else {}
+    files |= {split: expand_files(keys[split], patterns) for split, patterns in named.items() if patterns}
     if files:
-        splits = {
-            split: [document for path in files[split] for document in _read_file(path, arguments)]
-            for split in SPLITS
-            if split in files
-        }
+        load, found = partial(_read_files, arguments=arguments), files
     elif arguments.dataset_name:
-        splits = _read_hub(arguments, cache_dir)
+        load, found = partial(_read_rows, arguments=arguments), _find_rows(arguments, cache_dir)
     else:
         raise RecipeError("no data: set data_dir, train_file (validation_file, test_file) or dataset_name")
-    limits = (arguments.max_train_samples, arguments.max_eval_samples, arguments.max_predict_samples)
-    for split, limit in zip(SPLITS, limits, strict=True):
-        if limit is not None and split in splits:
-            splits[split] = _take_sentences(splits[split], limit)
-    return splits
+    missing = [split for split in wanted if split not in found]
+    if missing:
+        raise RecipeError(f"no {missing[0]} data: name them, or switch off {TASKS[missing[0]]}")
+    splits = {split: load(found[split]) for split in wanted}
+    limits = {
+        "train": arguments.max_train_samples,
+        "dev": arguments.max_eval_samples,
+        "test": arguments.max_predict_samples,
+    }
+    return {
+        split: documents if limits[split] is None else _take_sentences(documents, limits[split])
+        for split, documents in splits.items()
+    }
 
 
 def find_files(folder: str) -> dict[str, list[str]]:
@@ -75,18 +84,19 @@ def list_labels(documents: list[Document]) -> list[str]:
     return ["O", *(f"{prefix}-{kind}" for kind in kinds for prefix in "BI")]
 
 
-def check_splits(splits: dict[str, list[Document]], wanted: list[str], labels: list[str]) -> None:
-    """Raise RecipeError if a `wanted` split is missing, or at the first sentence holding a tag that `labels` lacks."""
-    for split in wanted:
-        if split not in splits:
-            raise RecipeError(f"no {split} data: name them, or switch off {TASKS[split]}")
-        for sentence in list_sentences(splits[split]):
-            unknown = set(sentence.tags).difference(labels)
-            if unknown:
-                raise RecipeError(
-                    f"{sentence.place}: the sentence that begins here holds {min(unknown)}, which the model does not "
-                    f"learn: its labels, those of the training data, are {' '.join(labels)}"
-                )
+def check_labels(splits: dict[str, list[Document]], labels: Sequence[str]) -> None:
+    """Raise RecipeError at the first sentence that holds a tag which `labels` lacks."""
+    for sentence in list_sentences(document for documents in splits.values() for document in documents):
+        unknown = set(sentence.tags).difference(labels)
+        if unknown:
+            raise RecipeError(
+                f"{sentence.place}: the sentence that begins here holds {min(unknown)}, which the model does not "
+                f"learn: its labels, those of the training data, are {' '.join(labels)}"
+            )
+
+
+def _read_files(paths: list[str], arguments: NerArguments) -> list[Document]:
+    return [document for path in paths for document in _read_file(path, arguments)]
 
 
 def _read_file(path: str, arguments: NerArguments) -> list[Document]:
@@ -118,18 +128,18 @@ def _read_jsonl(path: str, arguments: NerArguments) -> list[Document]:
     return _group_documents(path, sentences, arguments.tag_scheme)
 
 
-def _read_hub(arguments: NerArguments, cache_dir: str | None) -> dict[str, list[Document]]:
+def _find_rows(arguments: NerArguments, cache_dir: str | None) -> dict[str, datasets.Dataset]:
     loaded = load_hub(arguments, cache_dir)
     names = {"train": "train", "dev": "validation", "test": "test"}
-    return {split: _read_rows(loaded[name], name, arguments) for split, name in names.items() if name in loaded}
+    return {split: loaded[name] for split, name in names.items() if name in loaded}
 
 
-def _read_rows(rows: datasets.Dataset, name: str, arguments: NerArguments) -> list[Document]:
+def _read_rows(rows: datasets.Dataset, arguments: NerArguments) -> list[Document]:
     words_key = pick_column(rows.column_names, arguments.text_column_name or "tokens", "text_column_name")
     tags_key = pick_column(rows.column_names, arguments.label_column_name, "label_column_name")
     feature = rows.features[tags_key].feature
     decode = feature.int2str if isinstance(feature, datasets.ClassLabel) else list
-    place = f"{arguments.dataset_name}/{name}"
+    place = f"{arguments.dataset_name}/{rows.split}"
     sentences = [
         Sentence(words, decode(tags), f"{place}:{number}")
         for number, (words, tags) in enumerate(zip(rows[words_key], rows[tags_key], strict=True), 1)

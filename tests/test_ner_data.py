@@ -6,7 +6,7 @@ import pytest
 from recipe.arguments import NerArguments
 from recipe.conll import list_sentences, list_tags
 from recipe.errors import RecipeError
-from recipe.ner_data import check_splits, find_files, list_labels, load_splits
+from recipe.ner_data import check_labels, find_files, list_labels, load_splits
 
 
 def write_rows(path, rows):
@@ -57,14 +57,14 @@ def test_single_files_globs_and_limits(column_files):
     assert [len(d.sentences) for d in splits["train"]] == [2, 1, 1]  # test.txt, then train.txt
     assert len(list_sentences(splits["test"])) == 1
     with pytest.raises(RecipeError, match="test_file: no file at"):
-        load_splits(NerArguments(test_file=["nowhere/*.txt"]))
+        load_splits(NerArguments(test_file=["nowhere/*.txt"]), ["test"])
     with pytest.raises(RecipeError, match="no data"):
         load_splits(NerArguments())
 
 
 def test_jsonl(tmp_path):
     rows = [{"tokens": ["a", "b"], "ner_tags": ["I-X", "O"]}, {"tokens": ["c"], "ner_tags": ["O"]}]
-    splits = load_splits(NerArguments(train_file=write_rows(tmp_path / "rows.jsonl", rows)))
+    splits = load_splits(NerArguments(train_file=write_rows(tmp_path / "rows.jsonl", rows)), ["train"])
     assert list_tags(splits["train"]) == [["B-X", "O"], ["O"]]
 
 
@@ -79,11 +79,11 @@ def test_jsonl(tmp_path):
 )
 def test_bad_jsonl_is_refused_with_its_line(tmp_path, row, message):
     with pytest.raises(RecipeError, match=r"rows.jsonl:1") as caught:
-        load_splits(NerArguments(train_file=write_rows(tmp_path / "rows.jsonl", [row])))
+        load_splits(NerArguments(train_file=write_rows(tmp_path / "rows.jsonl", [row])), ["train"])
     assert message in str(caught.value)
 
 
-def test_hub_class_labels_come_from_the_data(tmp_path, monkeypatch):
+def test_hub_class_labels_come_from_the_data(tmp_path):
     """The order of the names is unusual on purpose: assuming CoNLL-2003's would turn persons into places."""
     names = ["B-LOC", "O", "I-PER", "B-PER", "I-LOC"]
     features = datasets.Features(
@@ -93,11 +93,11 @@ def test_hub_class_labels_come_from_the_data(tmp_path, monkeypatch):
     split = datasets.Dataset.from_dict(rows, features=features)
     for name in ("train", "validation"):
         split.to_parquet(tmp_path / f"{name}.parquet")
-    splits = load_splits(NerArguments(dataset_name=str(tmp_path)))
+    splits = load_splits(NerArguments(dataset_name=str(tmp_path)), ["train", "dev"])
     assert list_tags(splits["dev"]) == [["B-PER", "I-PER"], ["B-LOC"]]
     assert len(splits["train"]) == 2
     with pytest.raises(RecipeError, match="label_column_name: no column 'tags'"):
-        load_splits(NerArguments(dataset_name=str(tmp_path), label_column_name="tags"))
+        load_splits(NerArguments(dataset_name=str(tmp_path), label_column_name="tags"), ["train"])
 
 
 def test_labels_come_in_pairs_after_o(column_files):
@@ -106,9 +106,12 @@ def test_labels_come_in_pairs_after_o(column_files):
     assert list_labels(documents) == ["O", *(f"{prefix}-{kind}" for kind in kinds for prefix in "BI")]
 
 
-def test_check_splits_names_what_is_missing(column_files):
-    splits = load_splits(NerArguments(data_dir=str(column_files)))
+def test_unknown_tags_and_missing_splits_are_refused(column_files):
+    splits = load_splits(NerArguments(data_dir=str(column_files)), ["dev"])
     with pytest.raises(RecipeError, match=r"valid.txt:3: .* B-LOC"):
-        check_splits(splits, ["dev"], ["O", "B-PER", "I-PER"])
-    with pytest.raises(RecipeError, match="switch off do_predict"):
-        check_splits({"train": splits["train"]}, ["train", "test"], list_labels(splits["train"]))
+        check_labels(splits, ["O", "B-PER", "I-PER"])
+    train_only = NerArguments(train_file=[str(column_files / "train.txt")])
+    with pytest.raises(RecipeError, match="no test data: name them, or switch off do_predict"):
+        load_splits(train_only, ["train", "test"])
+    with pytest.raises(RecipeError, match="nothing to do"):
+        load_splits(train_only, [])
