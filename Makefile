@@ -46,7 +46,8 @@ quickstart: $(QUICK_NER)/report.json  ## the whole recipe on an embedded corpus 
 	@echo 'Next:'
 	@echo '  make reproduce                   bert-base-cased on CoNLL-2003, both from the Hub'
 	@echo '  make reproduce-local DATA=path/to/conll2003 ENCODER=minilm-l6 TEXT="path/to/*.txt"'
-	@echo '  make ner ARGS="--push_to_hub true --hub_model_id user/name"     push the checkpoint to the Hub'
+	@echo '  make ner CONFIG=configs/ner/minilm_newswire-mini.yaml ARGS="--push_to_hub true --hub_model_id user/name"'
+	@echo '                                   train again and push the checkpoint to the Hub'
 
 $(QUICK_MLM)/metrics.json: configs/mlm/minilm_newswire-mini.yaml data/newswire-mini/train.conll | setup
 	@echo '1/2 masked pretraining; log in $(QUICK_MLM)/train.log'

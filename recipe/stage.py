@@ -29,6 +29,8 @@ class Stage:
         self.folder = Path(training_args.output_dir)
         self.folder.mkdir(parents=True, exist_ok=True)
         if training_args.process_index == 0:
+            # The Hub obeys this file: predictions hold the text of the data, whose licence may forbid to pass it on.
+            (self.folder / ".gitignore").write_text("predictions.conll\ntrain.log\n")
             logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
         else:
             logging.disable(logging.WARNING)

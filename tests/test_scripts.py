@@ -64,6 +64,10 @@ def test_run_yaml_tells_settings_and_circumstances(ner_folder, encoder):
     assert {"commit", "hardware", "seed", "train_minutes", "versions", "processes", "precision"} <= run.keys()
 
 
+def test_a_push_leaves_the_text_of_the_data_out(ner_folder):
+    assert "predictions.conll" in (ner_folder / ".gitignore").read_text().splitlines()
+
+
 def test_ner_checkpoint_is_a_standard_one(ner_folder):
     model = AutoModelForTokenClassification.from_pretrained(ner_folder)
     assert model.config.id2label[0] == "O"
