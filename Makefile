@@ -1,6 +1,6 @@
-# Every target prepares what it needs. Settings: make ner CONFIG=... ARGS="--learning_rate 3e-5" ACCELERATE=one_gpu
+# Every target prepares what it needs. Settings: make ner CONFIG=... ARGS="--learning_rate 3e-5" ACCELERATE=multi_gpu
 PYTHON ?= python3
-ACCELERATE ?= one_cpu
+ACCELERATE ?= $(if $(shell command -v nvidia-smi),one_gpu,one_cpu)
 ARGS ?=
 BIN := .venv/bin
 LAUNCH = $(BIN)/accelerate launch --config_file configs/accelerate/$(ACCELERATE).yaml
@@ -29,7 +29,7 @@ setup: .venv/requirements.txt  ## create .venv and install requirements.txt (aga
 	$(BIN)/pip install --quiet -r $<
 	cp $< $@
 
-# A stage is done when its figures exist; one that was interrupted goes on from its last checkpoint.
+# A stage is done when its figures exist; then its checkpoints go, which an interrupted one resumes from.
 QUICK_MLM := runs/mlm/minilm_newswire-mini
 QUICK_NER := runs/ner/minilm_newswire-mini
 ifdef RESTART
@@ -52,12 +52,12 @@ quickstart: $(QUICK_NER)/report.json  ## the whole recipe on an embedded corpus 
 $(QUICK_MLM)/metrics.json: configs/mlm/minilm_newswire-mini.yaml data/newswire-mini/train.conll | setup
 	@echo '1/2 masked pretraining; log in $(QUICK_MLM)/train.log'
 	@mkdir -p $(@D)
-	@$(LAUNCH) run_mlm.py --config $< $(RESUME) > $(@D)/train.log
+	@$(LAUNCH) run_mlm.py --config $< $(RESUME) > $(@D)/train.log && rm -r $(@D)/checkpoint-*
 
 $(QUICK_NER)/report.json: configs/ner/minilm_newswire-mini.yaml $(QUICK_MLM)/metrics.json
 	@echo '2/2 named-entity recognition; log in $(QUICK_NER)/train.log'
 	@mkdir -p $(@D)
-	@$(LAUNCH) run_ner.py --config $< $(RESUME) > $(@D)/train.log
+	@$(LAUNCH) run_ner.py --config $< $(RESUME) > $(@D)/train.log && rm -r $(@D)/checkpoint-*
 
 mlm: setup  ## masked pretraining with CONFIG (default: BERT base cased from the Hub)
 	$(LAUNCH) run_mlm.py --config $(CONFIG) $(ARGS)
