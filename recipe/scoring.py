@@ -6,6 +6,7 @@
 import json
 import math
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
@@ -44,7 +45,9 @@ def score_entities(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[s
 
     Strict: an entity counts if its type and both ends agree, and a predicted I- that continues nothing is no entity.
     """
-    rows = classification_report(gold, predicted, mode="strict", scheme=IOB2, output_dict=True, zero_division=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the macro average over no entity at all, see _row
+        rows = classification_report(gold, predicted, mode="strict", scheme=IOB2, output_dict=True, zero_division=0)
     return {name: _row(row["precision"], row["recall"], row["f1-score"], row["support"]) for name, row in rows.items()}
 
 

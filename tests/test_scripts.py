@@ -105,7 +105,7 @@ def test_training_resumes_from_the_last_checkpoint(encoder, column_files, tmp_pa
 
 
 def test_ner_refuses_a_window_longer_than_the_model(encoder, column_files, tmp_path):
-    flags = as_flags(model_name_or_path=encoder, data_dir=column_files, output_dir=tmp_path, do_eval=True)
+    flags = as_flags(model_name_or_path=encoder, data_dir=column_files, output_dir=tmp_path, do_train=True)
     with pytest.raises(RecipeError, match="max_seq_length: 512 is more than the 64"):
         run_ner.main(flags)
 
