@@ -1,5 +1,6 @@
 """Configurations, Makefile and README agree with the code."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -11,6 +12,7 @@ from accelerate.commands.launch import _validate_launch_command, launch_command_
 
 from recipe.arguments import MlmArguments, ModelArguments, NerArguments, TrainingArguments, parse
 from recipe.results import format_reference, format_table
+from recipe.scoring import format_report
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -101,6 +103,8 @@ def test_readme_shows_the_tables_that_the_results_make():
     paths = [str(path) for path in (ROOT / "results").glob("*.json")]
     assert format_table(paths) in README
     assert format_reference(paths) in README
+    quickstart = json.loads((ROOT / "results" / "quickstart" / "report.json").read_text())
+    assert format_report(quickstart["test"]) in README
 
 
 def test_ci_runs_the_documented_command():
