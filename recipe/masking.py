@@ -11,8 +11,7 @@ from transformers import DataCollatorForLanguageModeling, EvalPrediction, PreTra
 
 from recipe.arguments import MlmArguments
 from recipe.errors import RecipeError
-
-IGNORED = -100
+from recipe.tokens import IGNORED
 
 
 class MaskingCollator(DataCollatorForLanguageModeling):

@@ -7,6 +7,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+IGNORED = -100  # the label of a position where nothing is to be predicted, torch's default ignore_index
+
+
 def special_tokens(tokenizer: "PreTrainedTokenizerBase") -> tuple[list[int], list[int]]:
     """The ids that the tokenizer puts before and after one sequence, such as `([CLS], [SEP])`."""
     ids = tokenizer("a").input_ids

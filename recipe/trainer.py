@@ -9,7 +9,7 @@ from transformers import Trainer
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import has_length
 
-IGNORED = -100
+from recipe.tokens import IGNORED
 
 
 def token_mean_loss(

@@ -10,12 +10,10 @@ from itertools import accumulate, islice
 from typing import TYPE_CHECKING, TypedDict
 
 from recipe.conll import Document, Sentence, list_sentences
-from recipe.tokens import special_tokens, tokenize_words
+from recipe.tokens import IGNORED, special_tokens, tokenize_words
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-IGNORED = -100
 
 
 class Window(TypedDict):

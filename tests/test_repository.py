@@ -28,8 +28,7 @@ def header_commands(text):
 
 
 @pytest.mark.parametrize("path", RUN_CONFIGS, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_run_configuration_parses(path, monkeypatch):
-    # A GPU's precision is asked of the GPU; what is tested here are the keys and values.
+def test_run_configuration_parses(path):
     arguments = parse(["--config", str(path)], ModelArguments, CONFIGS[path.parent.name], TrainingArguments)
     assert arguments[2].do_train
     assert arguments[2].output_dir == f"runs/{path.parent.name}/{path.stem}"
