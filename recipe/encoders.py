@@ -16,6 +16,7 @@ from transformers import (
 )
 
 from recipe.arguments import ModelArguments
+from recipe.dropout import lighten_dropout
 from recipe.errors import RecipeError
 
 EMBEDDED = "minilm-l6"
@@ -96,9 +97,13 @@ def load_model(auto_class: type, arguments: ModelArguments, config: PreTrainedCo
     half precision would also be updated in it.
     """
     options = {"dtype": "float32", "attn_implementation": arguments.attn_implementation}
-    if not arguments.model_name_or_path:
-        return auto_class.from_config(config, **options)
-    return _load(auto_class, arguments.model_name_or_path, arguments, config=config, **options)
+    if arguments.model_name_or_path:
+        model = _load(auto_class, arguments.model_name_or_path, arguments, config=config, **options)
+    else:
+        model = auto_class.from_config(config, **options)
+    if arguments.light_dropout:
+        lighten_dropout(model)
+    return model
 
 
 def check_length(key: str, length: int, tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> None:

@@ -16,6 +16,7 @@ from transformers import Trainer, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
 from recipe.arguments import ModelArguments, SourceArguments, TrainingArguments
+from recipe.runtime import prepare
 
 PACKAGES = ("torch", "transformers", "datasets", "accelerate", "evaluate", "seqeval")
 
@@ -35,6 +36,7 @@ class Stage:
         else:
             logging.disable(logging.WARNING)
             transformers.utils.logging.set_verbosity_error()
+        prepare(model_args, training_args)
         set_seed(training_args.seed)
 
     def train(self, trainer: Trainer) -> None:
