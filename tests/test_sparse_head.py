@@ -44,7 +44,11 @@ def compute(model, head=None, dtype=None):
     loss = token_mean_loss({"logits": logits}, labels)
     model.zero_grad()
     loss.backward()
-    return logits, loss.detach(), {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
+    return (
+        logits,
+        loss.detach(),
+        {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None},
+    )
 
 
 @pytest.mark.parametrize("model_type", SUPPORTED)
