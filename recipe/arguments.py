@@ -113,6 +113,9 @@ class TrainingArguments(transformers.TrainingArguments):
     """transformers' own, with two defaults of ours: no GPU means the CPU, and a new Hub repository is private."""
 
     hub_private_repo: bool | None = field(default=True, metadata={"help": "Make a new Hub repository private."})
+    restart: bool = field(
+        default=False, metadata={"help": "Begin anew; what the output folder holds of earlier runs is set aside."}
+    )
 
     def __post_init__(self):
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()

@@ -5,10 +5,10 @@ from functools import partial
 import torch
 from torch.nn.functional import cross_entropy
 from torch.utils.data import SequentialSampler
-from transformers import Trainer
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import has_length
 
+from recipe.resumption import EpochSampler, ResumableTrainer
 from recipe.tokens import IGNORED
 
 
@@ -30,8 +30,8 @@ def token_mean_loss(
     return total / torch.as_tensor(count, device=total.device).clamp(min=1)
 
 
-class RecipeTrainer(Trainer):
-    """Trainer with `token_mean_loss`, whose predictions come in the order of their data set."""
+class RecipeTrainer(ResumableTrainer):
+    """A Trainer that resumes exactly, with `token_mean_loss`, whose predictions come in the order of their data set."""
 
     def __init__(self, *, args, **options):
         loss = partial(token_mean_loss, label_smoothing=args.label_smoothing_factor)
@@ -42,8 +42,8 @@ class RecipeTrainer(Trainer):
         dataset = self.train_dataset if train_dataset is None else train_dataset
         if self.args.train_sampling_strategy != "group_by_length" or not has_length(dataset):
             return super()._get_train_sampler(dataset)
-        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return LengthGroupedSampler(batch, lengths=_list_lengths(dataset))
+        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        return EpochSampler(LengthGroupedSampler(batch, lengths=_list_lengths(dataset)), self)
 
     def _get_eval_sampler(self, eval_dataset):
         # Trainer would shuffle here too under group_by_length: predictions written to a file would be misaligned.

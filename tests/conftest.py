@@ -1,6 +1,7 @@
 """What tests share: a tiny tokenizer and models made in memory, and the folder of the real data if there is one."""
 
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,17 @@ def column_files(tmp_path_factory) -> Path:
     for name in ("train", "valid", "test"):
         (folder / f"{name}.txt").write_text(text)
     return folder
+
+
+@pytest.fixture(scope="session")
+def uneven_file(tmp_path_factory):
+    """80 sentences of 1 to 12 words: micro-batches differ much in their number of labelled tokens."""
+    draw = random.Random(0)
+    words = [f"{draw.choice('abcdefg') * draw.randint(1, 3)} {draw.choice(['O', 'B-X'])}" for _ in range(500)]
+    sentences = ["\n".join(draw.choices(words, k=draw.randint(1, 12))) for _ in range(80)]
+    path = tmp_path_factory.mktemp("uneven") / "train.txt"
+    path.write_text("\n\n".join(sentences) + "\n")
+    return str(path)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,126 @@
+"""The same as test_resumption.py with real processes, signals and disks; minutes long."""
+
+import hashlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[1]
+SETTINGS = {
+    "do_train": True,
+    "max_steps": 150,
+    "save_steps": 4,
+    "save_total_limit": 2,
+    "learning_rate": 1e-3,
+    "disable_tqdm": True,
+    "config_overrides": "hidden_dropout_prob=0.1,attention_probs_dropout_prob=0.1",
+}
+NER = {"context": "none", "max_seq_length": 64, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 2}
+NER |= {"train_sampling_strategy": "group_by_length"}
+MLM = {"block_size": 16, "do_eval": False, "per_device_train_batch_size": 8}
+RUNS = {"ner": ("run_ner.py", NER), "mlm": ("run_mlm.py", MLM), "streamed": ("run_mlm.py", MLM | {"streaming": True})}
+
+
+def spawn(command, **options):
+    """Start a process group of one thread a process, its output kept."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "TOKENIZERS_PARALLELISM": "false"}
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
+
+
+def finish(process):
+    error = process.communicate()[1]
+    assert process.returncode == 0, error
+
+
+def fingerprint(folder):
+    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+
+
+@pytest.fixture(params=RUNS)
+def command(request, encoder, uneven_file, articles_file):
+    """A run's command for an output folder."""
+    script, settings = RUNS[request.param]
+    settings = SETTINGS | settings | {"model_name_or_path": encoder}
+    settings["train_file"] = uneven_file if script == "run_ner.py" else articles_file
+    return lambda folder: [
+        sys.executable, script, f"--output_dir={folder}", *(f"--{key}={value}" for key, value in settings.items())
+    ]  # fmt: skip
+
+
+def wait_for_checkpoint(process, folder, other_than=()):
+    """Wait until the run has saved a step that is not among `other_than`; return all that it has."""
+    while process.poll() is None:
+        found = {path.name for path in folder.glob("checkpoint-*")}
+        if found - set(other_than):
+            return found
+        time.sleep(0.01)
+    raise AssertionError(process.communicate()[1])
+
+
+def test_five_kills_at_random_moments_change_no_bit(command, tmp_path):
+    finish(spawn(command(tmp_path / "whole")))
+    draw, known = random.Random(), set()
+    for _ in range(5):
+        process = spawn(command(tmp_path / "killed"))
+        known = wait_for_checkpoint(process, tmp_path / "killed", known)
+        time.sleep(draw.uniform(0, 0.25))
+        assert process.poll() is None
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert not (tmp_path / "killed" / "model.safetensors").exists()
+    finish(spawn(command(tmp_path / "killed")))
+    assert fingerprint(tmp_path / "killed") == fingerprint(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_names_the_command_that_continues(command, tmp_path, number, status):
+    process = spawn(command(tmp_path))
+    wait_for_checkpoint(process, tmp_path)
+    process.send_signal(number)
+    error = process.communicate()[1]
+    assert process.returncode == status, error
+    last = error.splitlines()[-1]
+    assert "Traceback" not in error
+    assert f"is saved in {tmp_path}; this continues: python run_" in last
+    continued = last.partition("this continues: python ")[2].split()
+    finish(spawn([sys.executable, *continued]))
+    assert (tmp_path / "model.safetensors").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk wants root")
+def test_a_full_disk_leaves_the_earlier_checkpoint(command, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "none", disk], check=True)
+    try:
+        process = spawn(command(disk / "run"))
+        error = process.communicate()[1]
+        assert process.returncode == 2, error
+        assert "could not be saved" in error.splitlines()[-1]
+        assert "earlier checkpoints are intact (checkpoint-4" in error.splitlines()[-1]
+        assert "Traceback" not in error
+        left = [path.name for path in (disk / "run").glob("*checkpoint-*")]
+        assert left
+        assert not [name for name in left if name.startswith("saving-")]
+        shutil.copytree(disk / "run", tmp_path / "run")
+    finally:
+        subprocess.run(["umount", disk], check=True)
+    finish(spawn(command(tmp_path / "run")))
