@@ -35,13 +35,18 @@ def name_checkpoint(folder: Path, step: int) -> Path:
     return folder / f"checkpoint-{step}"
 
 
+def list_checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of an output folder, whole or not, newest first."""
+    found = [path for path in folder.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
+    return sorted(found, key=lambda path: int(path.name.partition("-")[2]), reverse=True)
+
+
 def find_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint of an output folder; damaged newer ones are named in a warning, and left.
 
     None if there is no checkpoint at all. Raises RecipeError if none of those there is whole.
     """
-    found = [path for path in folder.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
-    found.sort(key=lambda path: int(path.name.partition("-")[2]), reverse=True)
+    found = list_checkpoints(folder)
     for path in found:
         damage = find_damage(path)
         if not damage:
@@ -123,7 +128,7 @@ def guard_save(partial: Path) -> Iterator[None]:
         folder = partial.parent
         free = shutil.disk_usage(folder).free >> 20
         shutil.rmtree(partial, ignore_errors=True)
-        left = sorted((path.name for path in folder.glob("checkpoint-*")), key=len) or ["none"]
+        left = [path.name for path in list_checkpoints(folder)] or ["none"]
         raise RecipeError(
             f"{folder}: {partial.name.removeprefix(PARTIAL)} could not be saved ({str(error).splitlines()[0]}; "
             f"{free} MB free): earlier checkpoints are intact ({', '.join(left)}): make room, and give the same command"

@@ -52,7 +52,7 @@ class BlockStream(IterableDataset):
         if before:
             self.blocks.load_state_dict(before)
         blocks, number, skipped = iter(self.blocks), start["chunk"], start["block"]
-        while chunk := list(islice(blocks, CHUNK)):
+        while chunk := self._read_chunk(blocks):
             random.Random(derive_seed(self.seed, start["pass"], number)).shuffle(chunk)
             for first in range(skipped, len(chunk), self.batch_size):
                 batch = chunk[first : first + self.batch_size]
@@ -61,6 +61,13 @@ class BlockStream(IterableDataset):
             number, skipped, before = number + 1, 0, self.blocks.state_dict()
         if not number:
             raise RecipeError("streaming: no text for this process: give at least as many files as there are processes")
+
+    @staticmethod
+    def _read_chunk(blocks: Iterator[dict]) -> list[dict]:
+        try:
+            return list(islice(blocks, CHUNK))
+        except UnicodeDecodeError as error:
+            raise RecipeError(f"streaming: {error}: mend the file that holds it, or set encoding") from None
 
 
 def _start_pass(number: int) -> dict:

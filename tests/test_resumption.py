@@ -1,6 +1,5 @@
 """A run that ends early and is started again loses nothing: the weights are those of an uninterrupted run."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -11,6 +10,7 @@ import torch
 
 import run_mlm
 import run_ner
+from conftest import fingerprint
 from recipe import checkpoints, stream
 from recipe.errors import RecipeError, StoppedError
 from recipe.resumption import ResumableTrainer
@@ -79,10 +79,6 @@ def interrupt(monkeypatch):
 
 def kill():
     raise Killed
-
-
-def fingerprint(folder):
-    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
 
 
 def steps(folder):
