@@ -93,10 +93,12 @@ class ResumableTrainer(Trainer):
     def _prepare_batch(self, batch: dict) -> dict:
         """Note where a stream stands; take the labels off what fills up the last batch of several processes."""
         self.position = batch.pop("position", None)
-        state = self.accelerator.gradient_state
-        if self.args.world_size > 1 and state.end_of_dataloader and state.remainder > 0:
-            own = state.remainder - self.args.process_index * self.args.train_batch_size
-            batch["labels"][max(own, 0) :] = IGNORED
+        if self.args.world_size > 1 and self.accelerator.gradient_state.end_of_dataloader:
+            # Not gradient_state.remainder, which is lost in an epoch that is resumed in the middle.
+            remainder = len(self.train_dataset) % (self.args.train_batch_size * self.args.world_size)
+            own = remainder - self.args.process_index * self.args.train_batch_size
+            if remainder and not self.args.dataloader_drop_last:
+                batch["labels"][max(own, 0) :] = IGNORED
         return batch
 
     def training_step(self, model, inputs, num_items_in_batch=None):
