@@ -9,13 +9,15 @@ import time
 import datasets
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerFast
+from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
 from conftest import ROOT
 from recipe.arguments import MlmArguments, TrainingArguments
+from recipe.checkpoints import find_checkpoint
 from recipe.corpus import build_blocks, load_articles
 from recipe.masking import build_collator
 from recipe.stream import BlockStream
+from recipe.trainer import RecipeTrainer
 
 pytestmark = pytest.mark.slow
 
@@ -77,6 +79,25 @@ def test_memory_does_not_grow_with_the_streamed_text(tmp_path):
         print(found[-1])
     assert found[1]["tokens"] == pytest.approx(20 * found[0]["tokens"], rel=0.02)
     assert found[1]["peak"] < 1.1 * found[0]["peak"]
+
+
+def test_a_checkpoint_is_written_and_verified_at_the_speed_of_the_disk(tokenizer, tmp_path):
+    config = BertConfig(hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536)
+    training = TrainingArguments(output_dir=str(tmp_path), max_steps=1, save_strategy="no", disable_tqdm=True)
+    blocks = datasets.Dataset.from_dict({"input_ids": [[2, 5, 6, 3]] * 8})
+    collator = build_collator(tokenizer, MlmArguments(mlm_probability=1.0))
+    trainer = RecipeTrainer(args=training, model=BertForMaskedLM(config), train_dataset=blocks, data_collator=collator)
+    trainer.train()
+    started = time.perf_counter()
+    trainer._save_checkpoint(trainer.model, None)
+    saved = time.perf_counter()
+    checkpoint = find_checkpoint(tmp_path)
+    verified = time.perf_counter()
+    size = sum(path.stat().st_size for path in checkpoint.iterdir()) / 1e6
+    print({"MB": size, "saved": saved - started, "verified": verified - saved})
+    assert size == pytest.approx(12 * sum(p.numel() for p in trainer.model.parameters()) / 1e6, rel=0.02)
+    assert saved - started < 60
+    assert verified - saved < 1
 
 
 def test_tokenising_grows_linearly_and_uses_all_cores(tokenizer):

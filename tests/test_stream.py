@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from itertools import islice, takewhile
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from recipe import stream
 from recipe.arguments import MlmArguments, TrainingArguments
 from recipe.corpus import build_blocks, load_articles
+from recipe.errors import RecipeError
 from recipe.masking import build_collator
 from recipe.stream import BlockStream
 from recipe.tokens import IGNORED
@@ -88,16 +90,20 @@ def test_processes_share_the_text_without_overlap(make_stream, processes):
 
 def test_resuming_reads_no_file_that_lies_before(make_stream, tokenizer, tmp_path):
     whole = read_pass(make_stream())
-    position, rest = whole[len(whole) * 3 // 4]["position"], whole[len(whole) * 3 // 4 + 1 :]
-    needed = {tokenizer.decode(block).split("f")[1][1] for batch in rest for block in unmask(batch)}
-    needed = {text for text in needed if text.isdigit()}
-    spoilt = [file for file in range(FILES) if str(file) not in needed]
+    at = len(whole) * 3 // 4
+    read_again = whole[at - 6 :]  # what is left, and the shuffled chunk that is read again
+    tokens = [tokenizer.decode(block) for batch in read_again for block in unmask(batch)]
+    needed = set(re.findall(r"f ##(\d)", " ".join(tokens)))
+    assert needed
+    spoilt = {str(file) for file in range(FILES)} - needed
     assert len(spoilt) >= 2
+    stream = make_stream()
     for file in spoilt:
         (tmp_path / f"{file}.txt").write_bytes(b"\xff\xff")
-    stream = make_stream()
-    stream.load_state_dict(position)
-    assert [plain(batch) for batch in islice(stream, len(rest))] == [plain(batch) for batch in rest]
+    stream.load_state_dict(whole[at - 1]["position"])
+    assert [plain(batch) for batch in islice(stream, len(whole) - at)] == [plain(batch) for batch in whole[at:]]
+    with pytest.raises(RecipeError, match="can't decode byte 0xff"):
+        list(islice(stream, len(whole)))  # the next pass does read them
 
 
 def test_a_second_pass_has_another_order_and_other_masks(make_stream):
