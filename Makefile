@@ -3,7 +3,7 @@ PYTHON ?= python3
 ACCELERATE ?= $(if $(shell command -v nvidia-smi),one_gpu,one_cpu)
 ARGS ?=
 BIN := .venv/bin
-LAUNCH = $(BIN)/accelerate launch --config_file configs/accelerate/$(ACCELERATE).yaml
+LAUNCH = $(BIN)/accelerate launch --quiet --config_file configs/accelerate/$(ACCELERATE).yaml
 
 HUB := bert-base-cased_conll2003
 mlm: CONFIG ?= configs/mlm/$(HUB).yaml
@@ -12,7 +12,7 @@ MLM_CONFIG ?= configs/mlm/minilm_news.yaml
 NER_CONFIG ?= configs/ner/minilm_conll2003.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart mlm ner reproduce reproduce-local bench table test lint
+.PHONY: help setup quickstart mlm ner reproduce reproduce-local bench table test test-all lint
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -29,14 +29,14 @@ setup: .venv/requirements.txt  ## create .venv and install requirements.txt (aga
 	$(BIN)/pip install --quiet -r $<
 	cp $< $@
 
-# A stage is done when its figures exist; then its checkpoints go, which an interrupted one resumes from.
+# A stage is done when its figures exist; then its checkpoints go, which an interrupted one resumes from. One whose
+# figures are outdated begins anew, and sets the old ones aside.
 QUICK_MLM := runs/mlm/minilm_newswire-mini
 QUICK_NER := runs/ner/minilm_newswire-mini
 ifdef RESTART
 .PHONY: $(QUICK_MLM)/metrics.json $(QUICK_NER)/report.json
-else
-RESUME := --resume_from_checkpoint last
 endif
+ANEW = $(if $(RESTART)$(wildcard $@),--restart)
 
 quickstart: $(QUICK_NER)/report.json  ## the whole recipe on an embedded corpus and encoder, in minutes; RESTART=1 repeats it
 	@cat $(QUICK_NER)/report.txt
@@ -52,12 +52,12 @@ quickstart: $(QUICK_NER)/report.json  ## the whole recipe on an embedded corpus 
 $(QUICK_MLM)/metrics.json: configs/mlm/minilm_newswire-mini.yaml data/newswire-mini/train.conll | setup
 	@echo '1/2 masked pretraining; log in $(QUICK_MLM)/train.log'
 	@mkdir -p $(@D)
-	@$(LAUNCH) run_mlm.py --config $< $(RESUME) > $(@D)/train.log && rm -r $(@D)/checkpoint-*
+	@$(LAUNCH) run_mlm.py --config $< $(ANEW) > $(@D)/train.log && rm -r $(@D)/checkpoint-*
 
 $(QUICK_NER)/report.json: configs/ner/minilm_newswire-mini.yaml $(QUICK_MLM)/metrics.json
 	@echo '2/2 named-entity recognition; log in $(QUICK_NER)/train.log'
 	@mkdir -p $(@D)
-	@$(LAUNCH) run_ner.py --config $< $(RESUME) > $(@D)/train.log && rm -r $(@D)/checkpoint-*
+	@$(LAUNCH) run_ner.py --config $< $(ANEW) > $(@D)/train.log && rm -r $(@D)/checkpoint-*
 
 mlm: setup  ## masked pretraining with CONFIG (default: BERT base cased from the Hub)
 	$(LAUNCH) run_mlm.py --config $(CONFIG) $(ARGS)
@@ -87,6 +87,9 @@ table: setup  ## the README's tables of results, from results/*.json
 
 test: .venv/requirements-dev.txt  ## the test suite; CONLL2003_DIR=folder adds the tests on the real data
 	$(BIN)/python -m pytest
+
+test-all: .venv/requirements-dev.txt  ## the same and the slow proofs: kills, full disks, several processes, growth
+	$(BIN)/python -m pytest -m ""
 
 lint: .venv/requirements-dev.txt  ## style and format
 	$(BIN)/ruff check .

@@ -12,11 +12,12 @@ import sys
 from transformers import AutoModelForMaskedLM
 
 from recipe.arguments import MlmArguments, ModelArguments, TrainingArguments, parse
-from recipe.corpus import BATCH, build_blocks, load_articles
+from recipe.corpus import build_blocks, load_articles
 from recipe.encoders import check_length, check_vocabulary, load_config, load_model, load_tokenizer
 from recipe.errors import exit_with
 from recipe.masking import build_collator, draw_masks, score_positions, summarize_positions
 from recipe.stage import Stage
+from recipe.stream import BlockStream
 from recipe.trainer import RecipeTrainer
 from recipe.vocabulary import train_tokenizer
 
@@ -30,10 +31,9 @@ def main(argv: list[str] | None = None) -> None:
     articles = load_articles(data_args, training_args.do_eval, model_args.cache_dir)
     config = load_config(model_args)
     if not (model_args.tokenizer_name or model_args.model_name_or_path):
-        with training_args.main_process_first(desc="training the tokenizer"):
-            if training_args.process_index == 0:
-                train_tokenizer((row["text"] for row in articles["train"]), data_args).save_pretrained(stage.folder)
-        model_args.tokenizer_name = str(stage.folder)
+        texts = (row["text"] for row in articles["train"])
+        folder = stage.make_once("tokenizer", lambda folder: train_tokenizer(texts, data_args).save_pretrained(folder))
+        model_args.tokenizer_name = str(folder)
     tokenizer = load_tokenizer(model_args)
     if not model_args.model_name_or_path:
         config.vocab_size, config.pad_token_id = len(tokenizer), tokenizer.pad_token_id
@@ -42,8 +42,9 @@ def main(argv: list[str] | None = None) -> None:
 
     with training_args.main_process_first(desc="packing blocks"):
         blocks = {split: build_blocks(articles[split], tokenizer, data_args) for split in articles}
+    collator = build_collator(tokenizer, data_args, training_args.seed)
     if data_args.streaming:
-        blocks["train"] = blocks["train"].shuffle(seed=training_args.seed, buffer_size=BATCH)
+        blocks["train"] = BlockStream(blocks["train"], collator, training_args)
     if "validation" in blocks:
         blocks["validation"] = draw_masks(blocks["validation"], tokenizer, data_args)
 
@@ -53,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
         model=load_model(AutoModelForMaskedLM, model_args, config),
         train_dataset=blocks["train"],
         eval_dataset=blocks.get("validation"),
-        data_collator=build_collator(tokenizer, data_args),
+        data_collator=collator,
         processing_class=tokenizer,
         compute_metrics=summarize_positions,
         preprocess_logits_for_metrics=score_positions,

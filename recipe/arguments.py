@@ -137,6 +137,9 @@ class TrainingArguments(transformers.TrainingArguments):
         default="group_by_length", metadata={"help": "How training examples are brought into batches."}
     )
     hub_private_repo: bool | None = field(default=True, metadata={"help": "Make a new Hub repository private."})
+    restart: bool = field(
+        default=False, metadata={"help": "Begin anew; what the output folder holds of earlier runs is set aside."}
+    )
 
     def __post_init__(self):
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
@@ -197,28 +200,37 @@ def _read_yaml(path: str) -> list[tuple[str, str, list[str]]]:
     try:
         root = yaml.compose(Path(path).read_text(encoding="utf-8"), yaml.SafeLoader)
     except OSError as error:
-        raise RecipeError(f"config {path}: {error.strerror}") from None
+        raise RecipeError(f"config {path}: {error.strerror}: check the path") from None
     except yaml.MarkedYAMLError as error:
         line = (error.problem_mark or error.context_mark).line + 1
         raise RecipeError(f"{path}:{line}: not YAML: {error.problem}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise RecipeError(f"config {path}: not YAML in UTF-8: {str(error).splitlines()[0]}") from None
     if root is not None and not isinstance(root, yaml.MappingNode):
         raise RecipeError(f"{path}:1: expected lines of `key: value`")
     options, seen = [], {}
     for key_node, node in root.value if root else ():
-        key, line = key_node.value, key_node.start_mark.line + 1
+        key, line = str(key_node.value), key_node.start_mark.line + 1
         if key in seen:
-            raise RecipeError(f"{path}:{line}: {key} stands in line {seen[key]} already")
+            raise RecipeError(f"{path}:{line}: {key} stands in line {seen[key]} already: delete one of them")
         seen[key] = line
-        if isinstance(node, yaml.SequenceNode):
-            words = [f"--{key}", *(item.value for item in node.value)]
-        elif isinstance(node, yaml.MappingNode):
-            words = [f"--{key}={json.dumps(yaml.SafeLoader('').construct_document(node))}"]
-        elif node.tag == "tag:yaml.org,2002:null":
-            continue
-        else:
-            words = [f"--{key}={node.value}"]
-        options.append((f"{path}:{line}", key, words))
+        if node.tag != "tag:yaml.org,2002:null":
+            options.append((f"{path}:{line}", key, _spell_option(key, node, f"{path}:{line}")))
     return options
+
+
+def _spell_option(key: str, node: yaml.Node, place: str) -> list[str]:
+    """The command-line words of one key and its value: a scalar, a list of scalars or a mapping."""
+    if isinstance(node, yaml.ScalarNode):
+        return [f"--{key}={node.value}"]
+    if isinstance(node, yaml.MappingNode):
+        try:
+            return [f"--{key}={json.dumps(yaml.SafeLoader('').construct_document(node))}"]
+        except (yaml.YAMLError, TypeError, RecursionError):
+            raise RecipeError(f"{place}: {key}: expected plain values in the mapping") from None
+    if not all(isinstance(item, yaml.ScalarNode) for item in node.value):
+        raise RecipeError(f"{place}: {key}: expected a list of plain values")
+    return [f"--{key}", *(item.value for item in node.value)]
 
 
 def _suggest(key: str, names: list[str]) -> str:

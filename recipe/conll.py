@@ -14,6 +14,7 @@ from recipe.schemes import PREFIXES, is_well_formed, split_tag, to_iob2
 
 DOCUMENT_START = "-DOCSTART-"
 MOST_SLIPS = 0.01  # share of sentences that may break their file's scheme
+LONGEST_LINE = 100_000  # characters; what is longer is no line of columns
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,9 @@ def read_columns(
     Raises RecipeError, with file and line, for what cannot be read.
     """
     documents, sentence = [Document()], None
-    for number, line in enumerate(_read_lines(path, encoding), 1):
+    for number, line in enumerate(read_lines(path, encoding), 1):
+        if len(line) > LONGEST_LINE:
+            raise RecipeError(f"{path}:{number}: {len(line)} characters in one line: is this a file of columns?")
         columns = [column for column in line.split("\t" if "\t" in line else " ") if column]
         if comment_prefix and line.startswith(comment_prefix):
             continue
@@ -96,7 +99,7 @@ def read_columns(
             raise RecipeError(f"{path}:{number}: {error}: check tag_column (now {tag_column})") from None
     documents = [document for document in documents if document.sentences]
     if not documents:
-        raise RecipeError(f"{path}: no sentences: the file holds no lines of words and tags")
+        raise RecipeError(f"{path}: no sentences: the file holds no lines of words and tags: check the path")
     return documents
 
 
@@ -139,31 +142,38 @@ def _detect_scheme(sentences: Sequence[Sentence]) -> str:
 def write_conll(path: str | Path, documents: Iterable[Document], *columns: Sequence[Sequence[str]]) -> None:
     """Write words, tags and further `columns` (for each sentence of all documents, a tag a word), parted by spaces.
 
-    Documents open with `-DOCSTART-`. White space inside a word, which would break the columns, becomes `_`.
+    Documents open with `-DOCSTART-`. White space and NUL inside a word or tag, which would break the columns, become
+    `_`, and so does the first hyphen of a word that looks like the opening of a document.
     """
     rows = iter(zip(*columns, strict=True))
     with open(path, "w", encoding="utf-8", newline="\n") as file:
         for document in documents:
             file.write(" ".join([DOCUMENT_START, "O", *["O"] * len(columns)]) + "\n\n")
             for sentence in document.sentences:
-                words = [re.sub(r"[ \t\r\n]", "_", word) or "_" for word in sentence.words]
+                words = [word.replace(DOCUMENT_START, "_DOCSTART-") for word in sentence.words]
                 for line in zip(words, sentence.tags, *(next(rows) if columns else ()), strict=True):
-                    file.write(" ".join(line) + "\n")
+                    file.write(" ".join(re.sub(r"[ \t\r\n\0]", "_", cell) or "_" for cell in line) + "\n")
                 file.write("\n")
 
 
-def _read_lines(path: str | Path, encoding: str) -> list[str]:
-    """The file's lines, split at line feeds alone: other separators may be part of a word."""
+def read_lines(path: str | Path, encoding: str) -> list[str]:
+    """The file's lines, split at line feeds alone: other separators may be part of a word.
+
+    Raises RecipeError for a file that cannot be read or decoded, and for a NUL byte in it.
+    """
     try:
         data = Path(path).read_bytes()
         text = data.decode(encoding)
     except OSError as error:
-        raise RecipeError(f"{path}: {error.strerror}") from None
+        raise RecipeError(f"{path}: {error.strerror}: check the path") from None
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise RecipeError(
             f"{path}:{line}: byte 0x{data[error.start]:02x} is not {encoding}: set encoding (older corpora: latin-1)"
         ) from None
-    except LookupError:
+    except (LookupError, ValueError):
         raise RecipeError(f"encoding: {encoding!r} is not one that Python knows") from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise RecipeError(f"{path}:{line}: a NUL byte: mend the file, or set encoding if it is UTF-16 or UTF-32")
     return [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]

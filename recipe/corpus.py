@@ -4,6 +4,8 @@ An article is a paragraph of a text file (blank lines end it), a line of JSON, a
 Blocks are cut from `BATCH` articles at a time, in order; the last block of each such run holds the remainder.
 """
 
+import json
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -11,13 +13,14 @@ import datasets
 from transformers import PreTrainedTokenizerBase
 
 from recipe.arguments import MlmArguments
-from recipe.conll import read_columns
+from recipe.conll import read_columns, read_lines
 from recipe.errors import RecipeError
-from recipe.sources import expand_files, load_hub, pick_column
+from recipe.sources import expand_files, load_hub, pick_column, refuse_nul
 from recipe.tokens import special_tokens
 
 COLUMN_FILE = ".conll"
 BUILDERS = {".txt": "text", ".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
+READ_ERRORS = (datasets.exceptions.DatasetsError, OSError, ValueError, LookupError)
 BATCH = 1000  # articles that are tokenised and packed together
 
 
@@ -109,21 +112,49 @@ def _load_files(key: str, patterns: list[str], arguments: MlmArguments, streamin
     if len(kinds) > 1 or not kinds <= BUILDERS.keys():
         known = " ".join([*BUILDERS, COLUMN_FILE])
         raise RecipeError(f"{key}: expected files of one kind, {known}; found {' '.join(sorted(kinds))}")
+    if not any(Path(file).stat().st_size for file in files):
+        raise RecipeError(f"{key}: {' '.join(files)}: no articles, the file is empty: check the files")
     builder = BUILDERS[kinds.pop()]
     options = {"sample_by": "paragraph", "encoding": arguments.encoding} if builder == "text" else {}
+    if builder != "parquet" and not streaming and not arguments.encoding.lower().startswith(("utf-16", "utf-32")):
+        for file in files:
+            refuse_nul(file)
+    # It also logs, as an error, what it raises.
+    logging.getLogger("datasets.packaged_modules.json.json").setLevel(logging.CRITICAL)
     try:
         return datasets.load_dataset(builder, data_files=files, split="train", streaming=streaming, **options)
-    except (datasets.exceptions.DatasetsError, ValueError) as error:
-        raise RecipeError(f"{key}: {files[0]}: {error.__cause__ or error}") from error
+    except READ_ERRORS as error:
+        if builder != "parquet":
+            for file in files:
+                _find_bad_line(file, arguments.encoding)
+        raise RecipeError(f"{key}: {' '.join(files)}: {_tell_reason(error)}: mend the file, or set encoding") from error
+
+
+def _find_bad_line(path: str, encoding: str) -> None:
+    """Raise RecipeError for the first line of a file that cannot be decoded or, of JSON lines, parsed."""
+    lines = read_lines(path, encoding)
+    for number, line in enumerate(lines if path.endswith(".jsonl") else (), 1):
+        try:
+            json.loads(line or "{}")
+        except (ValueError, RecursionError) as error:
+            raise RecipeError(f"{path}:{number}: not JSON: {error}: mend the line") from None
+
+
+def _tell_reason(error: Exception) -> str:
+    return str(error.__cause__ or error).strip().splitlines()[0]
 
 
 def _as_text(rows, arguments: MlmArguments):
     """Keep the text column alone, under the name `text`; a column of words is joined by spaces."""
-    columns = rows.column_names or list(next(iter(rows)))
-    column = pick_column(columns, arguments.text_column_name or "text", "text_column_name")
-    sample = next(iter(rows), None)
+    try:
+        sample = next(iter(rows), None)
+    except READ_ERRORS as error:
+        files = " ".join(arguments.train_file or [arguments.dataset_name or ""])
+        raise RecipeError(f"{files}: {_tell_reason(error)}: mend the file, or set encoding") from error
     if sample is None:
-        raise RecipeError("no articles: the training or validation data are empty")
+        raise RecipeError("no articles: the training or validation data are empty: check the files")
+    columns = rows.column_names or list(sample)
+    column = pick_column(columns, arguments.text_column_name or "text", "text_column_name")
     if isinstance(sample[column], list):
         return rows.map(lambda row: {"text": " ".join(row[column])}, remove_columns=columns)
     rows = rows.remove_columns([name for name in columns if name != column])

@@ -5,6 +5,7 @@ import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
+from safetensors import SafetensorError
 from tokenizers import pre_tokenizers
 from transformers import (
     CONFIG_MAPPING,
@@ -58,7 +59,9 @@ def load_tokenizer(arguments: ModelArguments) -> PreTrainedTokenizerBase:
     name = arguments.tokenizer_name or arguments.model_name_or_path
     tokenizer = _load(AutoTokenizer, name, arguments)
     if not tokenizer.is_fast:
-        raise RecipeError(f"{name}: has no fast tokenizer (tokenizer.json), which the recipe needs")
+        raise RecipeError(f"{name}: has no fast tokenizer (tokenizer.json), which the recipe needs: set tokenizer_name")
+    if arguments.tokenizer_name and arguments.model_name_or_path:
+        _refuse_foreign(tokenizer, arguments)
     splitter = tokenizer.backend_tokenizer.pre_tokenizer
     for step in splitter if isinstance(splitter, pre_tokenizers.Sequence) else [splitter]:
         if isinstance(step, pre_tokenizers.ByteLevel):
@@ -85,9 +88,21 @@ def load_config(arguments: ModelArguments, labels: Sequence[str] | None = None) 
         except (ValueError, AttributeError) as error:
             raise RecipeError(f"config_overrides {arguments.config_overrides}: {error}") from None
     if labels is not None:
+        _set_labels(name, config, labels)
+    return config
+
+
+def _set_labels(name: str, config: PreTrainedConfig, labels: Sequence[str]) -> None:
+    """Have a new head predict `labels`; one that is there already must have learnt the same, and keeps its order."""
+    own = list(config.id2label.values())
+    if not any("TokenClassification" in architecture for architecture in config.architectures or ()):
         config.id2label = dict(enumerate(labels))
         config.label2id = {label: number for number, label in enumerate(labels)}
-    return config
+    elif sorted(own) != sorted(labels):
+        raise RecipeError(
+            f"{name}: has learnt the labels {' '.join(own)}, but the training data hold {' '.join(labels)}: "
+            "start from its encoder, or mend the tags"
+        )
 
 
 def load_model(auto_class: type, arguments: ModelArguments, config: PreTrainedConfig) -> PreTrainedModel:
@@ -97,8 +112,12 @@ def load_model(auto_class: type, arguments: ModelArguments, config: PreTrainedCo
     half precision would also be updated in it.
     """
     options = {"dtype": "float32", "attn_implementation": arguments.attn_implementation}
-    if arguments.model_name_or_path:
-        model = _load(auto_class, arguments.model_name_or_path, arguments, config=config, **options)
+    name = arguments.model_name_or_path
+    if name:
+        pickled = [path.name for path in Path(name).glob("*.bin") if not list(Path(name).glob("*.safetensors"))]
+        if pickled:
+            raise RecipeError(f"{name}: {pickled[0]} is pickled and may run code: convert it to safetensors")
+        model = _load(auto_class, name, arguments, config=config, use_safetensors=True, **options)
     else:
         model = auto_class.from_config(config, **options)
     if arguments.light_dropout:
@@ -106,12 +125,25 @@ def load_model(auto_class: type, arguments: ModelArguments, config: PreTrainedCo
     return model
 
 
+def _refuse_foreign(tokenizer: PreTrainedTokenizerBase, arguments: ModelArguments) -> None:
+    """Raise RecipeError if the model came with a tokenizer of other entries: its embeddings would mean other tokens."""
+    try:
+        own = _load(AutoTokenizer, arguments.model_name_or_path, arguments)
+    except RecipeError:
+        return
+    if own.get_vocab() != tokenizer.get_vocab():
+        raise RecipeError(
+            f"tokenizer_name {arguments.tokenizer_name}: has other entries than the tokenizer of "
+            f"{arguments.model_name_or_path}: leave tokenizer_name out"
+        )
+
+
 def check_length(key: str, length: int, tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> None:
     """Raise RecipeError if `length`, the value of setting `key`, is more tokens than the model reads at once."""
     # RoBERTa and its kin count positions from behind the padding id: only their tokenizer knows the usable length.
     longest = min(tokenizer.model_max_length, getattr(config, "max_position_embeddings", tokenizer.model_max_length))
     if length > longest:
-        raise RecipeError(f"{key}: {length} is more than the {longest} tokens that the model reads at once")
+        raise RecipeError(f"{key}: {length} is more than the {longest} tokens that the model reads at once: lower it")
 
 
 def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> None:
@@ -119,7 +151,7 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfi
     if len(tokenizer) > config.vocab_size:
         raise RecipeError(
             f"the tokenizer has {len(tokenizer)} entries, the model embeddings for {config.vocab_size}: "
-            "tokenizer_name and model_name_or_path do not belong together"
+            "tokenizer_name and model_name_or_path do not belong together: name one of the two alone"
         )
 
 
@@ -132,5 +164,8 @@ def _load(auto_class: type, name: str, arguments: ModelArguments, **options):
             trust_remote_code=arguments.trust_remote_code,
             **options,
         )
-    except (OSError, ValueError) as error:
-        raise RecipeError(f"{name}: {str(error).strip().splitlines()[0]}") from error
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[0]
+        if "custom code" in reason or "trust_remote_code" in reason:
+            reason = "wants code of its own to be run: set trust_remote_code if you trust it"
+        raise RecipeError(f"{name}: {reason}") from error

@@ -1,6 +1,7 @@
-"""What goes wrong by the user's input: one line on stderr and exit status 2."""
+"""What ends a run early, bad input or a signal: one line on stderr and an exit status of its own."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -8,12 +9,24 @@ from collections.abc import Callable
 class RecipeError(Exception):
     """Bad input or settings. The message is one line that names the place (file, line, key) and what to do."""
 
+    status = 2
+
+
+class StoppedError(RecipeError):
+    """A signal ended the run after a save. The message is one line that names the command that continues."""
+
+    def __init__(self, message: str, signal_number: int):
+        super().__init__(message)
+        self.status = 128 + signal_number
+
 
 def exit_with(main: Callable[[], None]) -> None:
-    """Run a script's `main`; a `RecipeError` becomes its one line, printed by the first process only, and status 2."""
+    """Run a script's `main`; a `RecipeError` becomes its one line, from the first process only, and its status."""
     try:
         main()
     except RecipeError as error:
         if os.environ.get("RANK", "0") == "0":
             print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(error.status)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)

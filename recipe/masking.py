@@ -1,4 +1,4 @@
-"""Masking, at random for every batch in training and drawn once for evaluation, and the score of what is predicted.
+"""Masking, anew in every epoch of training and drawn once for evaluation, and the score of what is predicted.
 
 Of the tokens to predict (15 %), 80 % become the mask token, 10 % a random one, 10 % stay (Devlin et al. 2019).
 """
@@ -11,27 +11,44 @@ from transformers import DataCollatorForLanguageModeling, EvalPrediction, PreTra
 
 from recipe.arguments import MlmArguments
 from recipe.errors import RecipeError
+from recipe.seeds import derive_seed
 from recipe.sparse_head import select_labelled
 from recipe.tokens import IGNORED
 
 
 class MaskingCollator(DataCollatorForLanguageModeling):
-    """transformers' collator, which leaves blocks that carry labels (those of `draw_masks`) as they are.
+    """transformers' collator, whose masks depend on the seed, the epoch and the block alone.
 
+    A block is masked alike whatever batch, process or data-loading worker it falls to and however often the run was
+    interrupted before, and anew in each epoch. Blocks that carry labels (those of `draw_masks`) stay as they are.
     Returns a batch of `input_ids`, `attention_mask` and `labels`, each (blocks, longest block); labels are -100
     outside the chosen positions.
     """
 
+    def __post_init__(self):
+        super().__post_init__()
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that live on see it change
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw the masks of this epoch from here on."""
+        self._epoch.fill_(epoch)
+
     def torch_call(self, examples: list[dict]) -> dict[str, torch.Tensor]:
-        if "labels" not in examples[0]:
-            return super().torch_call(examples)
-        labels = [torch.tensor(example["labels"]) for example in examples]
+        examples = [example if "labels" in example else self.mask(example["input_ids"]) for example in examples]
         batch = self.tokenizer.pad([{"input_ids": example["input_ids"]} for example in examples], return_tensors="pt")
+        labels = [torch.as_tensor(example["labels"]) for example in examples]
         padded = torch.nn.utils.rnn.pad_sequence(labels, batch_first=True, padding_value=IGNORED)
         return {**batch, "labels": padded}
 
+    def mask(self, block: list[int]) -> dict[str, list[int]]:
+        """`input_ids`, some of them masked, and `labels` of one block of token ids."""
+        ids = torch.tensor([block])
+        self.generator = torch.Generator().manual_seed(derive_seed(self.seed, int(self._epoch), ids.numpy().tobytes()))
+        inputs, labels = self.torch_mask_tokens(ids)
+        return {"input_ids": inputs[0].tolist(), "labels": labels[0].tolist()}
 
-def build_collator(tokenizer: PreTrainedTokenizerBase, arguments: MlmArguments, seed: int | None = None):
+
+def build_collator(tokenizer: PreTrainedTokenizerBase, arguments: MlmArguments, seed: int = 0):
     """The collator of the settings' rates. Raises RecipeError for rates out of range or a tokenizer without a mask."""
     try:
         return MaskingCollator(
@@ -50,14 +67,10 @@ def draw_masks(blocks: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, arg
 
     blocks: a data set of `input_ids`. Returns one of `input_ids` and `labels`.
     """
-    collator = build_collator(tokenizer, arguments, seed=arguments.eval_mask_seed)
-
-    def mask(block: dict) -> dict:
-        batch = collator([{"input_ids": block["input_ids"]}])
-        return {"input_ids": batch["input_ids"][0].tolist(), "labels": batch["labels"][0].tolist()}
-
-    # Cached results are looked up by a hash of the function, which cannot see the generator's state.
-    return blocks.map(mask, load_from_cache_file=False, desc="Drawing evaluation masks")
+    collator = build_collator(tokenizer, arguments, arguments.eval_mask_seed)
+    return blocks.map(
+        lambda block: collator.mask(block["input_ids"]), load_from_cache_file=False, desc="Drawing evaluation masks"
+    )
 
 
 def score_positions(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -78,5 +91,7 @@ def score_positions(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 def summarize_positions(output: EvalPrediction) -> dict[str, float]:
     """Mean loss (nats), perplexity and accuracy over all masked tokens, each counting the same."""
     scores = output.predictions[output.label_ids != IGNORED].astype("float64")
+    if not len(scores):
+        raise RecipeError("validation: none of its few tokens is masked: give more text, or another eval_mask_seed")
     loss, accuracy = scores.mean(0).tolist()
     return {"loss": loss, "perplexity": math.exp(loss), "masked_accuracy": accuracy, "masked_tokens": len(scores)}

@@ -8,7 +8,7 @@ from pathlib import Path
 import datasets
 
 from recipe.arguments import NerArguments
-from recipe.conll import DOCUMENT_START, Document, Sentence, convert_tags, list_sentences, read_conll
+from recipe.conll import DOCUMENT_START, Document, Sentence, convert_tags, list_sentences, read_conll, read_lines
 from recipe.errors import RecipeError
 from recipe.schemes import split_tag
 from recipe.sources import expand_files, load_hub, pick_column
@@ -61,7 +61,7 @@ def load_splits(
 def find_files(folder: str) -> dict[str, list[str]]:
     """The files of a data folder by split, told by their names: `eng.train`, `eng.testa`, `valid.txt`, `test.conll`."""
     if not Path(folder).is_dir():
-        raise RecipeError(f"data_dir: no folder at {folder}")
+        raise RecipeError(f"data_dir: no folder at {folder}: check the path")
     found = {}
     for split, patterns in FILES.items():
         matches = sorted({p for pattern in patterns for p in Path(folder).glob(pattern) if p.suffix in SUFFIXES})
@@ -91,7 +91,7 @@ def check_labels(splits: dict[str, list[Document]], labels: Sequence[str]) -> No
         if unknown:
             raise RecipeError(
                 f"{sentence.place}: the sentence that begins here holds {min(unknown)}, which the model does not "
-                f"learn: its labels, those of the training data, are {' '.join(labels)}"
+                f"learn: mend it, or train on data that hold it (labels: {' '.join(labels)})"
             )
 
 
@@ -113,19 +113,26 @@ def _read_file(path: str, arguments: NerArguments) -> list[Document]:
 
 
 def _read_jsonl(path: str, arguments: NerArguments) -> list[Document]:
-    words_key, tags_key = arguments.text_column_name or "tokens", arguments.label_column_name
-    sentences = []
-    with open(path, encoding=arguments.encoding) as file:
-        for number, line in enumerate(file, 1):
-            place = f"{path}:{number}"
-            try:
-                row = json.loads(line)
-                sentences.append(Sentence(list(row[words_key]), list(row[tags_key]), place))
-            except json.JSONDecodeError as error:
-                raise RecipeError(f"{place}: not JSON: {error.msg}") from None
-            except (KeyError, TypeError):
-                raise RecipeError(f"{place}: expected lists under {words_key!r} and {tags_key!r}") from None
+    keys = arguments.text_column_name or "tokens", arguments.label_column_name
+    lines = enumerate(read_lines(path, arguments.encoding), 1)
+    sentences = [_read_row(line, f"{path}:{number}", *keys) for number, line in lines if line.strip()]
     return _group_documents(path, sentences, arguments.tag_scheme)
+
+
+def _read_row(line: str, place: str, words_key: str, tags_key: str) -> Sentence:
+    try:
+        row = json.loads(line)
+        words, tags = row[words_key], row[tags_key]
+        "".join(words).encode()
+    except UnicodeEncodeError:
+        raise RecipeError(f"{place}: half of a surrogate pair under {words_key!r}: mend the escape") from None
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(f"{place}: not JSON: {str(error).splitlines()[0]}: mend the line") from None
+    except (KeyError, TypeError):
+        words = tags = None
+    if not isinstance(words, list) or not isinstance(tags, list):
+        raise RecipeError(f"{place}: expected lists of words and tags under {words_key!r} and {tags_key!r}")
+    return Sentence(words, tags, place)
 
 
 def _find_rows(arguments: NerArguments, cache_dir: str | None) -> dict[str, datasets.Dataset]:
@@ -152,19 +159,19 @@ def _group_documents(place: str, sentences: list[Sentence], tag_scheme: str | No
     documents = [Document()]
     for sentence in sentences:
         if len(sentence.words) != len(sentence.tags):
-            raise RecipeError(f"{sentence.place}: {len(sentence.words)} words but {len(sentence.tags)} tags")
+            raise RecipeError(f"{sentence.place}: {len(sentence.words)} words but {len(sentence.tags)} tags: mend it")
         for tag in sentence.tags:
             try:
                 split_tag(str(tag))
             except ValueError as error:
-                raise RecipeError(f"{sentence.place}: {error}") from None
+                raise RecipeError(f"{sentence.place}: {error}: check label_column_name") from None
         if sentence.words == [DOCUMENT_START]:
             documents.append(Document())
         elif sentence.words:
             documents[-1].sentences.append(sentence)
     documents = [document for document in documents if document.sentences]
     if not documents:
-        raise RecipeError(f"{place}: no sentences")
+        raise RecipeError(f"{place}: no sentences: check the path")
     convert_tags(list_sentences(documents), tag_scheme)
     return documents
 

@@ -1,22 +1,39 @@
 """What both scripts do around their data: set up, train, save, describe the run, push."""
 
-import dataclasses
 import json
 import logging
+import os
 import platform
+import re
+import shlex
 import subprocess
+import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 import transformers
 import yaml
-from transformers import Trainer, set_seed
-from transformers.trainer_utils import get_last_checkpoint
+from transformers import set_seed
 
 from recipe.arguments import ModelArguments, SourceArguments, TrainingArguments
+from recipe.checkpoints import (
+    PARTIAL,
+    clear_partial,
+    find_checkpoint,
+    find_damage,
+    guard_save,
+    list_changes,
+    publish,
+    set_aside,
+    write_manifest,
+)
+from recipe.errors import RecipeError
+from recipe.interruption import Interruption
 from recipe.runtime import prepare
+from recipe.trainer import RecipeTrainer
 
 PACKAGES = ("torch", "transformers", "datasets", "accelerate", "evaluate", "seqeval")
 
@@ -28,38 +45,84 @@ class Stage:
         self.model_args, self.data_args, self.training_args = model_args, data_args, training_args
         self.started, self.train_seconds = time.perf_counter(), 0.0
         self.folder = Path(training_args.output_dir)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RecipeError(f"output_dir {self.folder}: {error.strerror}: name a folder to write in") from None
         if training_args.process_index == 0:
             # The Hub obeys this file: predictions hold the text of the data, whose licence may forbid to pass it on.
-            (self.folder / ".gitignore").write_text("predictions.conll\ntrain.log\n")
+            (self.folder / ".gitignore").write_text("predictions.conll\ntrain.log\ntokenizer/\n")
             logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
         else:
             logging.disable(logging.WARNING)
             transformers.utils.logging.set_verbosity_error()
         prepare(model_args, training_args)
         set_seed(training_args.seed)
+        self.settings = {**vars(model_args), **vars(data_args), **training_args.to_sanitized_dict()}
+        with training_args.main_process_first(local=False):
+            self.checkpoint = self._find_start() if training_args.do_train else None
 
-    def train(self, trainer: Trainer) -> None:
-        """Train and save model, tokenizer and trainer state.
+    def _find_start(self) -> Path | None:
+        """The checkpoint to train on from, None for the beginning.
 
-        Resumes from the folder that `resume_from_checkpoint` names; `last` is the newest checkpoint of the output
-        folder, or the beginning if there is none.
+        That is the newest whole one of the output folder, if it was made with these settings; with `restart` none. A
+        folder that `resume_from_checkpoint` names, or `last`, is taken whatever its settings.
         """
-        checkpoint = self.training_args.resume_from_checkpoint
-        if checkpoint == "last":
-            checkpoint = get_last_checkpoint(self.folder)
+        wanted = self.training_args.resume_from_checkpoint
+        if self.training_args.restart:
+            aside = set_aside(self.folder) if self.training_args.process_index == 0 else None
+            if aside:
+                print(f"{self.folder}: begun anew; what it held is in {aside}", file=sys.stderr)
+            return None
+        checkpoint = find_checkpoint(self.folder) if wanted in (None, "last") else Path(wanted)
+        if checkpoint is None and (self.folder / "trainer_state.json").exists():
+            raise RecipeError(f"{self.folder}: holds a finished run: name another output_dir, or add --restart")
+        if checkpoint and not checkpoint.is_dir():
+            raise RecipeError(f"resume_from_checkpoint: no folder at {checkpoint}")
+        changes = list_changes(checkpoint, self._facts) if checkpoint else []
+        if changes and wanted is None:
+            raise RecipeError(
+                f"{checkpoint}: made with other settings, {', '.join(changes)}: restore them, name another output_dir, "
+                "begin anew with --restart, or train on all the same with --resume_from_checkpoint last"
+            )
+        return checkpoint
+
+    @property
+    def _facts(self) -> dict:
+        """What a checkpoint is compared by: the settings and the number of processes, which share out the examples."""
+        return self.settings | {"processes": self.training_args.world_size}
+
+    def make_once(self, name: str, make: Callable[[Path], None]) -> Path:
+        """The folder `name` of the output folder, filled by `make` in one process, unless an earlier start did so."""
+        final, partial = self.folder / name, self.folder / f"{PARTIAL}{name}"
+        with self.training_args.main_process_first(local=False, desc=f"making {name}"):
+            if self.training_args.process_index == 0 and (find_damage(final) or list_changes(final, self._facts)):
+                clear_partial(self.folder)
+                with guard_save(partial):
+                    make(partial)
+                    write_manifest(partial, 0, self._facts)
+                    publish(partial, final)
+        return final
+
+    def train(self, trainer: RecipeTrainer) -> None:
+        """Train from where the output folder stands, and save model, tokenizer and trainer state.
+
+        Raises StoppedError, after a save, if a signal ends the training.
+        """
+        trainer.settings = self._facts
         started = time.perf_counter()
-        result = trainer.train(resume_from_checkpoint=checkpoint)
+        with Interruption(find_command()) as interruption:
+            trainer.add_callback(interruption)
+            result = trainer.train(resume_from_checkpoint=self.checkpoint and str(self.checkpoint))
         self.train_seconds = time.perf_counter() - started
         trainer.save_model()
         trainer.save_state()
         trainer.log_metrics("train", result.metrics)
 
-    def finish(self, trainer: Trainer) -> None:
+    def finish(self, trainer: RecipeTrainer) -> None:
         """Write `run.yaml`: the resolved settings and what `describe` tells; push where that is asked for."""
         if trainer.is_world_process_zero():
-            settings = dataclasses.asdict(self.model_args) | dataclasses.asdict(self.data_args)
-            run = {"settings": settings | self.training_args.to_sanitized_dict(), **self.describe()}
+            run = {"settings": self.settings, **self.describe()}
             (self.folder / "run.yaml").write_text(yaml.safe_dump(run, sort_keys=False), encoding="utf-8")
         if self.training_args.push_to_hub:
             trainer.push_to_hub()
@@ -95,6 +158,20 @@ def find_commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return found.stdout.strip()
+
+
+def find_command() -> str:
+    """The command line of this run, from `accelerate launch` on where that began it; a token is left out."""
+    command = ["python", Path(sys.argv[0]).name, *sys.argv[1:]]
+    launcher = Path(f"/proc/{os.getppid()}/cmdline")
+    if launcher.exists():
+        words = launcher.read_text().split("\0")[:-1]
+        start = next(
+            (i for i in range(len(words) - 1) if words[i].endswith("accelerate") and words[i + 1] == "launch"), None
+        )
+        if start is not None:
+            command = ["accelerate", *words[start + 1 :]]
+    return re.sub(r"(--hub_token[ =])\S+", r"\1***", shlex.join(command))
 
 
 def describe_hardware() -> str:

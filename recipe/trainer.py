@@ -6,10 +6,10 @@ from functools import partial
 import torch
 from torch.nn.functional import cross_entropy
 from torch.utils.data import SequentialSampler
-from transformers import Trainer
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import has_length
 
+from recipe.resumption import EpochSampler, ResumableTrainer
 from recipe.sparse_head import SparseHead, select_labelled
 from recipe.tokens import IGNORED
 
@@ -32,8 +32,8 @@ def token_mean_loss(
     return total / torch.as_tensor(count, device=total.device).clamp(min=1)
 
 
-class RecipeTrainer(Trainer):
-    """Trainer with `token_mean_loss`, whose predictions come in the order of their data set.
+class RecipeTrainer(ResumableTrainer):
+    """A Trainer that resumes exactly, with `token_mean_loss`, whose predictions come in the order of their data set.
 
     sparse_head: compute logits at labelled positions only, for heads over a large vocabulary.
     """
@@ -56,8 +56,8 @@ class RecipeTrainer(Trainer):
             return None
         if self.args.train_sampling_strategy != "group_by_length":
             return super()._get_train_sampler(dataset)
-        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return LengthGroupedSampler(batch, lengths=_list_lengths(dataset))
+        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        return EpochSampler(LengthGroupedSampler(batch, lengths=_list_lengths(dataset)), self)
 
     def _get_eval_sampler(self, eval_dataset):
         # Trainer would shuffle here too under group_by_length: predictions written to a file would be misaligned.

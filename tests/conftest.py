@@ -1,6 +1,10 @@
 """What tests share: a tiny tokenizer and models made in memory, and the folder of the real data if there is one."""
 
+import hashlib
 import os
+import random
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -10,13 +14,14 @@ from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
 torch.set_num_threads(2)
 
+ROOT = Path(__file__).parents[1]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,-"
 
 
-def make_tokenizer(max_length: int = 64) -> PreTrainedTokenizerFast:
+def make_tokenizer(max_length: int = 64, letters: str = LETTERS) -> PreTrainedTokenizerFast:
     """WordPiece over single characters: a word of n letters has n sub-words."""
-    pieces = [*SPECIAL, *LETTERS, *(f"##{letter}" for letter in LETTERS)]
+    pieces = [*SPECIAL, *letters, *(f"##{letter}" for letter in letters)]
     tokenizer = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -79,6 +84,17 @@ def column_files(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def uneven_file(tmp_path_factory):
+    """80 sentences of 1 to 12 words: micro-batches differ much in their number of labelled tokens."""
+    draw = random.Random(0)
+    words = [f"{draw.choice('abcdefg') * draw.randint(1, 3)} {draw.choice(['O', 'B-X'])}" for _ in range(500)]
+    sentences = ["\n".join(draw.choices(words, k=draw.randint(1, 12))) for _ in range(80)]
+    path = tmp_path_factory.mktemp("uneven") / "train.txt"
+    path.write_text("\n\n".join(sentences) + "\n")
+    return str(path)
+
+
+@pytest.fixture(scope="session")
 def articles_file(tmp_path_factory) -> str:
     """A text file of 40 short articles."""
     path = tmp_path_factory.mktemp("text") / "articles.txt"
@@ -93,3 +109,39 @@ def conll2003() -> Path:
     if not folder:
         pytest.skip("CONLL2003_DIR names no folder with eng.train, eng.testa, eng.testb")
     return Path(folder)
+
+
+def spawn(command, **options):
+    """Start a process group of one thread a process, its output kept."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "TOKENIZERS_PARALLELISM": "false"}
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
+
+
+def finish(process):
+    """Wait for the end of a process, which must be a good one."""
+    error = process.communicate()[1]
+    assert process.returncode == 0, error
+
+
+def fingerprint(folder):
+    """The SHA-256 of the weights in a folder."""
+    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+
+
+def wait_for_checkpoint(process, folder, other_than=()):
+    """Wait until the run has saved a step that is not among `other_than`; return all that it has."""
+    while process.poll() is None:
+        found = {path.name for path in folder.glob("checkpoint-*")}
+        if found - set(other_than):
+            return found
+        time.sleep(0.01)
+    raise AssertionError(process.communicate()[1])

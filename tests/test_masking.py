@@ -58,8 +58,26 @@ def test_training_masks_change_and_evaluation_masks_do_not(tokenizer):
     assert batch["input_ids"][1, :17].tolist() == first[1]["input_ids"]
     assert batch["labels"][1].tolist() == first[1]["labels"] + [-100] * 11
     assert batch["attention_mask"].sum(1).tolist() == [28, 17]
-    draws = {tuple(collator([blocks[0]])["labels"][0].tolist()) for _ in range(10)}
-    assert len(draws) > 1
+    draws = set()
+    for epoch in range(10):
+        collator.set_epoch(epoch)
+        draws.add(tuple(collator([blocks[0]])["labels"][0].tolist()))
+    assert len(draws) > 5
+
+
+def test_a_block_is_masked_alike_whatever_batch_it_is_in(tokenizer):
+    blocks = [{"input_ids": [2, *range(5, 5 + n), 3]} for n in (30, 12, 25)]
+    collator, other = (build_collator(tokenizer, MlmArguments(), seed) for seed in (1, 2))
+    together, alone = collator(blocks), collator(blocks[1:2])
+    assert torch.equal(together["labels"][1, :14], alone["labels"][0])
+    assert torch.equal(together["input_ids"][1, :14], alone["input_ids"][0])
+    assert not torch.equal(other(blocks)["labels"], together["labels"])
+
+
+def test_an_evaluation_of_nothing_is_refused():
+    output = EvalPrediction(np.zeros((1, 3, 2)), np.full((1, 3), -100))
+    with pytest.raises(RecipeError, match="none of its few tokens is masked"):
+        summarize_positions(output)
 
 
 def test_rates_out_of_range_and_tokenizers_without_a_mask_are_refused(tokenizer):

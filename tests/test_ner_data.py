@@ -71,7 +71,7 @@ def test_jsonl(tmp_path):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"tokens": ["a"]}, "expected lists under"),
+        ({"tokens": ["a"]}, "expected lists of words and tags under"),
         ({"tokens": ["a"], "ner_tags": ["O", "O"]}, "1 words but 2 tags"),
         ({"tokens": ["a"], "ner_tags": ["person"]}, "no tag"),
         ({"tokens": ["a"], "ner_tags": [3]}, "rows.jsonl:1"),

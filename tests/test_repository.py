@@ -109,3 +109,10 @@ def test_readme_shows_the_tables_that_the_results_make():
 def test_ci_runs_the_documented_command():
     assert "make lint test" in README
     assert (ROOT / ".ci" / "run").read_text().rstrip().endswith("make lint test")
+
+
+def test_the_table_of_faults_names_existing_tests():
+    named = re.findall(r"(test_\w+\.py)(?:::(test_\w+))?", (ROOT / "docs" / "reliability.md").read_text())
+    assert len(named) > 30
+    for file, test in named:
+        assert f"def {test}" in (ROOT / "tests" / file).read_text(), f"{file}::{test}"

@@ -92,18 +92,6 @@ def test_ner_predicts_from_a_checkpoint_alone(ner_folder, column_files, tmp_path
     assert list(json.loads((tmp_path / "report.json").read_text())) == ["test", "run"]
 
 
-def test_training_resumes_from_the_last_checkpoint(encoder, column_files, tmp_path, caplog):
-    settings = {"model_name_or_path": encoder, "data_dir": column_files, "output_dir": tmp_path, "max_seq_length": 32}
-    settings |= {"do_train": True, "disable_tqdm": True, "save_steps": 2, "resume_from_checkpoint": "last"}
-    run_ner.main(as_flags(**settings, max_steps=2))
-    assert (tmp_path / "checkpoint-2").exists()
-    run_ner.main(as_flags(**settings, max_steps=4))
-    state = json.loads((tmp_path / "trainer_state.json").read_text())
-    assert state["global_step"] == 4
-    assert state["log_history"][-1]["train_loss"] > 0
-    assert (tmp_path / "checkpoint-4").exists()
-
-
 def test_ner_refuses_a_window_longer_than_the_model(encoder, column_files, tmp_path):
     flags = as_flags(model_name_or_path=encoder, data_dir=column_files, output_dir=tmp_path, do_train=True)
     with pytest.raises(RecipeError, match="max_seq_length: 512 is more than the 64"):
@@ -115,6 +103,7 @@ def mlm_flags(articles_file, folder, **more):
         "train_file": articles_file,
         "output_dir": folder,
         "block_size": 32,
+        "validation_split_percentage": 25,
         "do_train": True,
         "do_eval": True,
         "max_steps": 4,

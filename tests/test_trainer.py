@@ -25,17 +25,6 @@ def curve(trainer_state):
     return [(entry["loss"], entry["grad_norm"]) for entry in trainer_state["log_history"] if "grad_norm" in entry]
 
 
-@pytest.fixture(scope="module")
-def uneven_file(tmp_path_factory):
-    """80 sentences of 1 to 12 words: micro-batches differ much in their number of labelled tokens."""
-    draw = random.Random(0)
-    words = [f"{draw.choice('abcdefg') * draw.randint(1, 3)} {draw.choice(['O', 'B-X'])}" for _ in range(500)]
-    sentences = ["\n".join(draw.choices(words, k=draw.randint(1, 12))) for _ in range(80)]
-    path = tmp_path_factory.mktemp("uneven") / "train.txt"
-    path.write_text("\n\n".join(sentences) + "\n")
-    return str(path)
-
-
 def options(encoder, train_file, folder, batch, accumulation):
     values = {
         "model_name_or_path": encoder,

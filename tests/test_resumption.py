@@ -1,0 +1,298 @@
+"""A run that ends early and is started again loses nothing: the weights are those of an uninterrupted run."""
+
+import json
+import os
+import shutil
+import signal
+
+import pytest
+import torch
+
+import run_mlm
+import run_ner
+from conftest import fingerprint
+from recipe import checkpoints, stream
+from recipe.errors import RecipeError, StoppedError
+from recipe.resumption import ResumableTrainer
+
+COMMON = {
+    "do_train": True,
+    "max_steps": 9,
+    "save_steps": 2,
+    "learning_rate": 1e-3,
+    "logging_steps": 1,
+    "disable_tqdm": True,
+    # the weights depend on dropout's random numbers
+    "config_overrides": "hidden_dropout_prob=0.1,attention_probs_dropout_prob=0.1",
+}
+NER = {"context": "none", "max_seq_length": 64, "per_device_train_batch_size": 16}  # 80 windows: epochs of 5 steps
+MLM = {"block_size": 16, "do_eval": False, "per_device_train_batch_size": 8}
+RUNS = {
+    "ner": (run_ner, NER),
+    "ner-by-length": (run_ner, NER | {"train_sampling_strategy": "group_by_length", "gradient_accumulation_steps": 2}),
+    "ner-evaluated": (run_ner, NER | {"do_eval": True, "eval_steps": 1, "eval_strategy": "steps"}),
+    "mlm": (run_mlm, MLM),
+    "mlm-accumulated": (run_mlm, MLM | {"gradient_accumulation_steps": 3}),
+    "mlm-workers": (run_mlm, MLM | {"dataloader_num_workers": 2, "dataloader_persistent_workers": True}),
+    "mlm-streamed": (run_mlm, MLM | {"streaming": True, "gradient_accumulation_steps": 2}),
+    "mlm-streamed-worker": (run_mlm, MLM | {"streaming": True, "dataloader_num_workers": 2}),
+}
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of the recipe catches it."""
+
+
+@pytest.fixture
+def start(encoder, uneven_file, articles_file, monkeypatch):
+    """Start the run `name` of RUNS in a folder, with further settings."""
+    monkeypatch.setattr(stream, "CHUNK", 20)
+    torch.set_num_threads(1)
+
+    def start(name, folder, **more):
+        script, settings = RUNS[name]
+        files = {"train_file": uneven_file, "validation_file": uneven_file}
+        files = files if script is run_ner else {"train_file": articles_file}
+        settings = COMMON | settings | files | {"model_name_or_path": encoder, "output_dir": folder} | more
+        script.main([f"--{key}={value}" for key, value in settings.items()])
+
+    return start
+
+
+@pytest.fixture
+def interrupt(monkeypatch):
+    """Have something happen in the training step `step`."""
+
+    def interrupt(step, action):
+        training_step = ResumableTrainer.training_step
+
+        def step_or_act(self, *args, **options):
+            if self.state.global_step == step:
+                monkeypatch.setattr(ResumableTrainer, "training_step", training_step)
+                action()
+            return training_step(self, *args, **options)
+
+        monkeypatch.setattr(ResumableTrainer, "training_step", step_or_act)
+
+    return interrupt
+
+
+def kill():
+    raise Killed
+
+
+def steps(folder):
+    return sorted(int(path.name.partition("-")[2]) for path in folder.glob("checkpoint-*"))
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """The fingerprint of the weights that the run `name` ends with if nothing interrupts it; each is trained once."""
+    known = {}
+
+    def reference(start, name):
+        if name not in known:
+            folder = tmp_path_factory.mktemp(name)
+            start(name, folder)
+            known[name] = fingerprint(folder)
+        return known[name]
+
+    return reference
+
+
+@pytest.mark.parametrize("step", [3, 5, pytest.param(8, marks=pytest.mark.slow)])  # behind the checkpoints 2, 4 and 8
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "mlm-workers" else []) for name in RUNS]
+)
+def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(start, interrupt, reference, tmp_path, name, step):
+    interrupt(step, kill)
+    with pytest.raises(Killed):
+        start(name, tmp_path)
+    assert not (tmp_path / "model.safetensors").exists()
+    start(name, tmp_path)
+    assert fingerprint(tmp_path) == reference(start, name)
+
+
+def test_the_weights_depend_on_the_seed(start, reference, tmp_path):
+    """So that the equalities here are not those of a training that does nothing."""
+    start("mlm", tmp_path, seed=1)
+    assert fingerprint(tmp_path) != reference(start, "mlm")
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_run_from_scratch_keeps_the_tokenizer_that_it_trained(articles_file, interrupt, tmp_path, streaming):
+    """WordPiece training breaks ties at random: trained again, it would give the same tokens other numbers."""
+    sizes = "hidden_size=32,num_hidden_layers=1,num_attention_heads=2,intermediate_size=32,hidden_dropout_prob=0.1"
+    settings = COMMON | MLM | {"train_file": articles_file, "model_type": "bert", "vocab_size": 300}
+    settings |= {"config_overrides": sizes, "streaming": streaming, "output_dir": tmp_path / "run"}
+    flags = [f"--{key}={value}" for key, value in settings.items()]
+    for step in (1, 3):
+        interrupt(step, kill)
+        with pytest.raises(Killed):
+            run_mlm.main(flags)
+    shutil.copytree(tmp_path / "run" / "tokenizer", tmp_path / "other" / "tokenizer")
+    run_mlm.main(flags)
+    run_mlm.main([*flags, f"--output_dir={tmp_path / 'other'}"])
+    assert fingerprint(tmp_path / "run") == fingerprint(tmp_path / "other")
+
+
+def test_a_run_killed_during_a_save_resumes_from_the_checkpoint_before(start, reference, tmp_path, monkeypatch):
+    publish = checkpoints.publish
+
+    def publish_or_die(partial, final):
+        if final.name == "checkpoint-4":
+            raise Killed
+        publish(partial, final)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("recipe.resumption.publish", publish_or_die)
+        with pytest.raises(Killed):
+            start("mlm", tmp_path)
+    assert steps(tmp_path) == [2]
+    assert (tmp_path / "saving-checkpoint-4").exists()
+    start("mlm", tmp_path)
+    assert fingerprint(tmp_path) == reference(start, "mlm")
+    assert not list(tmp_path.glob("saving-*"))
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("name", ["ner", "mlm-streamed"])
+def test_a_signal_finishes_the_step_and_saves(start, interrupt, reference, tmp_path, name, number, status):
+    interrupt(4, lambda: os.kill(os.getpid(), number))
+    before = signal.getsignal(number)
+    with pytest.raises(StoppedError) as caught:
+        start(name, tmp_path)
+    assert caught.value.status == status
+    assert f"step 5 is saved in {tmp_path}; this continues: " in str(caught.value)
+    assert steps(tmp_path)[-1] == 5
+    assert signal.getsignal(number) == before
+    start(name, tmp_path)
+    assert fingerprint(tmp_path) == reference(start, name)
+
+
+def test_a_finished_run_stays_as_it_is(start, reference, tmp_path):
+    start("mlm", tmp_path, save_total_limit=1)
+    start("mlm", tmp_path, save_total_limit=1)
+    assert fingerprint(tmp_path) == reference(start, "mlm")
+    assert steps(tmp_path) == [9]
+
+
+def test_a_finished_run_without_checkpoints_is_not_overwritten(start, tmp_path):
+    start("mlm", tmp_path, save_strategy="no")
+    with pytest.raises(RecipeError, match="holds a finished run: name another output_dir, or add --restart"):
+        start("mlm", tmp_path, save_strategy="no")
+
+
+def test_changed_settings_are_refused_by_name(start, interrupt, tmp_path):
+    interrupt(3, kill)
+    with pytest.raises(Killed):
+        start("mlm", tmp_path)
+    with pytest.raises(RecipeError) as caught:
+        start("mlm", tmp_path, learning_rate=2e-3, mlm_probability=0.3)
+    assert "settings, learning_rate (0.001 -> 0.002), mlm_probability (0.15 -> 0.3): restore" in str(caught.value)
+    start("mlm", tmp_path, learning_rate=2e-3, resume_from_checkpoint="last")
+
+
+def test_settings_that_change_no_weight_may_differ(start, interrupt, reference, tmp_path):
+    interrupt(3, kill)
+    with pytest.raises(Killed):
+        start("mlm", tmp_path / "old")
+    (tmp_path / "old").rename(tmp_path / "new")
+    more = {"logging_steps": 3, "save_steps": 5, "save_total_limit": 2, "dataloader_num_workers": 1}
+    start("mlm", tmp_path / "new", **more)
+    assert fingerprint(tmp_path / "new") == reference(start, "mlm")
+
+
+def test_restart_sets_the_old_run_aside(start, interrupt, reference, tmp_path, capsys):
+    folder = tmp_path / "run"
+    interrupt(3, kill)
+    with pytest.raises(Killed):
+        start("mlm", folder, seed=1)
+    start("mlm", folder, restart=True)
+    assert fingerprint(folder) == reference(start, "mlm")
+    assert steps(tmp_path / "run.aside-1") == [2]
+    assert f"what it held is in {tmp_path / 'run.aside-1'}" in capsys.readouterr().err
+    start("mlm", folder, restart=True)
+    assert (tmp_path / "run.aside-2" / "model.safetensors").exists()
+
+
+def test_restart_refuses_to_empty_the_working_folder(start, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RecipeError, match="is the working folder"):
+        start("mlm", ".", restart=True)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-8])
+
+
+def scramble_header(path):
+    path.write_bytes(b"\xff" * 16 + path.read_bytes()[16:])
+
+
+def edit(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+DAMAGE = {
+    "file missing": (lambda folder: (folder / "optimizer.pt").unlink(), "optimizer.pt is missing"),
+    "file cut": (lambda folder: cut(folder / "model.safetensors"), "bytes"),
+    "file empty": (lambda folder: (folder / "rng_state.pth").write_bytes(b""), "rng_state.pth has 0 of"),
+    "header": (lambda folder: scramble_header(folder / "model.safetensors"), "header"),
+    "no manifest": (lambda folder: (folder / "manifest.json").unlink(), "manifest.json is missing"),
+    "manifest cut": (lambda folder: cut(folder / "manifest.json"), "Expecting"),
+    "step": (lambda folder: folder.rename(folder.with_name("checkpoint-7")), "it is of the steps 4 and 7 at once"),
+    "state": (lambda folder: edit(folder / "manifest.json", step=3), "it is of the steps 3 and 4 at once"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
+    start, interrupt, reference, tmp_path, capsys, caplog, kind
+):
+    interrupt(5, kill)
+    with pytest.raises(Killed):
+        start("mlm", tmp_path)
+    assert steps(tmp_path) == [2, 4]
+    damage, reason = DAMAGE[kind]
+    damage(tmp_path / "checkpoint-4")
+    start("mlm", tmp_path)
+    assert reason in caplog.text
+    assert fingerprint(tmp_path) == reference(start, "mlm")
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_not_begun_anew_unasked(start, interrupt, tmp_path):
+    interrupt(3, kill)
+    with pytest.raises(Killed):
+        start("mlm", tmp_path)
+    cut(tmp_path / "checkpoint-2" / "optimizer.pt")
+    with pytest.raises(RecipeError, match="none of its checkpoints is whole"):
+        start("mlm", tmp_path)
+
+
+def test_a_save_that_fails_leaves_the_earlier_checkpoint(start, reference, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(ResumableTrainer, "_save_rng_state", fail_from_the_second_call())
+        with pytest.raises(RecipeError, match=r"checkpoint-4 could not be saved .*No space left.*\(checkpoint-2\)"):
+            start("mlm", tmp_path)
+    assert [path.name for path in tmp_path.glob("*checkpoint-*")] == ["checkpoint-2"]
+    start("mlm", tmp_path)
+    assert fingerprint(tmp_path) == reference(start, "mlm")
+
+
+def fail_from_the_second_call():
+    save, calls = ResumableTrainer._save_rng_state, []
+
+    def save_or_fail(self, folder):
+        calls.append(folder)
+        if len(calls) > 1:
+            raise OSError(28, "No space left on device")
+        save(self, folder)
+
+    return save_or_fail
+
+
+def test_an_output_folder_that_cannot_be_made_is_refused(start, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(RecipeError, match=r"output_dir .*file/run: Not a directory: name a folder to write in"):
+        start("mlm", tmp_path / "file" / "run")

@@ -1,0 +1,115 @@
+"""Streamed blocks: divided among processes, shuffled, and resumed where they stood."""
+
+import json
+import random
+import re
+from itertools import islice, takewhile
+
+import pytest
+
+from recipe import stream
+from recipe.arguments import MlmArguments, TrainingArguments
+from recipe.corpus import build_blocks, load_articles
+from recipe.errors import RecipeError
+from recipe.masking import build_collator
+from recipe.stream import BlockStream
+from recipe.tokens import IGNORED
+
+FILES = 6
+
+
+@pytest.fixture
+def make_stream(tokenizer, tmp_path, monkeypatch):
+    """The stream of one of several processes over six files, whose blocks each hold two of the file's articles."""
+    monkeypatch.setattr(stream, "CHUNK", 10)
+    monkeypatch.setattr("recipe.corpus.BATCH", 6)
+    for file in range(FILES):
+        articles = [f"f{file} a{number:02}" for number in range(24 + 2 * file)]
+        (tmp_path / f"{file}.txt").write_text("\n\n".join(articles))
+
+    def make(rank=0, processes=1, **more):
+        arguments = MlmArguments(
+            train_file=[str(tmp_path / "*.txt")], block_size=13, streaming=True, mlm_probability=0.3
+        )
+        training = TrainingArguments(
+            output_dir=str(tmp_path / "out"), max_steps=1, per_device_train_batch_size=4, seed=3
+        )
+        blocks = build_blocks(load_articles(arguments, validate=False)["train"], tokenizer, arguments)
+        return BlockStream(blocks, build_collator(tokenizer, arguments, 3), Processes(training, rank, processes))
+
+    return make
+
+
+class Processes:
+    """TrainingArguments as one of several processes sees them."""
+
+    def __init__(self, arguments, rank, processes):
+        self.arguments, self.process_index, self.world_size = arguments, rank, processes
+
+    def __getattr__(self, name):
+        return getattr(self.arguments, name)
+
+
+def unmask(batch):
+    """The blocks of a batch as they were before masking."""
+    inputs, labels = batch["input_ids"], batch["labels"]
+    return [tuple(row) for row in inputs.where(labels == IGNORED, labels).tolist()]
+
+
+def read_pass(batches, number=0):
+    return list(takewhile(lambda batch: batch["position"]["pass"] == number, batches))
+
+
+def plain(batch):
+    return batch["input_ids"].tolist(), batch["labels"].tolist()
+
+
+@pytest.mark.parametrize(("rank", "processes"), [(0, 1), (1, 4), (5, 8)])
+def test_a_stream_goes_on_from_any_position(make_stream, rank, processes):
+    draw = random.Random(0)
+    expected = [plain(batch) for batch in islice(make_stream(rank, processes), 90)]
+    found, stream = [], make_stream(rank, processes)
+    while len(found) < len(expected):
+        part = list(islice(stream, draw.randint(1, 14)))
+        found += map(plain, part)
+        stream = make_stream(rank, processes)
+        stream.load_state_dict(json.loads(json.dumps(part[-1]["position"])))
+    assert found[:90] == expected
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4, 6, 8])
+def test_processes_share_the_text_without_overlap(make_stream, processes):
+    shares = [
+        [block for batch in read_pass(make_stream(rank, processes)) for block in unmask(batch)]
+        for rank in range(processes)
+    ]
+    blocks = [block for share in shares for block in share]
+    assert len(blocks) == len(set(blocks))
+    assert all(shares)
+
+
+def test_resuming_reads_no_file_that_lies_before(make_stream, tokenizer, tmp_path):
+    whole = read_pass(make_stream())
+    at = len(whole) * 3 // 4
+    read_again = whole[at - 6 :]  # what is left, and the shuffled chunk that is read again
+    tokens = [tokenizer.decode(block) for batch in read_again for block in unmask(batch)]
+    needed = set(re.findall(r"f ##(\d)", " ".join(tokens)))
+    assert needed
+    spoilt = {str(file) for file in range(FILES)} - needed
+    assert len(spoilt) >= 2
+    stream = make_stream()
+    for file in spoilt:
+        (tmp_path / f"{file}.txt").write_bytes(b"\xff\xff")
+    stream.load_state_dict(whole[at - 1]["position"])
+    assert [plain(batch) for batch in islice(stream, len(whole) - at)] == [plain(batch) for batch in whole[at:]]
+    with pytest.raises(RecipeError, match="can't decode byte 0xff"):
+        list(islice(stream, len(whole)))  # the next pass does read them
+
+
+def test_a_second_pass_has_another_order_and_other_masks(make_stream):
+    batches = list(islice(make_stream(), 100))
+    first, second = ([b for b in batches if b["position"]["pass"] == number] for number in (0, 1))
+    blocks = [[block for batch in part for block in unmask(batch)] for part in (first, second[: len(first)])]
+    assert blocks[0] != blocks[1]
+    masks = [{tuple(row) for batch in part for row in batch["labels"].tolist()} for part in (first, second)]
+    assert len(masks[0] & masks[1]) < len(masks[0]) / 2
