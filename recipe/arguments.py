@@ -110,9 +110,13 @@ class NerArguments(SourceArguments):
 
 @dataclass
 class TrainingArguments(transformers.TrainingArguments):
-    """transformers' own, with two defaults of ours: no GPU means the CPU, and a new Hub repository is private."""
+    """transformers' own, and what the model card says of itself. Two defaults are ours: no GPU means the CPU, and a
+    new Hub repository is private."""
 
     hub_private_repo: bool | None = field(default=True, metadata={"help": "Make a new Hub repository private."})
+    hub_language: str | None = field(default=None, metadata={"help": "Language of the data, for the card, as en."})
+    hub_license: str | None = field(default=None, metadata={"help": "Licence of the model, for the card, as mit."})
+    hub_data_note: str | None = field(default=None, metadata={"help": "Domain and year of the data, for the card."})
 
     def __post_init__(self):
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()

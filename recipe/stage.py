@@ -1,10 +1,13 @@
 """What both scripts do around their data: set up, train, save, describe the run, push."""
 
-import dataclasses
 import json
 import logging
+import os
 import platform
+import re
+import shlex
 import subprocess
+import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +19,9 @@ from transformers import Trainer, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
 from recipe.arguments import ModelArguments, SourceArguments, TrainingArguments
+from recipe.card import trace_origin, write_card
+from recipe.connection import limit_silence
+from recipe.hub import PUSH_SILENCE, RunPusher
 
 PACKAGES = ("torch", "transformers", "datasets", "accelerate", "evaluate", "seqeval")
 
@@ -36,6 +42,10 @@ class Stage:
             logging.disable(logging.WARNING)
             transformers.utils.logging.set_verbosity_error()
         set_seed(training_args.seed)
+        self.origin = trace_origin(model_args, data_args)
+        self.settings = {**vars(model_args), **vars(data_args), **json.loads(training_args.to_json_string())}
+        limit_silence(PUSH_SILENCE)
+        self.pusher = RunPusher(training_args) if training_args.push_to_hub else None
 
     def train(self, trainer: Trainer) -> None:
         """Train and save model, tokenizer and trainer state.
@@ -46,6 +56,9 @@ class Stage:
         checkpoint = self.training_args.resume_from_checkpoint
         if checkpoint == "last":
             checkpoint = get_last_checkpoint(self.folder)
+        if self.pusher:
+            self.write_run(trainer)  # for the cards of the checkpoints
+            trainer.add_callback(self.pusher)
         started = time.perf_counter()
         result = trainer.train(resume_from_checkpoint=checkpoint)
         self.train_seconds = time.perf_counter() - started
@@ -54,13 +67,23 @@ class Stage:
         trainer.log_metrics("train", result.metrics)
 
     def finish(self, trainer: Trainer) -> None:
-        """Write `run.yaml`: the resolved settings and what `describe` tells; push where that is asked for."""
+        """Write `run.yaml` and the model card; push where that is asked for.
+
+        Raises PushError if that fails, with everything on disk.
+        """
+        if self.pusher and not self.training_args.do_train:
+            trainer.save_model()
+        self.write_run(trainer)
+        if trainer.is_world_process_zero() and (self.folder / "config.json").exists():
+            write_card(self.folder, str(self.folder))
+        if self.pusher:
+            self.pusher.finish()
+
+    def write_run(self, trainer: Trainer) -> None:
+        """Write `run.yaml`: the resolved settings, what `describe` tells, the command and the weights' origin."""
         if trainer.is_world_process_zero():
-            settings = dataclasses.asdict(self.model_args) | dataclasses.asdict(self.data_args)
-            run = {"settings": settings | self.training_args.to_sanitized_dict(), **self.describe()}
+            run = {"settings": self.settings, **self.describe(), "command": find_command(), **self.origin}
             (self.folder / "run.yaml").write_text(yaml.safe_dump(run, sort_keys=False), encoding="utf-8")
-        if self.training_args.push_to_hub:
-            trainer.push_to_hub()
 
     def describe(self) -> dict:
         """The facts of this run as plain values: configuration, model, data, seed, commit, machine, minutes."""
@@ -93,6 +116,16 @@ def find_commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return found.stdout.strip()
+
+
+def find_command() -> str:
+    """The command line of this run, from `accelerate launch` on where that began it; a token is left out."""
+    command = ["python", Path(sys.argv[0]).name, *sys.argv[1:]]
+    parent = Path(f"/proc/{os.getppid()}/cmdline")
+    words = parent.read_text().split("\0")[:-1] if parent.exists() else []
+    if "launch" in words and Path(words[words.index("launch") - 1]).name == "accelerate":
+        command = ["accelerate", *words[words.index("launch") :]]
+    return shlex.join(re.sub(r"(--hub[_-]token[=\0])[^\0]*", r"\1***", "\0".join(command)).split("\0"))
 
 
 def describe_hardware() -> str:
