@@ -75,6 +75,13 @@ class Run:
         return "token-classification" if "TokenClassification" in architecture else "fill-mask"
 
     @cached_property
+    def data(self) -> str:
+        """The name of the data, or the folders and names of its files."""
+        files = [str(Path(*Path(pattern).parts[-2:])) for pattern in self.settings.get("train_file") or []]
+        named = self.facts.get("data", "data not recorded")
+        return " ".join(files) if named == "files" and files else named
+
+    @cached_property
     def entities(self) -> list[str]:
         return sorted({label.partition("-")[2] for label in self.config.get("id2label", {}).values()} - {""})
 
@@ -151,12 +158,12 @@ def _collect_metadata(run: Run, title: str) -> ModelCardData:
 
 
 def _list_results(run: Run) -> list[EvalResult]:
-    dataset, name = run.facts.get("dataset"), run.facts.get("data", "unknown")
+    dataset = run.facts.get("dataset")
     return [
         EvalResult(
             task_type=run.task,
-            dataset_type=dataset or name,
-            dataset_name=name,
+            dataset_type=dataset or run.data,
+            dataset_name=run.data,
             dataset_revision=run.settings.get("dataset_revision") if dataset else None,
             dataset_split=SPLITS[split],
             metric_type="accuracy" if key == "masked_accuracy" else key,
@@ -171,9 +178,9 @@ def _list_results(run: Run) -> list[EvalResult]:
 def _introduce(run: Run) -> str:
     tagger = run.task == "token-classification"
     does = f"tags entities ({', '.join(run.entities)})" if tagger else "fills in masked tokens"
-    base, data = run.facts.get("base_model"), run.facts.get("data", "data not recorded")
+    base = run.facts.get("base_model")
     origin = f" It goes back to [{base}](https://huggingface.co/{base})." if base else ""
-    return f"A `{(run.config.get('architectures') or ['model'])[0]}` that {does}, trained on {data}.{origin}"
+    return f"A `{(run.config.get('architectures') or ['model'])[0]}` that {does}, trained on {run.data}.{origin}"
 
 
 def _show_results(run: Run) -> str:
@@ -218,13 +225,10 @@ def _describe_training(run: Run) -> str:
         return "Not recorded."
     versions = ", ".join(f"{package} {number}" for package, number in facts["versions"].items())
     rows = [
-        ["data", facts["data"]],
+        ["data", run.data],
         ["seed", str(facts["seed"])],
         ["hardware", f"{facts['hardware']}; processes: {facts['processes']}; precision: {facts['precision']}"],
-        [
-            "minutes",
-            f"{facts['train_minutes']} of training, {facts['total_minutes']} in all" if run.scores else "not over",
-        ],
+        ["minutes", _tell_minutes(run) if run.scores else "not over"],
         ["commit of the recipe", facts["commit"]],
         ["versions", versions],
     ]
@@ -234,6 +238,11 @@ def _describe_training(run: Run) -> str:
         "The settings that differ from their defaults; `run.yaml`, beside this card, holds all:\n\n"
         f"```yaml\n{changed}```"
     )
+
+
+def _tell_minutes(run: Run) -> str:
+    resumed = " (after it was resumed)" if run.settings.get("resume_from_checkpoint") else ""
+    return f"{run.facts['train_minutes']} of training, {run.facts['total_minutes']} in all{resumed}"
 
 
 def _list_changed(settings: dict) -> dict:

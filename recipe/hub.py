@@ -53,20 +53,17 @@ class Repository:
         Raises PushError, with a reason of one line.
         """
         limit_silence(PUSH_SILENCE)
-        for pause in (*PAUSES, None):
+        pauses = list(PAUSES)
+        while True:
             operations = [CommitOperationAdd(path, file) for path, file in files.items()]
             try:
-                made = self.api.create_commit(
-                    self.name, operations, commit_message=message, revision=self.revision, num_threads=1
-                )
+                made = self.api.create_commit(self.name, operations, commit_message=message, revision=self.revision)
+                return made.commit_url
             except Exception as error:
-                if pause is None or not _is_passing(error):
+                if not (pauses and _is_passing(error)):
                     raise PushError(f"push to {self.name} failed: {self.describe(error)}") from error
                 logger.warning("commit to %s: %s; trying again", self.name, self.describe(error))
-                time.sleep(pause)
-            else:
-                return made.commit_url
-        raise AssertionError
+                time.sleep(pauses.pop(0))
 
     def describe(self, error: Exception) -> str:
         """`explain` without the token, which for one stands in the complaint about a header that cannot be sent."""
@@ -112,7 +109,7 @@ def list_files(folder: Path) -> dict[str, Path]:
     return {path.relative_to(folder).as_posix(): path for path in sorted([*files, *tensorboard]) if path.is_file()}
 
 
-def push_folder(repository: Repository, folder: Path, message: str = "End of training") -> str:
+def push_folder(repository: Repository, folder: Path, message: str) -> str:
     """Write the model card into a run's folder (or a checkpoint's) and push it. Returns the commit's address.
 
     Raises PushError, which names the command that pushes later.
@@ -153,14 +150,17 @@ class RunPusher(TrainerCallback):
         if not self.running.done() and not self.queue_all:
             logger.warning("step %d is not pushed: the push before it is still under way", state.global_step)
             return
-        self.running = self.worker.submit(self._push, hold(checkpoint), state.global_step)
+        try:
+            self.running = self.worker.submit(self._push, hold(checkpoint), state.global_step)
+        except OSError as error:  # a full disk, for one
+            logger.warning("step %d is not pushed, training goes on: %s", state.global_step, error)
 
     def finish(self) -> None:
         """Wait for the push under way and push the finished run. Raises PushError."""
         self.worker.shutdown()
-        shutil.rmtree(self.folder / HELD, ignore_errors=True)
         if self.repository:
-            print(f"pushed to {push_folder(self.repository, self.folder)}")
+            shutil.rmtree(self.folder / HELD, ignore_errors=True)
+            print(f"pushed to {push_folder(self.repository, self.folder, 'End of training')}")
 
     def _push(self, copy: Path, step: int) -> None:
         try:
@@ -225,7 +225,7 @@ def main() -> None:
     list_files(args.folder)
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     repository = open_repository(args.repository, None, args.hub_private_repo, args.hub_revision)
-    print(f"pushed to {push_folder(repository, args.folder)}")
+    print(f"pushed to {push_folder(repository, args.folder, f'Push {args.folder.name}')}")
 
 
 if __name__ == "__main__":

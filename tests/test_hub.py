@@ -17,6 +17,7 @@ from types import SimpleNamespace
 
 import huggingface_hub.utils._http
 import pytest
+import torch
 import transformers.utils.hub
 from huggingface_hub import HfApi, ModelCard, constants
 from transformers import AutoModelForTokenClassification, pipeline
@@ -28,12 +29,21 @@ from hub_server import READER, STRANGER, WRITER, HubServer
 from recipe.arguments import NerArguments, TrainingArguments
 from recipe.connection import limit_silence
 from recipe.errors import PushError, RecipeError
-from recipe.hub import RunPusher, open_repository, push_folder
+from recipe.hub import RunPusher, hold, open_repository, push_folder
 from recipe.ner_data import load_splits
 
 ROOT = Path(__file__).parents[1]
 SECRET = "zqxvk"  # a word of the data, which no push may carry
 NEVER = "http://127.0.0.1:9"  # the port of the discard service, which refuses
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Two threads only wait for each other over models this small."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(params=["lfs", "xet"])
@@ -230,6 +240,10 @@ def test_tensorboard_logs_are_pushed_where_there_are_any(hub, ner_flags, tmp_pat
     assert "runs/Nov24/events.out.tfevents.1" in hub.commits("mara/tagger")[0][1]
 
 
+def test_a_name_without_an_owner_is_the_user_s(hub):
+    assert open_repository("tagger").name == "mara/tagger"
+
+
 def test_a_branch_is_made_for_its_push(hub, ner_flags):
     run_ner.main(ner_flags(hub_strategy="end", hub_revision="trial"))
     assert len(hub.commits("mara/tagger", "trial")) == 1
@@ -297,6 +311,7 @@ def test_the_card_of_a_masked_model_gives_its_figures_and_a_snippet_that_works(h
         ({"pattern": "create", "status": 500}, WRITER, "500, Internal Server Error"),
         ({"pattern": "whoami", "kind": "reset"}, WRITER, "no connection"),
         ({"pattern": "create", "kind": "hang"}, WRITER, "no answer in time"),
+        ({"pattern": ".*", "kind": "hang"}, WRITER, "no answer in time"),
     ],
 )
 def test_a_push_that_cannot_be_is_refused_before_anything_loads(hub, point_to, ner_flags, fault, token, message):
@@ -341,7 +356,7 @@ def test_a_repository_that_exists_already_will_do(hub, ner_flags):
         ({"pattern": "preupload", "status": 500, "times": 6}, "500"),
         ({"pattern": "PUT /lfs", "status": 500, "times": 6}, "model.safetensors.* 500"),
         ({"pattern": "commit/main", "status": 500, "times": 3}, "500"),
-        ({"pattern": "commit/main", "status": 409, "times": 3}, "409"),
+        ({"pattern": "preupload", "kind": "reset", "times": 6}, "no connection"),
         ({"pattern": "commit/main", "kind": "reset", "times": 3}, "no connection"),
         ({"pattern": "validate-yaml", "kind": "hang"}, "no answer in time"),
     ],
@@ -367,8 +382,8 @@ def test_a_push_that_fails_while_training_is_told_and_made_up_for(hub, ner_flags
 )
 def test_a_fault_that_passes_costs_nothing(hub, pushable, fault):
     hub.fail(**fault)
-    push_folder(open_repository("mara/tagger"), pushable)
-    assert [message for message, _ in hub.commits("mara/tagger")] == ["End of training"]
+    push_folder(open_repository("mara/tagger"), pushable, "Push")
+    assert [message for message, _ in hub.commits("mara/tagger")] == ["Push"]
     assert hub.faults[0].times == 0
 
 
@@ -379,6 +394,29 @@ def test_a_save_while_a_push_is_under_way_is_told_to_be_left_out(hub, tmp_path, 
     pusher.on_save(None, SimpleNamespace(global_step=4), None)
     assert warnings_of(caplog) == ["step 4 is not pushed: the push before it is still under way"]
     assert pusher.running is under_way
+
+
+def test_a_checkpoint_that_cannot_be_held_is_told(hub, tmp_path, caplog, monkeypatch):
+    def fill_disk(*_):
+        raise OSError("No space left on device")
+
+    pusher = RunPusher(TrainingArguments(output_dir=str(tmp_path), hub_model_id="mara/tagger"))
+    (tmp_path / "checkpoint-4").mkdir()
+    monkeypatch.setattr(recipe.hub, "hold", fill_disk)
+    pusher.on_save(None, SimpleNamespace(global_step=4), None)
+    assert warnings_of(caplog) == ["step 4 is not pushed, training goes on: No space left on device"]
+
+
+def test_a_checkpoint_without_hard_links_is_held_as_a_copy(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError("Operation not permitted")
+
+    (tmp_path / "checkpoint-4").mkdir()
+    (tmp_path / "checkpoint-4" / "model.safetensors").write_bytes(b"weights")
+    monkeypatch.setattr(recipe.hub.os, "link", refuse)
+    held = hold(tmp_path / "checkpoint-4")
+    shutil.rmtree(tmp_path / "checkpoint-4")
+    assert (held / "model.safetensors").read_bytes() == b"weights"
 
 
 # At the end: all on disk, a status of its own, and a command that pushes later
@@ -399,7 +437,7 @@ def test_a_failed_push_names_the_command_that_makes_up_for_it(hub, pushable, mon
     repository = open_repository("mara/tagger")
     hub.fail(**fault)
     with pytest.raises(PushError, match="push to mara/tagger failed: ") as caught:
-        push_folder(repository, pushable)
+        push_folder(repository, pushable, "Push")
     assert caught.value.status == 3
     assert "\n" not in str(caught.value)
     hub.heal()
@@ -407,7 +445,7 @@ def test_a_failed_push_names_the_command_that_makes_up_for_it(hub, pushable, mon
     words = dict(word.split("=") for word in command[2:])
     for _ in range(2):
         push_again(monkeypatch, words["CKPT"], words["REPO"])
-    assert [message for message, _ in hub.commits("mara/tagger")] == ["End of training"]
+    assert [message for message, _ in hub.commits("mara/tagger")] == ["Push pushable"]
 
 
 def test_a_failed_last_push_leaves_all_on_disk(hub, ner_flags, tmp_path):
