@@ -3,7 +3,7 @@ PYTHON ?= python3
 ACCELERATE ?= $(if $(shell command -v nvidia-smi),one_gpu,one_cpu)
 ARGS ?=
 BIN := .venv/bin
-LAUNCH = $(BIN)/accelerate launch --config_file configs/accelerate/$(ACCELERATE).yaml
+LAUNCH = $(BIN)/accelerate launch --quiet --config_file configs/accelerate/$(ACCELERATE).yaml
 
 HUB := bert-base-cased_conll2003
 mlm: CONFIG ?= configs/mlm/$(HUB).yaml

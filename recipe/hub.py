@@ -53,6 +53,7 @@ class Repository:
         Raises PushError, with a reason of one line.
         """
         limit_silence(PUSH_SILENCE)
+        os.environ.setdefault("HF_XET_CLIENT_READ_TIMEOUT", f"{PUSH_SILENCE}s")  # hf_xet has connections of its own
         pauses = list(PAUSES)
         while True:
             operations = [CommitOperationAdd(path, file) for path, file in files.items()]

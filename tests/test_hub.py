@@ -20,6 +20,7 @@ import pytest
 import torch
 import transformers.utils.hub
 from huggingface_hub import HfApi, ModelCard, constants
+from huggingface_hub.utils._xet import abort_xet_session
 from transformers import AutoModelForTokenClassification, pipeline
 
 import recipe.hub
@@ -456,12 +457,18 @@ def test_a_failed_last_push_leaves_all_on_disk(hub, ner_flags, tmp_path):
     assert {"model.safetensors", "report.json", "predictions.conll", "run.yaml", "README.md"} <= kept
 
 
-def test_xet_failures_are_told_like_others(hub, point_to, ner_flags, caplog, monkeypatch):
+@pytest.mark.parametrize("fault", [{"status": 403}, {"status": 500}, {"kind": "reset"}, {"kind": "hang"}])
+def test_xet_failures_are_told_like_others(hub, point_to, pushable, monkeypatch, fault):
+    monkeypatch.setenv("HF_XET_CLIENT_RETRY_MAX_ATTEMPTS", "1")
+    monkeypatch.setenv("HF_XET_CLIENT_RETRY_BASE_DELAY", "10ms")
+    abort_xet_session()  # a new one reads these
     point_to(hub.url, xet=True)
-    hub.fail("xet-write-token", status=403)
-    with pytest.raises(PushError, match="push to mara/tagger failed: "):
-        run_ner.main(ner_flags())
-    assert "step 2 is not pushed, training goes on" in "\n".join(warnings_of(caplog))
+    repository = open_repository("mara/tagger")
+    hub.fail("xet-write-token", **fault)
+    started = time.monotonic()
+    with pytest.raises(PushError, match=r"push to mara/tagger failed: .*xet-write-token"):
+        push_folder(repository, pushable, "Push")
+    assert time.monotonic() - started < 5
 
 
 def test_a_token_that_no_header_can_hold_is_not_repeated(hub, point_to, ner_flags):
