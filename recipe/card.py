@@ -280,7 +280,7 @@ def _state_limits(run: Run) -> str:
     lines = [
         f"Domain and year of the data: {note}.",
         f"Case: {'uncased: the tokenizer folds capitals, which tell names apart' if run.uncased else 'cased'}.",
-        "One run with one seed: a second one will differ by some tenths of a point, on small data by more.",
+        "One run with one seed; another seed gives other figures.",
     ]
     if run.task == "token-classification":
         lines += [
