@@ -105,7 +105,7 @@ def test_make_reproduce_takes_both_stages_to_the_report(reproduced):
         assert card.data.pipeline_tag == task
         assert card.data.base_model == "google-bert/bert-base-cased"
         assert card.data.datasets == ["eriktks/conll2003"]
-        assert "accelerate launch --config_file configs/accelerate/one_" in card.text
+        assert "accelerate launch --quiet --config_file configs/accelerate/one_" in card.text
 
 
 @pytest.mark.slow
