@@ -12,7 +12,7 @@ MLM_CONFIG ?= configs/mlm/minilm_news.yaml
 NER_CONFIG ?= configs/ner/minilm_conll2003.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart mlm ner reproduce reproduce-local bench table test test-all lint
+.PHONY: help setup quickstart mlm ner reproduce reproduce-local push bench table test test-all lint
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -76,6 +76,10 @@ reproduce-local: setup  ## the same from local files: DATA=folder of CoNLL-2003,
 	    --output_dir runs/mlm/$(notdir $(ENCODER)) $(ARGS)
 	$(LAUNCH) run_ner.py --config $(NER_CONFIG) --model_name_or_path runs/mlm/$(notdir $(ENCODER)) --data_dir $(DATA) \
 	    --output_dir runs/ner/$(notdir $(ENCODER)) $(ARGS)
+
+push: setup  ## push a finished run or a checkpoint to the Hub: CKPT=runs/ner/name REPO=user/name
+	@test -n "$(CKPT)" && test -n "$(REPO)" || { echo 'usage: make push CKPT=runs/ner/name REPO=user/name' >&2; exit 2; }
+	$(BIN)/python -m recipe.hub $(CKPT) $(REPO) $(ARGS)
 
 bench: .venv/requirements-bench.txt  ## speed and F1 beside plain scripts, two hours; DATA=folder of CoNLL-2003, TEXT="news/*.txt"
 	$(BIN)/python -m bench.speed $(if $(DATA),--data_dir $(DATA)) $(if $(TEXT),--text "$(TEXT)")

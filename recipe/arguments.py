@@ -116,7 +116,7 @@ class NerArguments(SourceArguments):
 
 @dataclass
 class TrainingArguments(transformers.TrainingArguments):
-    """transformers' own with our defaults, and how the machine is used (`recipe.runtime`).
+    """transformers' own with our defaults, how the machine is used (`recipe.runtime`), and what the model card says.
 
     Without a GPU the CPU is used, batches are grouped by length, and a new Hub repository is private.
     """
@@ -140,6 +140,9 @@ class TrainingArguments(transformers.TrainingArguments):
     restart: bool = field(
         default=False, metadata={"help": "Begin anew; what the output folder holds of earlier runs is set aside."}
     )
+    hub_language: str | None = field(default=None, metadata={"help": "Language of the data, for the card, as en."})
+    hub_license: str | None = field(default=None, metadata={"help": "Licence of the model, for the card, as mit."})
+    hub_data_note: str | None = field(default=None, metadata={"help": "Domain and year of the data, for the card."})
 
     def __post_init__(self):
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
