@@ -24,7 +24,7 @@ def test_switches_are_settings_of_the_scripts(table, tmp_path):
         parse([f"--{key}={value}" for key, value in switches.items()], ModelArguments, kind, TrainingArguments)
 
 
-@pytest.mark.parametrize("who", ["baseline", "recipe"])
+@pytest.mark.parametrize("who", [pytest.param("baseline", marks=pytest.mark.slow), "recipe"])
 def test_a_contestant_counts_real_tokens_of_its_steps(tmp_path, column_files, who):
     flags = {
         "data_dir": column_files,
@@ -51,6 +51,7 @@ def test_a_contestant_counts_real_tokens_of_its_steps(tmp_path, column_files, wh
     assert first["peak_mb"] > 100
 
 
+@pytest.mark.slow
 def test_a_contestant_that_fails_is_named(tmp_path):
     with open(tmp_path / "log", "w") as log, pytest.raises(RuntimeError, match="this row: ended with status 1"):
         speed.Contestant(speed.Row("this row"), "ner", {"data_dir": tmp_path / "none", "do_train": True}, log)
