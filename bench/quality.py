@@ -7,6 +7,7 @@ Each run's report stays in `runs/bench`, and is not made again. Writes `results/
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -34,14 +35,19 @@ SETTINGS = {
 
 
 def run(name: str, seed: int, settings: dict) -> dict[str, float]:
-    """Train and score one contestant, unless its report is there; return the micro F1 of dev and test."""
+    """Train and score one contestant, unless its report is there; return the micro F1 of dev and test, and `peak_mb`."""
     module, *words = CONTESTANTS[name]
     folder = Path("runs/bench", f"{module.rpartition('.')[2]}-seed{seed}")
     if not (folder / "report.json").exists():
         flags = [f"--{key}={value}" for key, value in (settings | {"seed": seed, "output_dir": folder}).items()]
-        subprocess.run([sys.executable, "-m", module, *words, *flags], check=True)
+        process = subprocess.Popen([sys.executable, "-m", module, *words, *flags])
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise SystemExit(f"{folder}: the run failed")
+        (folder / "peak_mb").write_text(f"{usage.ru_maxrss / 1024:.0f}\n")
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    return {split: report[split]["entities"]["micro avg"]["f1"] for split in ("dev", "test")}
+    scores = {split: report[split]["entities"]["micro avg"]["f1"] for split in ("dev", "test")}
+    return scores | {"peak_mb": float((folder / "peak_mb").read_text())}
 
 
 def summarize(scores: list[dict[str, float]]) -> dict[str, dict]:

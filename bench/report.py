@@ -11,7 +11,6 @@ TITLES = {
     "mlm-minilm": "Masked pretraining, 6 x 384",
     "mlm-bert-base": "Masked pretraining, 12 x 768",
     "ner-minilm": "Entities, 6 x 384",
-    "ner-bert-base": "Entities, 12 x 768",
 }
 
 
@@ -54,21 +53,22 @@ def format_rates(tables: list[dict]) -> str:
 
 
 def format_f1(path: Path = FOLDER / "f1.json") -> str:
-    """A Markdown table of F1 in percent, mean and standard deviation over the seeds."""
+    """A Markdown table of F1 in percent, mean and standard deviation over the seeds, and of the memory of whole runs."""
     rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
-    lines = [
-        [name, *(f"{100 * row[split]['mean']:.1f} ± {100 * row[split]['sd']:.1f}" for split in ("dev", "test"))]
-        for name, row in rows.items()
-    ]
-    return format_markdown(["", "dev F1", "test F1"], lines)
+    lines = []
+    for name, row in rows.items():
+        scores = [f"{100 * row[split]['mean']:.1f} ± {100 * row[split]['sd']:.1f}" for split in ("dev", "test")]
+        lines.append([name, *scores, f"{max(row['peak_mb']['values']) / 1000:.1f}"])
+    return format_markdown(["", "dev F1", "test F1", "highest memory, GB"], lines)
 
 
 def plot_speed(tables: list[dict], path: str) -> None:
     """Draw each table's rows as bars, times the first row, with the spread over the rounds."""
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(2, 2, figsize=(11, 7), width_ratios=(1, 1), height_ratios=(1, 1))
-    for axis, table in zip(axes.flat, tables, strict=False):
+    heights = [len(table["rows"]) for table in tables]
+    figure, axes = pyplot.subplots(len(tables), 1, figsize=(9, 0.28 * sum(heights) + 2), height_ratios=heights)
+    for axis, table in zip(axes, tables, strict=True):
         plain = next(iter(table["rows"].values()))["tokens_per_second"]
         names = [name.replace("`", "") for name in table["rows"]]
         rows = list(table["rows"].values())
@@ -86,8 +86,6 @@ def plot_speed(tables: list[dict], path: str) -> None:
         axis.invert_yaxis()
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
-    for axis in list(axes.flat)[len(tables) :]:
-        axis.set_visible(False)
     figure.supxlabel("training tokens a second, times the plain Trainer under python", fontsize=9)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
