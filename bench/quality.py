@@ -35,7 +35,7 @@ SETTINGS = {
 
 
 def run(name: str, seed: int, settings: dict) -> dict[str, float]:
-    """Train and score one contestant, unless its report is there; return the micro F1 of dev and test, and `peak_mb`."""
+    """Train and score one contestant, unless its report is there: micro F1 of `dev` and `test`, and `peak_mb`."""
     module, *words = CONTESTANTS[name]
     folder = Path("runs/bench", f"{module.rpartition('.')[2]}-seed{seed}")
     if not (folder / "report.json").exists():

@@ -53,7 +53,7 @@ def format_rates(tables: list[dict]) -> str:
 
 
 def format_f1(path: Path = FOLDER / "f1.json") -> str:
-    """A Markdown table of F1 in percent, mean and standard deviation over the seeds, and of the memory of whole runs."""
+    """A Markdown table of F1 in percent, mean and standard deviation over the seeds, and of whole runs' memory."""
     rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
     lines = []
     for name, row in rows.items():
