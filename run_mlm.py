@@ -50,6 +50,7 @@ def main(argv: list[str] | None = None) -> None:
 
     trainer = RecipeTrainer(
         args=training_args,
+        sparse_head=data_args.sparse_head,
         model=load_model(AutoModelForMaskedLM, model_args, config),
         train_dataset=blocks["train"],
         eval_dataset=blocks.get("validation"),

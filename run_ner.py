@@ -15,9 +15,8 @@ from recipe.arguments import ModelArguments, NerArguments, TrainingArguments, pa
 from recipe.conll import list_tags, write_conll
 from recipe.encoders import check_length, check_vocabulary, load_config, load_model, load_tokenizer
 from recipe.errors import exit_with
-from recipe.metric import EntityScore
 from recipe.ner_data import check_labels, list_labels, load_splits
-from recipe.scoring import Report, format_report, score
+from recipe.scoring import Report, format_report, score, summarize_entities
 from recipe.stage import Stage
 from recipe.trainer import RecipeTrainer
 from recipe.windows import build_windows, collect_tags
@@ -47,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
 
     def score_dev(output: EvalPrediction) -> dict[str, float]:
         predicted = collect_tags(output.predictions, windows["dev"], documents["dev"], labels)
-        return EntityScore().compute(predictions=predicted, references=list_tags(documents["dev"]))
+        return summarize_entities(list_tags(documents["dev"]), predicted)
 
     trainer = RecipeTrainer(
         args=training_args,

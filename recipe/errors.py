@@ -1,4 +1,4 @@
-"""What ends a run early, bad input or a signal: one line on stderr and an exit status of its own."""
+"""What ends a run early, bad input, a signal or the Hub: one line on stderr and an exit status of its own."""
 
 import os
 import signal
@@ -18,6 +18,12 @@ class StoppedError(RecipeError):
     def __init__(self, message: str, signal_number: int):
         super().__init__(message)
         self.status = 128 + signal_number
+
+
+class PushError(RecipeError):
+    """A finished run did not reach the Hub. The message is one line that names the command that pushes later."""
+
+    status = 3
 
 
 def exit_with(main: Callable[[], None]) -> None:

@@ -12,6 +12,7 @@ from transformers import DataCollatorForLanguageModeling, EvalPrediction, PreTra
 from recipe.arguments import MlmArguments
 from recipe.errors import RecipeError
 from recipe.seeds import derive_seed
+from recipe.sparse_head import select_labelled
 from recipe.tokens import IGNORED
 
 
@@ -73,13 +74,14 @@ def draw_masks(blocks: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, arg
 
 
 def score_positions(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Reduce logits (blocks, length, vocabulary) to (blocks, length, 2): loss in nats, and 1 where the best is right.
+    """Reduce logits to (blocks, length, 2): loss in nats, and 1 where the best is right.
 
-    Both are 0 where `labels` (blocks, length) are -100.
+    logits: (blocks, length, vocabulary), or (masked tokens, vocabulary) from a sparse head.
+    Both scores are 0 where `labels` (blocks, length) are -100.
     """
     masked = labels != IGNORED
     scores = torch.zeros(*labels.shape, 2, device=logits.device)
-    wanted, found = labels[masked], logits[masked].float()
+    wanted, found = labels[masked], select_labelled(logits, masked).float()
     scores[masked] = torch.stack(
         [torch.nn.functional.cross_entropy(found, wanted, reduction="none"), (found.argmax(-1) == wanted).float()], -1
     )

@@ -3,7 +3,7 @@
 import datasets
 import evaluate
 
-from recipe.scoring import score_entities
+from recipe.scoring import summarize_entities
 
 
 class EntityScore(evaluate.Metric):
@@ -25,7 +25,4 @@ class EntityScore(evaluate.Metric):
         )
 
     def _compute(self, predictions: list[list[str]], references: list[list[str]]) -> dict[str, float]:
-        rows = score_entities(references, predictions)
-        micro = rows["micro avg"]
-        scores = {"precision": micro["precision"], "recall": micro["recall"], "f1": micro["f1"]}
-        return scores | {f"f1_{name}": row["f1"] for name, row in rows.items() if not name.endswith(" avg")}
+        return summarize_entities(references, predictions)

@@ -34,7 +34,7 @@ def format_table(paths: list[str]) -> str:
                 " ".join(sorted({report["run"]["commit"] for report in reports})),
             ]
         )
-    return _format_markdown(HEADER, rows)
+    return format_markdown(HEADER, rows)
 
 
 def format_reference(paths: list[str]) -> str:
@@ -44,7 +44,7 @@ def format_reference(paths: list[str]) -> str:
     for tag, (_, _, reference, support) in REFERENCE.items():
         scores = [statistics.mean(report["test"]["tags"][tag]["f1"] for report in group) for group in groups.values()]
         rows.append([tag, f"{reference:.3f}", *(f"{score:.3f}" for score in scores), str(support)])
-    return _format_markdown(["tag", "reference", *groups, "support"], rows)
+    return format_markdown(["tag", "reference", *groups, "support"], rows)
 
 
 def _group_reports(paths: list[str]) -> dict[str, list[dict]]:
@@ -56,7 +56,8 @@ def _group_reports(paths: list[str]) -> dict[str, list[dict]]:
     return groups
 
 
-def _format_markdown(header: list[str], rows: list[list[str]]) -> str:
+def format_markdown(header: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
     return "\n".join(f"| {' | '.join(row)} |" for row in [header, ["---"] * len(header), *rows])
 
 

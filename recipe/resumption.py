@@ -128,8 +128,6 @@ class ResumableTrainer(Trainer):
                 publish(partial, final)
         self.accelerator.wait_for_everyone()
         self.saved_step = step
-        if self.args.push_to_hub:
-            self._push_from_checkpoint(str(final))
         if self.args.should_save:
             rotate_checkpoints(
                 str(folder), self.args.save_total_limit, self.state.best_model_checkpoint, use_mtime=True

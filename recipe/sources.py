@@ -6,6 +6,7 @@ from pathlib import Path
 import datasets
 
 from recipe.arguments import SourceArguments
+from recipe.connection import explain_download
 from recipe.errors import RecipeError
 
 
@@ -43,7 +44,8 @@ def load_hub(arguments: SourceArguments, cache_dir: str | None = None, streaming
             streaming=streaming,
         )
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-        raise RecipeError(f"dataset_name {arguments.dataset_name}: {str(error).strip().splitlines()[0]}") from error
+        otherwise = "name files instead (train_file, validation_file; for entities data_dir)"
+        raise RecipeError(f"dataset_name {arguments.dataset_name}: {explain_download(error, otherwise)}") from error
 
 
 def pick_column(columns: list[str], wanted: str, key: str) -> str:

@@ -19,6 +19,7 @@ import yaml
 from transformers import set_seed
 
 from recipe.arguments import ModelArguments, SourceArguments, TrainingArguments
+from recipe.card import trace_origin, write_card
 from recipe.checkpoints import (
     PARTIAL,
     clear_partial,
@@ -30,8 +31,11 @@ from recipe.checkpoints import (
     set_aside,
     write_manifest,
 )
+from recipe.connection import limit_silence
 from recipe.errors import RecipeError
+from recipe.hub import PUSH_SILENCE, RunPusher
 from recipe.interruption import Interruption
+from recipe.runtime import prepare
 from recipe.trainer import RecipeTrainer
 
 PACKAGES = ("torch", "transformers", "datasets", "accelerate", "evaluate", "seqeval")
@@ -55,8 +59,12 @@ class Stage:
         else:
             logging.disable(logging.WARNING)
             transformers.utils.logging.set_verbosity_error()
+        prepare(model_args, training_args)
         set_seed(training_args.seed)
-        self.settings = {**vars(model_args), **vars(data_args), **training_args.to_sanitized_dict()}
+        self.origin = trace_origin(model_args, data_args)
+        self.settings = {**vars(model_args), **vars(data_args), **json.loads(training_args.to_json_string())}
+        limit_silence(PUSH_SILENCE)
+        self.pusher = RunPusher(training_args) if training_args.push_to_hub else None
         with training_args.main_process_first(local=False):
             self.checkpoint = self._find_start() if training_args.do_train else None
 
@@ -108,6 +116,9 @@ class Stage:
         Raises StoppedError, after a save, if a signal ends the training.
         """
         trainer.settings = self._facts
+        if self.pusher:
+            self.write_run(trainer)  # for the cards of the checkpoints
+            trainer.add_callback(self.pusher)
         started = time.perf_counter()
         with Interruption(find_command()) as interruption:
             trainer.add_callback(interruption)
@@ -118,12 +129,23 @@ class Stage:
         trainer.log_metrics("train", result.metrics)
 
     def finish(self, trainer: RecipeTrainer) -> None:
-        """Write `run.yaml`: the resolved settings and what `describe` tells; push where that is asked for."""
+        """Write `run.yaml` and the model card; push where that is asked for.
+
+        Raises PushError if that fails, with everything on disk.
+        """
+        if self.pusher and not self.training_args.do_train:
+            trainer.save_model()
+        self.write_run(trainer)
+        if trainer.is_world_process_zero() and (self.folder / "config.json").exists():
+            write_card(self.folder, str(self.folder))
+        if self.pusher:
+            self.pusher.finish()
+
+    def write_run(self, trainer: RecipeTrainer) -> None:
+        """Write `run.yaml`: the resolved settings, what `describe` tells, the command and the weights' origin."""
         if trainer.is_world_process_zero():
-            run = {"settings": self.settings, **self.describe()}
+            run = {"settings": self.settings, **self.describe(), "command": find_command(), **self.origin}
             (self.folder / "run.yaml").write_text(yaml.safe_dump(run, sort_keys=False), encoding="utf-8")
-        if self.training_args.push_to_hub:
-            trainer.push_to_hub()
 
     def describe(self) -> dict:
         """The facts of this run as plain values: configuration, model, data, seed, commit, machine, minutes."""
@@ -161,15 +183,11 @@ def find_commit() -> str:
 def find_command() -> str:
     """The command line of this run, from `accelerate launch` on where that began it; a token is left out."""
     command = ["python", Path(sys.argv[0]).name, *sys.argv[1:]]
-    launcher = Path(f"/proc/{os.getppid()}/cmdline")
-    if launcher.exists():
-        words = launcher.read_text().split("\0")[:-1]
-        start = next(
-            (i for i in range(len(words) - 1) if words[i].endswith("accelerate") and words[i + 1] == "launch"), None
-        )
-        if start is not None:
-            command = ["accelerate", *words[start + 1 :]]
-    return re.sub(r"(--hub_token[ =])\S+", r"\1***", shlex.join(command))
+    parent = Path(f"/proc/{os.getppid()}/cmdline")
+    words = parent.read_text().split("\0")[:-1] if parent.exists() else []
+    if "launch" in words and Path(words[words.index("launch") - 1]).name == "accelerate":
+        command = ["accelerate", *words[words.index("launch") :]]
+    return shlex.join(re.sub(r"(--hub[_-]token[=\0])[^\0]*", r"\1***", "\0".join(command)).split("\0"))
 
 
 def describe_hardware() -> str:

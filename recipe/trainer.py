@@ -1,5 +1,6 @@
-"""The one Trainer subclass: a loss exact in tokens, batches by length, evaluation in order."""
+"""The one Trainer subclass: a loss exact in tokens, logits where they are needed, batches by length, order kept."""
 
+from contextlib import nullcontext
 from functools import partial
 
 import torch
@@ -9,6 +10,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import has_length
 
 from recipe.resumption import EpochSampler, ResumableTrainer
+from recipe.sparse_head import SparseHead, select_labelled
 from recipe.tokens import IGNORED
 
 
@@ -17,30 +19,42 @@ def token_mean_loss(
 ) -> torch.Tensor:
     """Cross-entropy summed over the labelled tokens of one batch, divided by `num_items_in_batch`.
 
-    outputs["logits"]: (batch, length, classes); labels: (batch, length), -100 where there is nothing to predict.
+    outputs["logits"]: (batch, length, classes), or (labelled tokens, classes) from a sparse head.
+    labels: (batch, length), -100 where there is nothing to predict.
     num_items_in_batch: labelled tokens of the whole effective batch, over accumulation steps and processes, as Trainer
     counts them; of this batch if not given. Models that average inside would weigh each token by how many labelled
     ones happen to share its micro-batch, and Trainer does not divide what they return by the accumulation steps.
     """
     labelled = labels != IGNORED
     count = labelled.sum() if num_items_in_batch is None else num_items_in_batch
-    total = cross_entropy(
-        outputs["logits"][labelled].float(), labels[labelled], reduction="sum", label_smoothing=label_smoothing
-    )
+    logits = select_labelled(outputs["logits"], labelled).float()
+    total = cross_entropy(logits, labels[labelled], reduction="sum", label_smoothing=label_smoothing)
     return total / torch.as_tensor(count, device=total.device).clamp(min=1)
 
 
 class RecipeTrainer(ResumableTrainer):
-    """A Trainer that resumes exactly, with `token_mean_loss`, whose predictions come in the order of their data set."""
+    """A Trainer that resumes exactly, with `token_mean_loss`, whose predictions come in the order of their data set.
 
-    def __init__(self, *, args, **options):
+    sparse_head: compute logits at labelled positions only, for heads over a large vocabulary.
+    """
+
+    def __init__(self, *, args, sparse_head: bool = False, **options):
         loss = partial(token_mean_loss, label_smoothing=args.label_smoothing_factor)
         super().__init__(args=args, compute_loss_func=loss, **options)
+        # torch's DataParallel (several GPUs, one process) would hand each replica a part of the batch.
+        self._sparse_head = SparseHead(self.model) if sparse_head and args.n_gpu <= 1 else None
+
+    def compute_loss(self, model, inputs, *args, **options):
+        labelled = inputs["labels"] != IGNORED
+        with self._sparse_head.at(labelled) if self._sparse_head else nullcontext():
+            return super().compute_loss(model, inputs, *args, **options)
 
     def _get_train_sampler(self, train_dataset=None):
         # Trainer finds the lengths by fetching every example one by one; a column (or a plain list) is at hand at once.
         dataset = self.train_dataset if train_dataset is None else train_dataset
-        if self.args.train_sampling_strategy != "group_by_length" or not has_length(dataset):
+        if not has_length(dataset):
+            return None
+        if self.args.train_sampling_strategy != "group_by_length":
             return super()._get_train_sampler(dataset)
         batch = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
         return EpochSampler(LengthGroupedSampler(batch, lengths=_list_lengths(dataset)), self)

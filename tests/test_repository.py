@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from huggingface_hub import ModelCard
 
 from recipe.arguments import MlmArguments, ModelArguments, NerArguments, TrainingArguments, parse
 from recipe.results import format_reference, format_table
@@ -93,7 +94,7 @@ def test_readme_names_only_known_flags():
         ["grep", "-rhoE", r"^    [a-z_]+:", "recipe/arguments.py"], cwd=ROOT, capture_output=True, text=True
     )
     names = {line.strip(" :") for line in known.stdout.splitlines()} | set(TrainingArguments.__dataclass_fields__)
-    launcher = {"config_file", "num_processes", "machine_rank", "main_process_ip"}
+    launcher = {"config_file", "num_processes", "machine_rank", "main_process_ip", "quiet"}
     flags = set(re.findall(r"--([a-z_]+)", README))
     assert flags <= names | launcher | {"help", "json"}
 
@@ -104,6 +105,18 @@ def test_readme_shows_the_tables_that_the_results_make():
     assert format_reference(paths) in README
     quickstart = json.loads((ROOT / "results" / "quickstart" / "report.json").read_text())
     assert format_report(quickstart["test"]) in README
+
+
+def test_the_example_card_gives_the_figures_of_the_quickstart():
+    """`python -m recipe.card runs/ner/minilm_newswire-mini user/name > docs/example-card.md` renders it again."""
+    card = ModelCard.load(ROOT / "docs" / "example-card.md")
+    report = json.loads((ROOT / "results" / "quickstart" / "report.json").read_text())
+    given = {(result.dataset_split, result.metric_type): result.metric_value for result in card.data.eval_results}
+    assert given == {
+        (name, metric): report[split]["entities"]["micro avg"][metric]
+        for split, name in (("dev", "validation"), ("test", "test"))
+        for metric in ("precision", "recall", "f1")
+    }
 
 
 def test_ci_runs_the_documented_command():

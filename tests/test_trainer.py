@@ -39,6 +39,8 @@ def options(encoder, train_file, folder, batch, accumulation):
         "logging_steps": 1,
         "learning_rate": 1e-3,
         "save_strategy": "no",
+        "precision": "fp32",
+        "train_sampling_strategy": "random",
         "disable_tqdm": True,
     }
     return [f"--{key}={value}" for key, value in values.items()]
@@ -75,8 +77,9 @@ def test_two_processes_change_neither_loss_nor_gradient(encoder, uneven_file, re
     np.testing.assert_allclose(found, reference_curve, rtol=1e-4)
 
 
+@pytest.mark.parametrize("sparse_head", [False, True])
 @pytest.mark.parametrize("accumulation", [1, 2, 4])
-def test_masked_language_modelling_weighs_tokens_alike(tokenizer, tmp_path, accumulation):
+def test_masked_language_modelling_weighs_tokens_alike(tokenizer, tmp_path, accumulation, sparse_head):
     draw = random.Random(1)
     blocks = [[2, *draw.choices(range(5, 31), k=draw.randint(4, 40)), 3] for _ in range(40)]
     masked = draw_masks(datasets.Dataset.from_dict({"input_ids": blocks}), tokenizer, MlmArguments())
@@ -87,13 +90,19 @@ def test_masked_language_modelling_weighs_tokens_alike(tokenizer, tmp_path, accu
         max_steps=5,
         logging_steps=1,
         save_strategy="no",
+        precision="fp32",
+        train_sampling_strategy="random",
         disable_tqdm=True,
         seed=3,
     )
     torch.manual_seed(0)
     collator = build_collator(tokenizer, MlmArguments())
     trainer = RecipeTrainer(
-        args=args, model=BertForMaskedLM(make_config()), train_dataset=masked, data_collator=collator
+        args=args,
+        sparse_head=sparse_head,
+        model=BertForMaskedLM(make_config()),
+        train_dataset=masked,
+        data_collator=collator,
     )
     trainer.train()
     first = trainer.state.log_history[0]

@@ -1,0 +1,101 @@
+"""What the recipe is measured against: both stages as plain scripts on transformers' Trainer.
+
+Stock Trainer, logits at all positions, random batches, dynamic padding, fp32, threads as they come. Data and scores are
+read and computed by the recipe's own functions, so that only the training differs.
+
+python -m bench.baseline ner --model_name_or_path minilm-l6 --data_dir path/to/conll2003 --num_train_epochs 2
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import transformers
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoModelForTokenClassification,
+    DataCollatorForLanguageModeling,
+    DataCollatorForTokenClassification,
+    Trainer,
+    set_seed,
+)
+
+from recipe.arguments import MlmArguments, ModelArguments, NerArguments, TrainingArguments, parse
+from recipe.conll import list_sentences, list_tags
+from recipe.corpus import build_blocks, load_articles
+from recipe.encoders import load_config, load_model, load_tokenizer
+from recipe.errors import exit_with
+from recipe.ner_data import list_labels, load_splits
+from recipe.scoring import score
+from recipe.tokens import IGNORED
+
+
+def run_mlm(argv: list[str]) -> None:
+    """Masked pretraining on packed blocks."""
+    model_args, data_args, training_args = parse(argv, ModelArguments, MlmArguments, TrainingArguments)
+    set_seed(training_args.seed)
+    tokenizer = load_tokenizer(model_args)
+    trainer = Trainer(
+        args=as_stock(training_args),
+        model=load_model(AutoModelForMaskedLM, model_args, load_config(model_args)),
+        train_dataset=build_blocks(load_articles(data_args, validate=False)["train"], tokenizer, data_args),
+        data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=data_args.mlm_probability),
+    )
+    trainer.train()
+
+
+def run_ner(argv: list[str]) -> None:
+    """Token classification, each sentence alone and cut at `max_seq_length`; writes `report.json`."""
+    model_args, data_args, training_args = parse(argv, ModelArguments, NerArguments, TrainingArguments)
+    set_seed(training_args.seed)
+    documents = load_splits(data_args)
+    labels = list_labels(documents["train"])
+    tokenizer = load_tokenizer(model_args)
+
+    def encode(sentence) -> dict:
+        encoded = tokenizer(
+            sentence.words, is_split_into_words=True, truncation=True, max_length=data_args.max_seq_length
+        )
+        words = encoded.word_ids()
+        first = [word is not None and word != before for before, word in zip([None, *words], words, strict=False)]
+        label_ids = [
+            labels.index(sentence.tags[word]) if is_first else IGNORED
+            for word, is_first in zip(words, first, strict=True)
+        ]
+        return {**encoded, "labels": label_ids}
+
+    examples = {split: [encode(s) for s in list_sentences(documents[split])] for split in documents}
+    trainer = Trainer(
+        args=as_stock(training_args),
+        model=load_model(AutoModelForTokenClassification, model_args, load_config(model_args, labels)),
+        train_dataset=examples["train"],
+        data_collator=DataCollatorForTokenClassification(tokenizer),
+    )
+    trainer.train()
+    report = {}
+    for split in ("dev", "test"):
+        output = trainer.predict(examples[split])
+        predicted = [
+            [labels[label_id] for label_id in row[gold != IGNORED]]
+            for row, gold in zip(output.predictions.argmax(-1), output.label_ids, strict=True)
+        ]
+        gold = list_tags(documents[split])
+        report[split] = score(
+            gold, [tags + ["O"] * (len(g) - len(tags)) for tags, g in zip(predicted, gold, strict=True)]
+        )
+    (Path(training_args.output_dir) / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+
+
+def as_stock(training_args: TrainingArguments) -> transformers.TrainingArguments:
+    """The same arguments with transformers' own defaults for what the recipe decides otherwise."""
+    training_args.train_sampling_strategy = "random"
+    return training_args
+
+
+def main() -> None:
+    """`mlm` or `ner`, then flags of the script of that name."""
+    {"mlm": run_mlm, "ner": run_ner}[sys.argv[1]](sys.argv[2:])
+
+
+if __name__ == "__main__":
+    exit_with(main)

@@ -1,0 +1,83 @@
+"""Whether what is faster is as good: entity F1 of the plain script and of the recipe, the same settings, three seeds.
+
+python -m bench.quality --data_dir path/to/conll2003 [--model_name_or_path minilm-l6]
+
+Each run's report stays in `runs/bench`, and is not made again. Writes `results/speed/f1.json`.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.speed import FOLDER
+from recipe.stage import describe_hardware, find_commit
+
+SEEDS = (1, 2, 3)
+CONTESTANTS = {
+    "plain Trainer, fp32": ("bench.baseline", "ner", "--precision=fp32"),
+    "recipe, all switches on": ("run_ner", "--do_train", "--do_eval", "--do_predict", "--context=none"),
+}
+SETTINGS = {
+    "num_train_epochs": 1,
+    "learning_rate": 5e-4,
+    "per_device_train_batch_size": 32,
+    "per_device_eval_batch_size": 32,
+    "max_seq_length": 128,
+    "warmup_steps": 0.1,
+    "weight_decay": 0.01,
+    "save_strategy": "no",
+    "disable_tqdm": True,
+}
+
+
+def run(name: str, seed: int, settings: dict) -> dict[str, float]:
+    """Train and score one contestant, unless its report is there; return the micro F1 of dev and test."""
+    module, *words = CONTESTANTS[name]
+    folder = Path("runs/bench", f"{module.rpartition('.')[2]}-seed{seed}")
+    if not (folder / "report.json").exists():
+        flags = [f"--{key}={value}" for key, value in (settings | {"seed": seed, "output_dir": folder}).items()]
+        subprocess.run([sys.executable, "-m", module, *words, *flags], check=True)
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    return {split: report[split]["entities"]["micro avg"]["f1"] for split in ("dev", "test")}
+
+
+def summarize(scores: list[dict[str, float]]) -> dict[str, dict]:
+    """Mean, standard deviation and single values over the seeds, for each split."""
+    values = {split: [score[split] for score in scores] for split in scores[0]}
+    return {split: {"mean": statistics.mean(f1), "sd": statistics.stdev(f1), "f1": f1} for split, f1 in values.items()}
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data_dir", default="data/newswire-mini", help="column files for run_ner.py")
+    parser.add_argument("--model_name_or_path", default="minilm-l6")
+    settings = SETTINGS | vars(parser.parse_args())
+    result = {
+        "settings": settings,
+        "seeds": SEEDS,
+        "commit": find_commit(),
+        "hardware": describe_hardware(),
+        "rows": {},
+    }
+    for name in CONTESTANTS:
+        scores = [run(name, seed, settings) for seed in SEEDS]
+        result["rows"][name] = {
+            split: {
+                "mean": statistics.mean(score[split] for score in scores),
+                "sd": statistics.stdev(score[split] for score in scores),
+                "f1": [score[split] for score in scores],
+            }
+            for split in ("dev", "test")
+        }
+    result["settings"]["data_dir"] = Path(settings["data_dir"]).name
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / "f1.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(result["rows"], indent=2))
+
+
+if __name__ == "__main__":
+    main()

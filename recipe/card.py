@@ -1,0 +1,310 @@
+"""The model card: metadata that the Hub reads and a body for people, made of the files in a run's folder alone.
+
+`python -m recipe.card runs/ner/name user/name` prints it.
+"""
+
+import dataclasses
+import json
+import re
+import sys
+from functools import cached_property
+from pathlib import Path
+
+import yaml
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from recipe.arguments import MlmArguments, ModelArguments, NerArguments, SourceArguments, TrainingArguments
+from recipe.encoders import EMBEDDED, ORIGIN
+from recipe.errors import RecipeError, exit_with
+from recipe.results import format_markdown
+
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+CURVE_ROWS = 12
+SPLITS = {"dev": "validation", "validation": "validation", "test": "test"}  # ours -> the Hub's
+CURVE = {"loss": "training loss", "eval_loss": "validation loss", "eval_f1": "dev F1", "eval_perplexity": "perplexity"}
+METRICS = {
+    "precision": "Precision (entities, strict)",
+    "recall": "Recall (entities, strict)",
+    "f1": "F1 (entities, strict)",
+    "loss": "Loss (masked tokens)",
+    "perplexity": "Perplexity (masked tokens)",
+    "masked_accuracy": "Accuracy (masked tokens)",
+}
+EXAMPLES = {
+    "token-classification": """\
+from transformers import pipeline
+
+# The first sub-word of a word carries its label: "simple" would part words that "first" keeps whole.
+tagger = pipeline("token-classification", model="{name}", aggregation_strategy="first")
+for entity in tagger("Mara Okello left Oslo on Monday to join the Norvik shipyard in Lima ."):
+    print(entity["entity_group"], entity["word"], round(float(entity["score"]), 3))
+""",
+    "fill-mask": """\
+from transformers import pipeline
+
+filler = pipeline("fill-mask", model="{name}")
+for guess in filler(f"The ship left the {{filler.tokenizer.mask_token}} on Monday ."):
+    print(guess["token_str"], round(guess["score"], 3))
+""",
+}
+
+
+class Run:
+    """What the files of a run's folder, or of a checkpoint's, tell; those of a run under way lack its results."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.config = self._read("config.json")
+        self.facts = self._read("run.yaml")
+        self.settings = self.facts.get("settings", {})
+        self.history = self._read("trainer_state.json").get("log_history", [])
+        results = self._read("report.json") or self._read("metrics.json")
+        self.scores = {split: scores for split, scores in results.items() if split in SPLITS}
+
+    def _read(self, name: str) -> dict:
+        path = self.folder / name
+        if not path.exists():
+            return {}
+        text = path.read_text(encoding="utf-8")
+        return (json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)) or {}
+
+    @cached_property
+    def task(self) -> str:
+        """The Hub's name of what the model does."""
+        architecture = " ".join(self.config.get("architectures") or [])
+        return "token-classification" if "TokenClassification" in architecture else "fill-mask"
+
+    @cached_property
+    def data(self) -> str:
+        """The name of the data, or the folders and names of its files."""
+        files = [str(Path(*Path(pattern).parts[-2:])) for pattern in self.settings.get("train_file") or []]
+        named = self.facts.get("data", "data not recorded")
+        return " ".join(files) if named == "files" and files else named
+
+    @cached_property
+    def entities(self) -> list[str]:
+        return sorted({label.partition("-")[2] for label in self.config.get("id2label", {}).values()} - {""})
+
+    @cached_property
+    def uncased(self) -> bool:
+        normalizer = json.dumps(self._read("tokenizer.json").get("normalizer"))
+        return '"lowercase": true' in normalizer or '"Lowercase"' in normalizer
+
+    @cached_property
+    def results(self) -> dict[str, dict[str, float]]:
+        """The figures that sum up each split: of entities the micro average, of masked tokens loss and perplexity."""
+        rows = {
+            split: scores["entities"]["micro avg"] if "entities" in scores else scores
+            for split, scores in self.scores.items()
+        }
+        return {split: {key: row[key] for key in METRICS if key in row} for split, row in rows.items()}
+
+
+def trace_origin(model: ModelArguments, data: SourceArguments) -> dict:
+    """Hub ids where there are any: `base_model`, `dataset` that this run reads, and all `datasets` of the weights.
+
+    A model of an earlier stage passes on what its own run.yaml tells. Local files are no Hub data set, even if they
+    hold the same text; `dataset_name` counts only where the data are read from it.
+    """
+    name = model.model_name_or_path
+    earlier = Run(Path(name)).facts if name and Path(name).is_dir() else {}
+    base = ORIGIN if name == EMBEDDED else name
+    if base is None or Path(base).exists() or not HUB_NAME.fullmatch(base):
+        base = earlier.get("base_model")
+    files = (data.train_file, getattr(data, "data_dir", None), getattr(data, "test_file", None))
+    if isinstance(data, NerArguments):
+        files += (data.validation_file,)
+    dataset = data.dataset_name if not any(files) else None
+    if dataset and (Path(dataset).exists() or not HUB_NAME.fullmatch(dataset)):
+        dataset = None
+    datasets = {*earlier.get("datasets", []), dataset} - {None}
+    return {"base_model": base, "dataset": dataset, "datasets": sorted(datasets)}
+
+
+def write_card(folder: Path, name: str) -> None:
+    """Write `README.md` into a run's folder. name: what `from_pretrained` will know the model by."""
+    render_card(folder, name).save(folder / "README.md")
+
+
+def render_card(folder: Path, name: str) -> ModelCard:
+    """The model card of the run in `folder`: the same for the same files and name."""
+    run = Run(folder)
+    sections = [
+        f"# {name.rpartition('/')[2]}\n\n{_introduce(run)}",
+        f"## Results\n\n{_show_results(run)}",
+        f"## Use\n\n```python\n{EXAMPLES[run.task].format(name=name)}```",
+        f"## Training\n\n{_describe_training(run)}",
+        f"## Learning curve\n\n{_tabulate_curve(run.history)}",
+        f"## Intended use and limits\n\n{_state_limits(run)}",
+    ]
+    metadata = _collect_metadata(run, name.rpartition("/")[2])
+    return ModelCard(f"---\n{metadata.to_yaml()}\n---\n\n" + "\n\n".join(sections) + "\n")
+
+
+def _collect_metadata(run: Run, title: str) -> ModelCardData:
+    tagger = run.task == "token-classification"
+    return ModelCardData(
+        language=run.settings.get("hub_language"),
+        license=run.settings.get("hub_license"),
+        library_name="transformers",
+        pipeline_tag=run.task,
+        tags=["named-entity-recognition" if tagger else "masked-language-modeling", run.config.get("model_type")],
+        base_model=run.facts.get("base_model"),
+        datasets=run.facts.get("datasets") or None,
+        metrics=["precision", "recall", "f1"] if tagger else ["perplexity", "accuracy"],
+        model_name=title,
+        eval_results=_list_results(run) or None,
+    )
+
+
+def _list_results(run: Run) -> list[EvalResult]:
+    dataset = run.facts.get("dataset")
+    return [
+        EvalResult(
+            task_type=run.task,
+            dataset_type=dataset or run.data,
+            dataset_name=run.data,
+            dataset_revision=run.settings.get("dataset_revision") if dataset else None,
+            dataset_split=SPLITS[split],
+            metric_type="accuracy" if key == "masked_accuracy" else key,
+            metric_name=METRICS[key],
+            metric_value=float(value),
+        )
+        for split, row in run.results.items()
+        for key, value in row.items()
+    ]
+
+
+def _introduce(run: Run) -> str:
+    tagger = run.task == "token-classification"
+    does = f"tags entities ({', '.join(run.entities)})" if tagger else "fills in masked tokens"
+    base = run.facts.get("base_model")
+    origin = f" It goes back to [{base}](https://huggingface.co/{base})." if base else ""
+    return f"A `{(run.config.get('architectures') or ['model'])[0]}` that {does}, trained on {run.data}.{origin}"
+
+
+def _show_results(run: Run) -> str:
+    if not run.scores:
+        return "None yet: this checkpoint was pushed while its training went on."
+    if run.task == "fill-mask":
+        return _tabulate_masked(run)
+    parts = [
+        "An entity counts if its type and both ends agree (strict, IOB2); `micro avg` is the F1 usually quoted. Tags "
+        "are counted by single words. Every word of a split is scored."
+    ]
+    for kind in ("entities", "tags"):
+        for split, scores in run.scores.items():
+            rows = [
+                [name, *(f"{row[key]:.3f}" for key in ("precision", "recall", "f1")), str(row["support"])]
+                for name, row in scores[kind].items()
+            ]
+            title = f"**{kind.capitalize()}, {split}**"
+            parts.append(f"{title}\n\n{format_markdown([kind, 'precision', 'recall', 'F1', 'support'], rows)}")
+    return "\n\n".join(parts)
+
+
+def _tabulate_masked(run: Run) -> str:
+    header = ["split", "loss", "perplexity", "accuracy", "masked tokens"]
+    rows = [
+        [split, *(f"{row[key]:.3f}" for key in ("loss", "perplexity", "masked_accuracy")), str(row["masked_tokens"])]
+        for split, row in run.scores.items()
+    ]
+    settings = run.settings
+    return (
+        f"{format_markdown(header, rows)}\n\n"
+        f"Masked in each block: {settings.get('mlm_probability', 0):.0%} of the tokens; of these "
+        f"{settings.get('mask_replace_prob', 0):.0%} become the mask token, "
+        f"{settings.get('random_replace_prob', 0):.0%} a random one, the others stay. The masks of the evaluation were "
+        f"drawn once, with seed {settings.get('eval_mask_seed')}."
+    )
+
+
+def _describe_training(run: Run) -> str:
+    facts = run.facts
+    if not facts:
+        return "Not recorded."
+    versions = ", ".join(f"{package} {number}" for package, number in facts["versions"].items())
+    rows = [
+        ["data", run.data],
+        ["seed", str(facts["seed"])],
+        ["hardware", f"{facts['hardware']}; processes: {facts['processes']}; precision: {facts['precision']}"],
+        ["minutes", _tell_minutes(run) if run.scores else "not over"],
+        ["commit of the recipe", facts["commit"]],
+        ["versions", versions],
+    ]
+    changed = yaml.safe_dump(_list_changed(run.settings), sort_keys=False)
+    return (
+        f"```sh\n{facts['command']}\n```\n\n{format_markdown(['', ''], rows)}\n\n"
+        "The settings that differ from their defaults; `run.yaml`, beside this card, holds all:\n\n"
+        f"```yaml\n{changed}```"
+    )
+
+
+def _tell_minutes(run: Run) -> str:
+    resumed = " (after it was resumed)" if run.settings.get("resume_from_checkpoint") else ""
+    return f"{run.facts['train_minutes']} of training, {run.facts['total_minutes']} in all{resumed}"
+
+
+def _list_changed(settings: dict) -> dict:
+    """The settings of a run that are not those of a run without any."""
+    classes = (ModelArguments, MlmArguments, NerArguments, TrainingArguments)
+    defaults = {field.name: field.default for cls in classes for field in dataclasses.fields(cls)}
+    derived = {"output_dir", "hub_token", "accelerator_config", "use_cpu", "dataloader_pin_memory"}
+    return {
+        key: value
+        for key, value in settings.items()
+        if value and key in defaults.keys() - derived and value != defaults[key]
+    }
+
+
+def _tabulate_curve(history: list[dict]) -> str:
+    """Training losses, thinned out, and all evaluations, by step."""
+    losses = [row for row in history if "loss" in row]
+    stride = -(-len(losses) // CURVE_ROWS) or 1
+    shown = {row["step"]: dict(row) for row in losses[::-1][::stride]}
+    for row in (row for row in history if "eval_loss" in row):
+        shown.setdefault(row["step"], {}).update(row)
+    columns = [key for key in CURVE if any(key in row for row in shown.values())]
+    if not columns:
+        return "Not recorded."
+    rows = [
+        [str(step), f"{row['epoch']:.2f}", *(f"{row[key]:.3f}" if key in row else "" for key in columns)]
+        for step, row in sorted(shown.items())
+    ]
+    return format_markdown(["step", "epoch", *(CURVE[key] for key in columns)], rows)
+
+
+def _state_limits(run: Run) -> str:
+    settings = run.settings
+    note = settings.get("hub_data_note") or "not recorded; expect little of other kinds of text than it was trained on"
+    lines = [
+        f"Domain and year of the data: {note}.",
+        f"Case: {'uncased: the tokenizer folds capitals, which tell names apart' if run.uncased else 'cased'}.",
+        "One run with one seed; another seed gives other figures.",
+    ]
+    if run.task == "token-classification":
+        lines += [
+            f"Scheme: IOB2, labels {' '.join(run.config.get('id2label', {}).values())}. Entities do not nest.",
+            'The first sub-word of a word carries its label. `aggregation_strategy="first"` keeps words whole where '
+            "`simple` may part them; input is best split as the training data is, punctuation apart.",
+        ]
+        if settings.get("context") == "document":
+            lines.append(
+                "Trained and scored with the neighbouring sentences of a document in view; a sentence alone is harder."
+            )
+    else:
+        lines.append("Meant to be fine-tuned. What it fills in reflects the text it was trained on, biases included.")
+    if not settings.get("hub_license"):
+        lines.append("No licence is declared here: the terms of the base model and of the data apply.")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def main() -> None:
+    """Print the card of the folder named on the command line."""
+    if len(sys.argv) != 3:
+        raise RecipeError("usage: python -m recipe.card runs/ner/name user/name")
+    print(render_card(Path(sys.argv[1]), sys.argv[2]), end="")
+
+
+if __name__ == "__main__":
+    exit_with(main)

@@ -1,0 +1,109 @@
+"""What a run makes of the machine: precision, threads, matrix products, memory; decided once, before the model loads.
+
+Each choice is a setting with an automatic default; `prepare` makes them and prints what it chose and why.
+"""
+
+import ctypes
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import torch
+
+from recipe.dropout import ATTENTION
+from recipe.errors import RecipeError
+
+if TYPE_CHECKING:
+    from recipe.arguments import ModelArguments, TrainingArguments
+
+MOST_ERROR = 1e-5  # relative, of a fast fp32 matrix product against float64
+MMAP_MAX, TRIM_THRESHOLD = -4, -1  # glibc's mallopt(3)
+
+
+def choose_precision(wanted: str, on_cpu: bool) -> tuple[str, str]:
+    """What to train in, and why: `wanted` itself, or for "auto" bf16 where the hardware multiplies it natively."""
+    if wanted != "auto":
+        return wanted, "as set"
+    if on_cpu:
+        can = torch.cpu.get_capabilities()
+        native = [name for name in ("amx_bf16", "avx512_bf16", "bf16") if can.get(name)]  # the last is Arm's
+        return ("bf16", f"the processor has {native[0]}") if native else ("fp32", "the processor has no bf16 products")
+    if torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False):
+        return "bf16", "the GPU has bf16 products"
+    return "fp32", "the accelerator has no bf16 products"
+
+
+def count_cores() -> int:
+    """Physical cores that this process may use: those of the machine, its affinity, its control group's quota."""
+    limits = [psutil.cpu_count(logical=False) or os.cpu_count() or 1]
+    if hasattr(os, "sched_getaffinity"):
+        limits.append(len(os.sched_getaffinity(0)))
+    quota = Path("/sys/fs/cgroup/cpu.max")
+    if quota.exists():
+        allowed, period = quota.read_text().split()
+        if allowed != "max":
+            limits.append(max(1, int(allowed) // int(period)))
+    return min(limits)
+
+
+def prepare(model_args: "ModelArguments", training_args: "TrainingArguments") -> None:
+    """Set torch and the allocator up as the settings say, choose the attention, and print it in the first process."""
+    precision, reason = training_args.mixed_precision, training_args.precision_reason
+    lines = [f"precision {'fp32' if precision == 'no' else precision}: {reason}"]
+    if training_args.use_cpu:
+        ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        lines += [
+            _set_threads(training_args.threads, ranks),
+            _route_matmul() if training_args.onednn_matmul else "fp32 matrix products by torch's default: as set",
+            _keep_memory() if training_args.reuse_memory else "freed memory returns to the system: as set",
+        ]
+        if model_args.attn_implementation is None:
+            model_args.attn_implementation = ATTENTION if model_args.light_dropout else "eager"
+            lines.append(f"attention {model_args.attn_implementation}: on a CPU it trains faster than sdpa")
+    if training_args.process_index == 0:
+        print(*(f"runtime: {line}" for line in lines), sep="\n", flush=True)
+
+
+def _set_threads(wanted: int | None, ranks: int) -> str:
+    cores = count_cores()
+    if wanted is not None and wanted < 1:
+        raise RecipeError(f"threads: {wanted} is none: name at least 1, or leave it out")
+    # torch took its number from OMP_NUM_THREADS, which `accelerate launch` sets to 1 unless told otherwise.
+    torch.set_num_threads(wanted or max(1, cores // ranks))
+    reason = "as set" if wanted else f"{cores} physical core(s) for {ranks} process(es)"
+    return f"{torch.get_num_threads()} thread(s) a process: {reason}"
+
+
+def _route_matmul() -> str:
+    """On AMD processors MKL multiplies fp32 slowly and oneDNN does not; "bf16" leads there.
+
+    The name allows oneDNN to compute in bf16, which it does only on processors with AMX: so not there, and not where
+    a probe shows that it did.
+    """
+    can = torch.cpu.get_capabilities()
+    if "AMD" not in can.get("cpu_name", "") or not can.get("avx512_f") or can.get("amx_tile"):
+        return "fp32 matrix products by torch's default: the processor is no AMD with AVX-512 and without AMX"
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+    error = measure_matmul_error()
+    if error < MOST_ERROR:
+        return f"fp32 matrix products by oneDNN: an AMD processor with AVX-512; relative error {error:.0e}"
+    torch.backends.mkldnn.matmul.fp32_precision = before
+    return f"fp32 matrix products by torch's default: oneDNN's have a relative error of {error:.0e}"
+
+
+def measure_matmul_error() -> float:
+    """The relative error (Frobenius norm) of one fp32 matrix product, as torch is set up now, against float64."""
+    draw = torch.Generator().manual_seed(0)
+    left, right = torch.randn(128, 512, generator=draw), torch.randn(512, 128, generator=draw)
+    exact = left.double() @ right.double()
+    return float((left @ right - exact).norm() / exact.norm())
+
+
+def _keep_memory() -> str:
+    """Let glibc keep what is freed: mapping a batch's large tensors anew costs a page fault for each 4 KiB."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt is None or not (mallopt(MMAP_MAX, 0) and mallopt(TRIM_THRESHOLD, 2**31 - 1)):
+        return "freed memory returns to the system: the C library has no mallopt"
+    return "freed memory is kept for the next step"
