@@ -92,7 +92,7 @@ table: setup  ## the README's tables of results, from results/*.json
 test: .venv/requirements-dev.txt  ## the test suite; CONLL2003_DIR=folder adds the tests on the real data
 	$(BIN)/python -m pytest
 
-test-all: .venv/requirements-dev.txt  ## the same and the slow proofs: kills, full disks, several processes, growth
+test-all: .venv/requirements-dev.txt  ## the same and the slow proofs: kills, full disks, several processes
 	$(BIN)/python -m pytest -m ""
 
 lint: .venv/requirements-dev.txt  ## style and format

@@ -37,10 +37,10 @@ def make_word_tokenizer():
 
 
 def write_shard(path):
-    """Articles of 200 words of 20 letters, made new for each file."""
+    """Articles of 40 words of 100 letters: few tokens for much text, as it is the text that could pile up."""
     draw = random.Random(path.name)
-    words = [f"{draw.getrandbits(80):020x}" for _ in range(2000)]
-    articles = [" ".join(draw.choices(words, k=200)) for _ in range(500)]
+    words = [f"{draw.getrandbits(400):0100x}" for _ in range(2000)]
+    articles = [" ".join(draw.choices(words, k=40)) for _ in range(500)]
     with open(path, "w") as file:
         while file.tell() < SHARD:
             file.write("\n\n".join(draw.sample(articles, len(articles))) + "\n\n")
