@@ -14,9 +14,13 @@ from transformers import BertForMaskedLM, BertForTokenClassification, DataCollat
 
 import run_ner
 from conftest import make_config
-from recipe.arguments import MlmArguments, TrainingArguments
+from recipe.arguments import MlmArguments, ModelArguments, TrainingArguments
+from recipe.conll import read_conll
+from recipe.encoders import load_tokenizer
 from recipe.masking import build_collator, draw_masks, score_positions, summarize_positions
+from recipe.ner_data import list_labels
 from recipe.trainer import RecipeTrainer, token_mean_loss
+from recipe.windows import build_windows
 
 ROOT = Path(__file__).parents[1]
 
@@ -148,7 +152,8 @@ def test_a_batch_without_labels_costs_nothing():
 
 
 def make_trainer(tokenizer, folder, dataset, **settings):
-    args = TrainingArguments(output_dir=str(folder), per_device_eval_batch_size=3, disable_tqdm=True, **settings)
+    settings = {"per_device_eval_batch_size": 3, "disable_tqdm": True} | settings
+    args = TrainingArguments(output_dir=str(folder), **settings)
     torch.manual_seed(0)
     return RecipeTrainer(
         args=args,
@@ -170,6 +175,24 @@ def test_grouping_by_length_pads_little_and_leaves_predictions_in_order(tokenize
     assert padded < 1.15
     labels = grouped.predict(dataset).label_ids
     assert [int((row != -100).sum()) for row in labels] == [len(example["labels"]) for example in dataset]
+
+
+def measure_padding(loader):
+    """Tokens with padding over tokens without."""
+    masks = [batch["attention_mask"] for batch in loader]
+    return sum(mask.numel() for mask in masks) / sum(int(mask.sum()) for mask in masks)
+
+
+def test_conll2003_in_batches_of_32_pads_at_most_6_percent(conll2003, tmp_path):
+    tokenizer = load_tokenizer(ModelArguments(tokenizer_name="minilm-l6"))
+    documents = read_conll(conll2003 / "eng.train")
+    windows = build_windows(documents, tokenizer, list_labels(documents), max_seq_length=128)
+    sizes = {"per_device_train_batch_size": 32, "per_device_eval_batch_size": 32}
+    trainer = make_trainer(tokenizer, tmp_path, windows, **sizes)
+    assert measure_padding(trainer.get_train_dataloader()) <= 1.06
+    assert measure_padding(trainer.get_eval_dataloader(windows)) <= 1.06
+    random_order = make_trainer(tokenizer, tmp_path, windows, train_sampling_strategy="random", **sizes)
+    assert measure_padding(random_order.get_train_dataloader()) > 2
 
 
 def test_two_evaluations_agree_to_the_last_digit(tokenizer, tmp_path):
