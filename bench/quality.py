@@ -22,7 +22,8 @@ CONTESTANTS = {
     "recipe, all switches on": ("run_ner", "--do_train", "--do_eval", "--do_predict", "--context=none"),
 }
 SETTINGS = {
-    "num_train_epochs": 1,
+    "max_train_samples": 3000,
+    "num_train_epochs": 2,
     "learning_rate": 5e-4,
     "per_device_train_batch_size": 32,
     "per_device_eval_batch_size": 32,
