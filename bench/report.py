@@ -20,9 +20,14 @@ def load_tables(folder: Path = FOLDER) -> list[dict]:
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
 
 
+def is_total(name: str) -> bool:
+    """Whether a row has everything switched on."""
+    return name.startswith("all")
+
+
 def format_speed(tables: list[dict]) -> str:
     """A Markdown table: a row for each contestant; tokens a second, times the first row, and peak memory in GB."""
-    names = list(dict.fromkeys(name for table in tables for name in table["rows"]))
+    names = sorted(dict.fromkeys(name for table in tables for name in table["rows"]), key=is_total)
     lines = []
     for name in names:
         cells = [name]
@@ -78,7 +83,7 @@ def plot_speed(tables: list[dict], path: str) -> None:
             [(row["most"] - row["tokens_per_second"]) / plain for row in rows],
         ]
         colors = ["#888888" if "plain" in name or "off" in name else "#2b6cb0" for name in names]
-        colors = ["#c05621" if name.startswith("all") else color for name, color in zip(names, colors, strict=True)]
+        colors = ["#c05621" if is_total(name) else color for name, color in zip(names, colors, strict=True)]
         bars = axis.barh(names, times, xerr=spread, color=colors, error_kw={"ecolor": "#444444", "lw": 1})
         axis.bar_label(bars, [f"{time:.1f}x" for time in times], padding=6, fontsize=8)
         axis.set_title(TITLES[table["table"]], fontsize=10)

@@ -128,7 +128,7 @@ def measure_products() -> dict[str, float]:
     rates = {}
     for name, route, operands in [
         ("fp32", "none", (left, right)),
-        ("oneDNN", "bf16", (left, right)),
+        ("onednn", "bf16", (left, right)),
         ("bf16", "none", half),
     ]:
         torch.backends.mkldnn.matmul.fp32_precision = route

@@ -11,6 +11,7 @@ import yaml
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from huggingface_hub import ModelCard
 
+from bench.report import format_f1, format_rates, format_speed, load_tables
 from recipe.arguments import MlmArguments, ModelArguments, NerArguments, TrainingArguments, parse
 from recipe.results import format_reference, format_table
 from recipe.scoring import format_report
@@ -103,6 +104,10 @@ def test_readme_shows_the_tables_that_the_results_make():
     paths = [str(path) for path in (ROOT / "results").glob("*.json")]
     assert format_table(paths) in README
     assert format_reference(paths) in README
+    assert format_speed(load_tables()) in README
+    speed = (ROOT / "docs" / "speed.md").read_text()
+    assert format_rates(load_tables()) in speed
+    assert format_f1() in speed
     quickstart = json.loads((ROOT / "results" / "quickstart" / "report.json").read_text())
     assert format_report(quickstart["test"]) in README
 
