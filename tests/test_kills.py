@@ -15,6 +15,7 @@ from conftest import fingerprint, finish, spawn, wait_for_checkpoint
 pytestmark = pytest.mark.slow
 
 SETTINGS = {
+    "precision": "fp32",
     "do_train": True,
     "max_steps": 150,
     "save_steps": 4,

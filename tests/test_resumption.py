@@ -16,6 +16,7 @@ from recipe.errors import RecipeError, StoppedError
 from recipe.resumption import ResumableTrainer
 
 COMMON = {
+    "precision": "fp32",
     "do_train": True,
     "max_steps": 9,
     "save_steps": 2,
@@ -32,6 +33,7 @@ RUNS = {
     "ner-by-length": (run_ner, NER | {"train_sampling_strategy": "group_by_length", "gradient_accumulation_steps": 2}),
     "ner-evaluated": (run_ner, NER | {"do_eval": True, "eval_steps": 1, "eval_strategy": "steps"}),
     "mlm": (run_mlm, MLM),
+    "mlm-bf16": (run_mlm, MLM | {"precision": "bf16"}),
     "mlm-accumulated": (run_mlm, MLM | {"gradient_accumulation_steps": 3}),
     "mlm-workers": (run_mlm, MLM | {"dataloader_num_workers": 2, "dataloader_persistent_workers": True}),
     "mlm-streamed": (run_mlm, MLM | {"streaming": True, "gradient_accumulation_steps": 2}),

@@ -35,7 +35,13 @@ def test_two_hosts_agree_with_one(encoder, uneven_file, tmp_path):
         pytest.skip(f"no network namespaces: {obstacle}")
     settings = {"model_name_or_path": encoder, "train_file": uneven_file, "validation_file": uneven_file}
     settings |= {"max_seq_length": 64, "context": "none", "do_train": True, "do_eval": True, "num_train_epochs": 2}
-    settings |= {"learning_rate": 1e-3, "logging_steps": 1, "save_strategy": "no", "disable_tqdm": True}
+    settings |= {
+        "precision": "fp32",
+        "learning_rate": 1e-3,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "disable_tqdm": True,
+    }
     found = {}
     for hosts in (1, 2):
         folder = tmp_path / str(hosts)
