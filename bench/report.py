@@ -58,13 +58,13 @@ def format_rates(tables: list[dict]) -> str:
 
 
 def format_f1(path: Path = FOLDER / "f1.json") -> str:
-    """A Markdown table of F1 in percent, mean and standard deviation over the seeds, and of whole runs' memory."""
+    """A Markdown table of F1 in percent, mean and standard deviation over the seeds."""
     rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
     lines = []
     for name, row in rows.items():
         scores = [f"{100 * row[split]['mean']:.1f} ± {100 * row[split]['sd']:.1f}" for split in ("dev", "test")]
-        lines.append([name, *scores, f"{max(row['peak_mb']['values']) / 1000:.1f}"])
-    return format_markdown(["", "dev F1", "test F1", "highest memory, GB"], lines)
+        lines.append([name, *scores])
+    return format_markdown(["", "dev F1", "test F1"], lines)
 
 
 def plot_speed(tables: list[dict], path: str) -> None:
