@@ -52,9 +52,12 @@ def run(name: str, seed: int, settings: dict) -> dict[str, float]:
 
 
 def summarize(scores: list[dict[str, float]]) -> dict[str, dict]:
-    """Mean, standard deviation and single values over the seeds, for each split."""
-    values = {split: [score[split] for score in scores] for split in scores[0]}
-    return {split: {"mean": statistics.mean(f1), "sd": statistics.stdev(f1), "f1": f1} for split, f1 in values.items()}
+    """Mean, standard deviation and single values over the seeds, of each split's F1 and of the memory."""
+    columns = {key: [score[key] for score in scores] for key in scores[0]}
+    return {
+        key: {"mean": statistics.mean(values), "sd": statistics.stdev(values), "values": values}
+        for key, values in columns.items()
+    }
 
 
 def main() -> None:
@@ -63,24 +66,10 @@ def main() -> None:
     parser.add_argument("--data_dir", default="data/newswire-mini", help="column files for run_ner.py")
     parser.add_argument("--model_name_or_path", default="minilm-l6")
     settings = SETTINGS | vars(parser.parse_args())
-    result = {
-        "settings": settings,
-        "seeds": SEEDS,
-        "commit": find_commit(),
-        "hardware": describe_hardware(),
-        "rows": {},
-    }
-    for name in CONTESTANTS:
-        scores = [run(name, seed, settings) for seed in SEEDS]
-        result["rows"][name] = {
-            split: {
-                "mean": statistics.mean(score[split] for score in scores),
-                "sd": statistics.stdev(score[split] for score in scores),
-                "f1": [score[split] for score in scores],
-            }
-            for split in ("dev", "test")
-        }
-    result["settings"]["data_dir"] = Path(settings["data_dir"]).name
+    rows = {name: summarize([run(name, seed, settings) for seed in SEEDS]) for name in CONTESTANTS}
+    settings["data_dir"] = Path(settings["data_dir"]).name
+    circumstances = {"seeds": SEEDS, "commit": find_commit(), "hardware": describe_hardware()}
+    result = {"settings": settings, **circumstances, "rows": rows}
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / "f1.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result["rows"], indent=2))

@@ -63,8 +63,8 @@ def format_f1(path: Path = FOLDER / "f1.json") -> str:
     lines = []
     for name, row in rows.items():
         scores = [f"{100 * row[split]['mean']:.1f} ± {100 * row[split]['sd']:.1f}" for split in ("dev", "test")]
-        lines.append([name, *scores])
-    return format_markdown(["", "dev F1", "test F1"], lines)
+        lines.append([name, *scores, f"{max(row['peak_mb']['values']) / 1000:.1f}"])
+    return format_markdown(["", "dev F1", "test F1", "highest memory, GB"], lines)
 
 
 def plot_speed(tables: list[dict], path: str) -> None:
