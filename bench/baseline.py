@@ -10,7 +10,6 @@ import json
 import sys
 from pathlib import Path
 
-import transformers
 from transformers import (
     AutoModelForMaskedLM,
     AutoModelForTokenClassification,
@@ -32,11 +31,11 @@ from recipe.tokens import IGNORED
 
 def run_mlm(argv: list[str]) -> None:
     """Masked pretraining on packed blocks."""
-    model_args, data_args, training_args = parse(argv, ModelArguments, MlmArguments, TrainingArguments)
+    model_args, data_args, training_args = parse_plain(argv, MlmArguments)
     set_seed(training_args.seed)
     tokenizer = load_tokenizer(model_args)
     trainer = Trainer(
-        args=as_stock(training_args),
+        args=training_args,
         model=load_model(AutoModelForMaskedLM, model_args, load_config(model_args)),
         train_dataset=build_blocks(load_articles(data_args, validate=False)["train"], tokenizer, data_args),
         data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=data_args.mlm_probability),
@@ -46,7 +45,7 @@ def run_mlm(argv: list[str]) -> None:
 
 def run_ner(argv: list[str]) -> None:
     """Token classification, each sentence alone and cut at `max_seq_length`; writes `report.json`."""
-    model_args, data_args, training_args = parse(argv, ModelArguments, NerArguments, TrainingArguments)
+    model_args, data_args, training_args = parse_plain(argv, NerArguments)
     set_seed(training_args.seed)
     documents = load_splits(data_args)
     labels = list_labels(documents["train"])
@@ -66,7 +65,7 @@ def run_ner(argv: list[str]) -> None:
 
     examples = {split: [encode(s) for s in list_sentences(documents[split])] for split in documents}
     trainer = Trainer(
-        args=as_stock(training_args),
+        args=training_args,
         model=load_model(AutoModelForTokenClassification, model_args, load_config(model_args, labels)),
         train_dataset=examples["train"],
         data_collator=DataCollatorForTokenClassification(tokenizer),
@@ -86,10 +85,10 @@ def run_ner(argv: list[str]) -> None:
     (Path(training_args.output_dir) / "report.json").write_text(json.dumps(report, indent=2) + "\n")
 
 
-def as_stock(training_args: TrainingArguments) -> transformers.TrainingArguments:
-    """The same arguments with transformers' own defaults for what the recipe decides otherwise."""
-    training_args.train_sampling_strategy = "random"
-    return training_args
+def parse_plain(argv: list[str], data_class: type) -> tuple:
+    """The flags of a script of the recipe, with what it would do faster switched off."""
+    off = ["--light_dropout=false", "--train_sampling_strategy=random"]
+    return parse([*argv, *off], ModelArguments, data_class, TrainingArguments)
 
 
 def main() -> None:
