@@ -87,7 +87,7 @@ def run_ner(argv: list[str]) -> None:
 
 def parse_plain(argv: list[str], data_class: type) -> tuple:
     """The flags of a script of the recipe, with what it would do faster switched off."""
-    off = ["--light_dropout=false", "--train_sampling_strategy=random"]
+    off = ["--light_dropout=false", "--pack_batches=false"]
     return parse([*argv, *off], ModelArguments, data_class, TrainingArguments)
 
 

@@ -11,6 +11,7 @@ TITLES = {
     "mlm-minilm": "Masked pretraining, 6 x 384",
     "mlm-bert-base": "Masked pretraining, 12 x 768",
     "ner-minilm": "Entities, 6 x 384",
+    "ner-bert-base": "Entities, 12 x 768",
 }
 
 

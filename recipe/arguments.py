@@ -47,6 +47,9 @@ class ModelArguments:
     tokenizer_name: str | None = field(
         default=None, metadata={"help": "Folder or Hub id of the tokenizer, if it is not the model's."}
     )
+    case_markers: bool = field(
+        default=False, metadata={"help": "Uncased encoders: a token before each capitalised or upper-case word."}
+    )
     cache_dir: str | None = field(default=None, metadata={"help": "Where downloads are kept."})
     trust_remote_code: bool = field(default=False, metadata={"help": "Run code that comes with the checkpoint."})
 
@@ -133,8 +136,11 @@ class TrainingArguments(transformers.TrainingArguments):
     reuse_memory: bool = field(
         default=True, metadata={"help": "CPU: keep freed memory for the next step, rather than return it."}
     )
+    pack_batches: bool = field(
+        default=True, metadata={"help": "Training: pack a batch into few rows, its examples apart, rather than pad it."}
+    )
     train_sampling_strategy: Literal["group_by_length", "random", "sequential", "batch_rebalance"] = field(
-        default="group_by_length", metadata={"help": "How training examples are brought into batches."}
+        default="random", metadata={"help": "How training examples are brought into batches."}
     )
     hub_private_repo: bool | None = field(default=True, metadata={"help": "Make a new Hub repository private."})
     restart: bool = field(

@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from recipe.arguments import ModelArguments
+from recipe.case_markers import add_case_markers
 from recipe.connection import explain_download
 from recipe.dropout import lighten_dropout
 from recipe.errors import RecipeError
@@ -69,7 +70,7 @@ def load_tokenizer(arguments: ModelArguments) -> PreTrainedTokenizerBase:
         if isinstance(step, pre_tokenizers.ByteLevel):
             step.add_prefix_space = True
     tokenizer.backend_tokenizer.pre_tokenizer = splitter
-    return tokenizer
+    return add_case_markers(tokenizer) if arguments.case_markers else tokenizer
 
 
 def load_config(arguments: ModelArguments, labels: Sequence[str] | None = None) -> PreTrainedConfig:

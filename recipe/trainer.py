@@ -1,14 +1,15 @@
-"""The one Trainer subclass: a loss exact in tokens, logits where they are needed, batches by length, order kept."""
+"""The one Trainer subclass: a loss exact in tokens, logits where they are needed, little padding, order kept."""
 
 from contextlib import nullcontext
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from torch.nn.functional import cross_entropy
 from torch.utils.data import SequentialSampler
-from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import has_length
 
+from recipe.batching import LengthGroupedSampler
+from recipe.packing import Packer
 from recipe.resumption import EpochSampler, ResumableTrainer
 from recipe.sparse_head import SparseHead, select_labelled
 from recipe.tokens import IGNORED
@@ -49,6 +50,13 @@ class RecipeTrainer(ResumableTrainer):
         with self._sparse_head.at(labelled) if self._sparse_head else nullcontext():
             return super().compute_loss(model, inputs, *args, **options)
 
+    @cached_property
+    def _packer(self) -> Packer | None:
+        return Packer(self.model) if self.args.pack_batches and self.args.n_gpu <= 1 else None
+
+    def training_step(self, model, inputs, num_items_in_batch=None):
+        return super().training_step(model, self._packer(inputs) if self._packer else inputs, num_items_in_batch)
+
     def _get_train_sampler(self, train_dataset=None):
         # Trainer finds the lengths by fetching every example one by one; a column (or a plain list) is at hand at once.
         dataset = self.train_dataset if train_dataset is None else train_dataset
@@ -57,7 +65,7 @@ class RecipeTrainer(ResumableTrainer):
         if self.args.train_sampling_strategy != "group_by_length":
             return super()._get_train_sampler(dataset)
         batch = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
-        return EpochSampler(LengthGroupedSampler(batch, lengths=_list_lengths(dataset)), self)
+        return EpochSampler(LengthGroupedSampler(_list_lengths(dataset), batch), self)
 
     def _get_eval_sampler(self, eval_dataset):
         # Trainer would shuffle here too under group_by_length: predictions written to a file would be misaligned.

@@ -1,6 +1,7 @@
 """Documents -> model windows in which every word is labelled exactly once; predicted label ids -> one tag a word.
 
 A word's label stands on its first sub-word. A window may also hold words without a label, as context for the others.
+Markers of case stand before it; they are no word's, and learn the label `O`.
 """
 
 from bisect import bisect_left, bisect_right
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING, TypedDict
 
+from recipe.case_markers import find_markers
 from recipe.conll import Document, Sentence, list_sentences
 from recipe.tokens import IGNORED, special_tokens, tokenize_words
 
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 class Window(TypedDict):
     """One input of the model: three lists of the same length, in tokens.
 
-    labels: the label id at the first sub-word of a labelled word, `IGNORED` elsewhere.
-    word_ids: there, the word's number in the whole split; -1 elsewhere.
+    labels: the label id at the first sub-word of a labelled word, that of `O` at its markers, `IGNORED` elsewhere.
+    word_ids: at the first sub-word, the word's number in the whole split; -1 elsewhere.
     """
 
     input_ids: list[int]
@@ -90,6 +92,7 @@ def build_windows(
     prefix, suffix = special_tokens(tokenizer)
     capacity = max_seq_length - len(prefix) - len(suffix)
     label_ids = {label: number for number, label in enumerate(labels)}
+    markers, outside = find_markers(tokenizer), label_ids.get("O", IGNORED)
     windows, number = [], 0
     for sentences in _list_texts(documents, context):
         pieces = tokenize_words(tokenizer, [sentence.words for sentence in sentences])
@@ -99,11 +102,15 @@ def build_windows(
         for span in plan_spans([len(ids) for ids in words], starts, capacity, context_size):
             input_ids, token_labels, word_ids = list(prefix), [IGNORED] * len(prefix), [-1] * len(prefix)
             for word in range(span.start, span.stop):
-                labelled = span.first <= word < span.last
-                rest = len(words[word]) - 1
+                at = len(input_ids)
                 input_ids += words[word]
-                token_labels += [word_labels[word] if labelled else IGNORED] + [IGNORED] * rest
-                word_ids += [number + word if labelled else -1] + [-1] * rest
+                token_labels += [IGNORED] * len(words[word])
+                word_ids += [-1] * len(words[word])
+                if span.first <= word < span.last:
+                    while input_ids[at] in markers and at + 1 < len(input_ids):
+                        token_labels[at] = outside
+                        at += 1
+                    token_labels[at], word_ids[at] = word_labels[word], number + word
             input_ids += suffix
             token_labels += [IGNORED] * len(suffix)
             word_ids += [-1] * len(suffix)
