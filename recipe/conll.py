@@ -156,6 +156,12 @@ def write_conll(path: str | Path, documents: Iterable[Document], *columns: Seque
                 file.write("\n")
 
 
+def explain_byte(path: str | Path, line: int, error: UnicodeDecodeError) -> RecipeError:
+    """What to say of a byte that is none of the encoding."""
+    byte, encoding = error.object[error.start], error.encoding
+    return RecipeError(f"{path}:{line}: byte 0x{byte:02x} is not {encoding}: set encoding (older corpora: latin-1)")
+
+
 def read_lines(path: str | Path, encoding: str) -> list[str]:
     """The file's lines, split at line feeds alone: other separators may be part of a word.
 
@@ -167,10 +173,7 @@ def read_lines(path: str | Path, encoding: str) -> list[str]:
     except OSError as error:
         raise RecipeError(f"{path}: {error.strerror}: check the path") from None
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise RecipeError(
-            f"{path}:{line}: byte 0x{data[error.start]:02x} is not {encoding}: set encoding (older corpora: latin-1)"
-        ) from None
+        raise explain_byte(path, data.count(b"\n", 0, error.start) + 1, error) from None
     except (LookupError, ValueError):
         raise RecipeError(f"encoding: {encoding!r} is not one that Python knows") from None
     if "\0" in text:

@@ -4,6 +4,7 @@ An article is a paragraph of a text file (blank lines end it), a line of JSON, a
 Blocks are cut from `BATCH` articles at a time, in order; the last block of each such run holds the remainder.
 """
 
+import codecs
 import json
 import logging
 from collections.abc import Iterable, Iterator
@@ -13,7 +14,7 @@ import datasets
 from transformers import PreTrainedTokenizerBase
 
 from recipe.arguments import MlmArguments
-from recipe.conll import read_columns, read_lines
+from recipe.conll import explain_byte, read_columns
 from recipe.errors import RecipeError
 from recipe.sources import expand_files, load_hub, pick_column, refuse_nul
 from recipe.tokens import special_tokens
@@ -124,20 +125,31 @@ def _load_files(key: str, patterns: list[str], arguments: MlmArguments, streamin
     try:
         return datasets.load_dataset(builder, data_files=files, split="train", streaming=streaming, **options)
     except READ_ERRORS as error:
-        if builder != "parquet":
-            for file in files:
-                _find_bad_line(file, arguments.encoding)
+        for file in files:
+            _check_lines(file, arguments.encoding)
         raise RecipeError(f"{key}: {' '.join(files)}: {_tell_reason(error)}: mend the file, or set encoding") from error
 
 
-def _find_bad_line(path: str, encoding: str) -> None:
-    """Raise RecipeError for the first line of a file that cannot be decoded or, of JSON lines, parsed."""
-    lines = read_lines(path, encoding)
-    for number, line in enumerate(lines if path.endswith(".jsonl") else (), 1):
-        try:
-            json.loads(line or "{}")
-        except (ValueError, RecursionError) as error:
-            raise RecipeError(f"{path}:{number}: not JSON: {error}: mend the line") from None
+def find_bad_line(arguments: MlmArguments) -> None:
+    """Raise RecipeError for the first line of the training files that cannot be decoded or parsed, if there is one."""
+    for file in expand_files("train_file", arguments.train_file or []):
+        _check_lines(file, arguments.encoding)
+
+
+def _check_lines(path: str, encoding: str) -> None:
+    if Path(path).suffix == ".parquet":
+        return
+    decoder = codecs.getincrementaldecoder(encoding)()
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                text = decoder.decode(line)
+                if path.endswith(".jsonl"):
+                    json.loads(text.strip() or "{}")
+            except UnicodeDecodeError as error:
+                raise explain_byte(path, number, error) from None
+            except (ValueError, RecursionError) as error:
+                raise RecipeError(f"{path}:{number}: not JSON: {error}: mend the line") from None
 
 
 def _tell_reason(error: Exception) -> str:
@@ -149,6 +161,7 @@ def _as_text(rows, arguments: MlmArguments):
     try:
         sample = next(iter(rows), None)
     except READ_ERRORS as error:
+        find_bad_line(arguments)
         files = " ".join(arguments.train_file or [arguments.dataset_name or ""])
         raise RecipeError(f"{files}: {_tell_reason(error)}: mend the file, or set encoding") from error
     if sample is None:

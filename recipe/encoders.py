@@ -141,10 +141,15 @@ def _refuse_foreign(tokenizer: PreTrainedTokenizerBase, arguments: ModelArgument
         )
 
 
+def find_first_position(config: PreTrainedConfig) -> int:
+    """The position of a first token: RoBERTa and its kin count from behind the padding id."""
+    return config.pad_token_id + 1 if config.model_type in ("camembert", "mpnet", "roberta", "xlm-roberta") else 0
+
+
 def check_length(key: str, length: int, tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> None:
     """Raise RecipeError if `length`, the value of setting `key`, is more tokens than the model reads at once."""
-    # RoBERTa and its kin count positions from behind the padding id: only their tokenizer knows the usable length.
-    longest = min(tokenizer.model_max_length, getattr(config, "max_position_embeddings", tokenizer.model_max_length))
+    positions = getattr(config, "max_position_embeddings", tokenizer.model_max_length)
+    longest = min(tokenizer.model_max_length, positions - find_first_position(config))
     if length > longest:
         raise RecipeError(f"{key}: {length} is more than the {longest} tokens that the model reads at once: lower it")
 

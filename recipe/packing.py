@@ -13,18 +13,11 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 
 from recipe.dropout import ATTENTION
+from recipe.encoders import find_first_position
 from recipe.tokens import IGNORED
 
-# Model types whose attention takes such a mask, with the position of a first token; a test compares each with padding.
-FIRST_POSITION = {
-    "bert": lambda config: 0,
-    "camembert": lambda config: config.pad_token_id + 1,
-    "distilbert": lambda config: 0,
-    "electra": lambda config: 0,
-    "mpnet": lambda config: config.pad_token_id + 1,
-    "roberta": lambda config: config.pad_token_id + 1,
-    "xlm-roberta": lambda config: config.pad_token_id + 1,
-}
+# Model types whose attention takes such a mask; a test compares each with padding.
+SUPPORTED = ("bert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta")
 MASKS = {"eager": torch.float32, ATTENTION: torch.float32, "sdpa": torch.bool}  # what attention expects
 ROW = 64  # tokens: shorter rows leave more padding, longer ones cost more attention
 WORTH = 0.9  # of the padded size: a batch that packing makes no smaller than this stays as it is
@@ -38,11 +31,9 @@ class Packer:
     def __init__(self, model: PreTrainedModel):
         config = model.config
         self._mask = MASKS.get(config._attn_implementation)
-        first_position = FIRST_POSITION.get(config.model_type)
-        self._possible = self._mask is not None and first_position is not None
-        if self._possible:
-            self._first_position = first_position(config)
-        else:
+        self._first_position = find_first_position(config)
+        self._possible = self._mask is not None and config.model_type in SUPPORTED
+        if not self._possible:
             logger.warning(
                 f"pack_batches: not possible for {config.model_type} with {config._attn_implementation} attention: "
                 "batches are padded"

@@ -2,7 +2,7 @@
 
 import copy
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 import datasets
@@ -10,6 +10,7 @@ from datasets.distributed import split_dataset_by_node
 from torch.utils.data import IterableDataset
 
 from recipe.arguments import TrainingArguments
+from recipe.corpus import READ_ERRORS
 from recipe.errors import RecipeError
 from recipe.masking import MaskingCollator
 from recipe.seeds import derive_seed
@@ -23,15 +24,23 @@ class BlockStream(IterableDataset):
     The files are divided among the processes; where there are fewer files than processes, the blocks are. Files come in
     another order in each pass, and blocks are shuffled within each `CHUNK` of them. `load_state_dict` of a position
     makes the next iteration begin there, and reads no file that lies before.
+    find_fault: called when the text cannot be read, to raise an error that says where.
     Raises RecipeError if `max_steps` sets no end.
     """
 
-    def __init__(self, blocks: datasets.IterableDataset, collator: MaskingCollator, arguments: TrainingArguments):
+    def __init__(
+        self,
+        blocks: datasets.IterableDataset,
+        collator: MaskingCollator,
+        arguments: TrainingArguments,
+        find_fault: Callable[[], None] = lambda: None,
+    ):
         if arguments.max_steps <= 0:
             raise RecipeError("streaming: streamed text has no known length: set max_steps")
         strategy = "shards" if blocks.num_shards >= arguments.world_size else "auto"
         self.blocks = split_dataset_by_node(blocks, arguments.process_index, arguments.world_size, strategy)
         self.collator, self.batch_size, self.seed = collator, arguments.train_batch_size, arguments.seed
+        self.find_fault = find_fault
         self.load_state_dict(_start_pass(0))
 
     def load_state_dict(self, position: dict) -> None:
@@ -62,12 +71,12 @@ class BlockStream(IterableDataset):
         if not number:
             raise RecipeError("streaming: no text for this process: give at least as many files as there are processes")
 
-    @staticmethod
-    def _read_chunk(blocks: Iterator[dict]) -> list[dict]:
+    def _read_chunk(self, blocks: Iterator[dict]) -> list[dict]:
         try:
             return list(islice(blocks, CHUNK))
-        except UnicodeDecodeError as error:
-            raise RecipeError(f"streaming: {error}: mend the file that holds it, or set encoding") from None
+        except READ_ERRORS as error:
+            self.find_fault()
+            raise RecipeError(f"streaming: {error}: mend the file that holds it, or set encoding") from error
 
 
 def _start_pass(number: int) -> dict:

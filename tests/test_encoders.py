@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import AutoModelForMaskedLM, AutoModelForTokenClassification, PreTrainedTokenizerFast
+from transformers import AutoModelForMaskedLM, AutoModelForTokenClassification, PreTrainedTokenizerFast, RobertaConfig
 
+from conftest import make_tokenizer
 from recipe import encoders
 from recipe.arguments import ModelArguments
 from recipe.encoders import check_length, check_vocabulary, load_config, load_model, load_tokenizer, resolve_name
@@ -78,6 +79,11 @@ def test_lengths_and_vocabularies_must_fit(encoder, tokenizer):
     check_length("max_seq_length", 64, tokenizer, config)
     with pytest.raises(RecipeError, match="max_seq_length: 65 is more than the 64"):
         check_length("max_seq_length", 65, tokenizer, config)
+    tokenizer = make_tokenizer(max_length=10**9)  # which names no limit
+    roberta = RobertaConfig(max_position_embeddings=66, pad_token_id=1)  # counts from behind the padding id
+    check_length("block_size", 64, tokenizer, roberta)
+    with pytest.raises(RecipeError, match="block_size: 65 is more than the 64"):
+        check_length("block_size", 65, tokenizer, roberta)
     config.vocab_size = 10
     with pytest.raises(RecipeError, match="do not belong together"):
         check_vocabulary(tokenizer, config)

@@ -12,7 +12,7 @@ from recipe.conll import read_conll
 from recipe.dropout import ATTENTION
 from recipe.encoders import load_tokenizer
 from recipe.ner_data import list_labels
-from recipe.packing import FIRST_POSITION, MASKS, ROW, Packer, plan_rows
+from recipe.packing import MASKS, ROW, SUPPORTED, Packer, plan_rows
 from recipe.trainer import token_mean_loss
 from recipe.windows import build_windows
 
@@ -55,7 +55,7 @@ def compute(model, batch):
 
 @pytest.mark.parametrize(
     ("model_type", "attention"),
-    [(kind, attention) for kind in FIRST_POSITION for attention in MASKS if (kind, attention) != ("mpnet", "sdpa")],
+    [(kind, attention) for kind in SUPPORTED for attention in MASKS if (kind, attention) != ("mpnet", "sdpa")],
 )
 def test_loss_and_gradients_are_those_of_padded_batches(model_type, attention):
     model, batch = make_model(model_type, attention), make_batch()
