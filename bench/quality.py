@@ -17,9 +17,11 @@ from bench.speed import FOLDER
 from recipe.stage import describe_hardware, find_commit
 
 SEEDS = (1, 2, 3)
-CONTESTANTS = {
-    "plain Trainer, fp32": ("bench.baseline", "ner", "--precision=fp32"),
-    "recipe, all switches on": ("run_ner", "--do_train", "--do_eval", "--do_predict", "--context=none"),
+RECIPE = ("run_ner", "--do_train", "--do_eval", "--do_predict", "--context=none")
+CONTESTANTS = {  # the folder of their reports, and the command
+    "plain Trainer, fp32": ("baseline", "bench.baseline", "ner", "--precision=fp32"),
+    "recipe, all switches on": ("recipe", *RECIPE),
+    "recipe, batches by length": ("by-length", *RECIPE, "--train_sampling_strategy=group_by_length"),
 }
 SETTINGS = {
     "max_train_samples": 3000,
@@ -37,8 +39,8 @@ SETTINGS = {
 
 def run(name: str, seed: int, settings: dict) -> dict[str, float]:
     """Train and score one contestant, unless its report is there: micro F1 of `dev` and `test`, and `peak_mb`."""
-    module, *words = CONTESTANTS[name]
-    folder = Path("runs/bench", f"{module.rpartition('.')[2]}-seed{seed}")
+    key, module, *words = CONTESTANTS[name]
+    folder = Path("runs/bench", f"{key}-seed{seed}")
     if not (folder / "report.json").exists():
         flags = [f"--{key}={value}" for key, value in (settings | {"seed": seed, "output_dir": folder}).items()]
         process = subprocess.Popen([sys.executable, "-m", module, *words, *flags])
