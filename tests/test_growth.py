@@ -16,6 +16,7 @@ from recipe.arguments import MlmArguments, TrainingArguments
 from recipe.checkpoints import find_checkpoint
 from recipe.corpus import build_blocks, load_articles
 from recipe.masking import build_collator
+from recipe.runtime import count_cores
 from recipe.stream import BlockStream
 from recipe.trainer import RecipeTrainer
 
@@ -111,3 +112,22 @@ def test_tokenising_grows_linearly(tokenizer):
         seconds[count] = time.process_time() - started
     print(seconds)
     assert seconds[8000] < 4 * 1.25 * seconds[2000]
+
+
+@pytest.mark.skipif(count_cores() < 2, reason="one core")
+def test_one_process_tokenises_on_several_cores():
+    """In a process of its own: tokenizers gives its threads up in one that has forked."""
+    program = (
+        "import time, datasets\n"
+        "from recipe.arguments import MlmArguments, ModelArguments\n"
+        "from recipe.corpus import build_blocks\n"
+        "from recipe.encoders import load_tokenizer\n"
+        "tokenizer = load_tokenizer(ModelArguments(tokenizer_name='minilm-l6'))\n"
+        "articles = datasets.Dataset.from_dict({'text': ['the port of Norvik was closed ' * 60] * 8000})\n"
+        "wall, cpu = time.perf_counter(), time.process_time()\n"
+        "build_blocks(articles, tokenizer, MlmArguments())\n"
+        "print((time.process_time() - cpu) / (time.perf_counter() - wall))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) > 1.3
