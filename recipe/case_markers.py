@@ -36,10 +36,10 @@ def add_case_markers(tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedTokeniz
     backend = tokenizer.backend_tokenizer
     own = backend.normalizer
     if not (isinstance(own, normalizers.BertNormalizer) and own.lowercase):
-        raise RecipeError("case_markers: the tokenizer is not an uncased one of BERT's kind: leave case_markers out")
+        raise RecipeError("case_markers: the tokenizer is not an uncased one of BERT's kind: set case_markers false")
     missing = [marker for marker in MARKERS if backend.token_to_id(marker) is None]
     if missing:
-        raise RecipeError(f"case_markers: the vocabulary has no {' '.join(missing)} to spare: leave case_markers out")
+        raise RecipeError(f"case_markers: the vocabulary has no {' '.join(missing)} to spare: set case_markers false")
     clean = normalizers.BertNormalizer(own.clean_text, own.handle_chinese_chars, strip_accents=False, lowercase=False)
     fold = normalizers.BertNormalizer(False, False, strip_accents=own.strip_accents is not False, lowercase=True)
     marks = [

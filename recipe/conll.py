@@ -156,10 +156,14 @@ def write_conll(path: str | Path, documents: Iterable[Document], *columns: Seque
                 file.write("\n")
 
 
-def explain_byte(path: str | Path, line: int, error: UnicodeDecodeError) -> RecipeError:
-    """What to say of a byte that is none of the encoding."""
-    byte, encoding = error.object[error.start], error.encoding
-    return RecipeError(f"{path}:{line}: byte 0x{byte:02x} is not {encoding}: set encoding (older corpora: latin-1)")
+def explain_unreadable(path: str | Path, encoding: str, error: Exception, line: int) -> RecipeError:
+    """What to say of a file that cannot be opened, an unknown encoding, or a byte on `line` that is none of it."""
+    if isinstance(error, OSError):
+        return RecipeError(f"{path}: {error.strerror}: check the path")
+    if isinstance(error, UnicodeDecodeError):
+        byte = error.object[error.start]
+        return RecipeError(f"{path}:{line}: byte 0x{byte:02x} is not {encoding}: set encoding (older corpora: latin-1)")
+    return RecipeError(f"encoding: {encoding!r} is not one that Python knows")
 
 
 def read_lines(path: str | Path, encoding: str) -> list[str]:
@@ -170,12 +174,9 @@ def read_lines(path: str | Path, encoding: str) -> list[str]:
     try:
         data = Path(path).read_bytes()
         text = data.decode(encoding)
-    except OSError as error:
-        raise RecipeError(f"{path}: {error.strerror}: check the path") from None
-    except UnicodeDecodeError as error:
-        raise explain_byte(path, data.count(b"\n", 0, error.start) + 1, error) from None
-    except (LookupError, ValueError):
-        raise RecipeError(f"encoding: {encoding!r} is not one that Python knows") from None
+    except (OSError, LookupError, ValueError) as error:
+        line = data.count(b"\n", 0, error.start) + 1 if isinstance(error, UnicodeDecodeError) else 0
+        raise explain_unreadable(path, encoding, error, line) from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise RecipeError(f"{path}:{line}: a NUL byte: mend the file, or set encoding if it is UTF-16 or UTF-32")

@@ -14,7 +14,7 @@ import datasets
 from transformers import PreTrainedTokenizerBase
 
 from recipe.arguments import MlmArguments
-from recipe.conll import explain_byte, read_columns
+from recipe.conll import explain_unreadable, read_columns
 from recipe.errors import RecipeError
 from recipe.sources import expand_files, load_hub, pick_column, refuse_nul
 from recipe.tokens import special_tokens
@@ -137,19 +137,26 @@ def find_bad_line(arguments: MlmArguments) -> None:
 
 
 def _check_lines(path: str, encoding: str) -> None:
+    """The same for one file, line by line: streamed files may be larger than the memory."""
     if Path(path).suffix == ".parquet":
         return
-    decoder = codecs.getincrementaldecoder(encoding)()
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                text = decoder.decode(line)
+    number = 0
+    try:
+        decoder = codecs.getincrementaldecoder(encoding)()
+        with open(path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                text = decoder.decode(line, final=not line.endswith(b"\n"))
                 if path.endswith(".jsonl"):
-                    json.loads(text.strip() or "{}")
-            except UnicodeDecodeError as error:
-                raise explain_byte(path, number, error) from None
-            except (ValueError, RecursionError) as error:
-                raise RecipeError(f"{path}:{number}: not JSON: {error}: mend the line") from None
+                    _check_json(path, number, text)
+    except (OSError, LookupError, ValueError) as error:
+        raise explain_unreadable(path, encoding, error, number) from None
+
+
+def _check_json(path: str, number: int, text: str) -> None:
+    try:
+        json.loads(text.strip() or "{}")
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(f"{path}:{number}: not JSON: {error}: mend the line") from None
 
 
 def _tell_reason(error: Exception) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
+from transformers import CONFIG_MAPPING, BertConfig, BertForMaskedLM, PreTrainedConfig, PreTrainedTokenizerFast
 
 torch.set_num_threads(2)
 
@@ -50,6 +50,30 @@ def make_config(**changes) -> BertConfig:
         "attention_probs_dropout_prob": 0.0,
     }
     return BertConfig(**settings | changes)
+
+
+def make_config_of(model_type: str, **settings) -> PreTrainedConfig:
+    """A tiny configuration of any model type, with a vocabulary of 97."""
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+    if model_type == "distilbert":
+        sizes = {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 48}
+    return CONFIG_MAPPING[model_type](vocab_size=97, **sizes, **settings)
+
+
+def compute_gradients(model, loss: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The gradients of `loss` by the parameters' names."""
+    model.zero_grad()
+    loss.backward()
+    weights = model.named_parameters()
+    return {name: weight.grad.clone() for name, weight in weights if weight.grad is not None}
+
+
+def assert_same_gradients(found: dict, expected: dict, rtol: float) -> None:
+    """Equal to `rtol`, or to 1e-5 of the largest of all."""
+    assert found.keys() == expected.keys()
+    largest = max(float(gradient.abs().max()) for gradient in expected.values())
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=rtol, atol=1e-5 * largest, msg=name)
 
 
 @pytest.fixture(scope="session")

@@ -114,6 +114,7 @@ def test_bad_settings_of_ner_are_refused_by_name(refusal, changes, expected):
     [
         ("a.txt", b"", ": check the files"),
         ("a.txt", b"one\n\ntwo\n\nR\xe9mi\n", "a.txt:5: byte 0xe9 is not utf-8: set encoding"),
+        ("a.txt", b"one\n\nR\xc3", "a.txt:3: byte 0xc3 is not utf-8: set encoding"),  # cut within a character
         ("a.jsonl", b'{"text": "a"}\n{"text"\n', "a.jsonl:2: not JSON"),
         ("a.jsonl", b'{"words": "a"}\n', "text_column_name: no column 'text' in the data; it has words"),
         ("a.parquet", b"PAR1", "a.parquet"),
@@ -124,6 +125,12 @@ def test_bad_text_is_refused(folder, refusal, name, content, expected, streaming
     (folder / name).write_bytes(content)
     more = {"streaming": True, "do_eval": False} if streaming else {}
     assert expected in refusal(run_mlm, train_file=folder / name, **more)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_an_unknown_encoding_of_text_is_refused(refusal, streaming):
+    line = refusal(run_mlm, encoding="klingon", streaming=streaming, do_eval=False)
+    assert "encoding: 'klingon' is not one that Python knows" in line
 
 
 def test_bad_bytes_met_in_the_middle_of_streaming_are_named_by_file_and_line(folder, refusal):

@@ -1,24 +1,20 @@
 """The sparse head against the dense one: same masks, same loss, same gradients."""
 
-import copy
-
 import pytest
 import torch
-from transformers import CONFIG_MAPPING, AutoModelForMaskedLM
+from transformers import AutoModelForMaskedLM
 
+from conftest import assert_same_gradients, compute_gradients, make_config_of
 from recipe.masking import score_positions
 from recipe.sparse_head import SUPPORTED, SparseHead
 from recipe.trainer import token_mean_loss
 
 VOCABULARY = 97
-SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
-NAMES = {"distilbert": {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 48}}
 OTHERS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2}
 
 
 def make_model(model_type):
-    sizes = NAMES.get(model_type, SIZES)
-    config = CONFIG_MAPPING[model_type](vocab_size=VOCABULARY, max_position_embeddings=40, **sizes, **OTHERS)
+    config = make_config_of(model_type, max_position_embeddings=40, **OTHERS)
     torch.manual_seed(0)
     return AutoModelForMaskedLM.from_config(config).eval()  # without dropout, so that both draw nothing
 
@@ -42,27 +38,17 @@ def compute(model, head=None, dtype=None):
         else:
             logits = model(**inputs).logits
     loss = token_mean_loss({"logits": logits}, labels)
-    model.zero_grad()
-    loss.backward()
-    return (
-        logits,
-        loss.detach(),
-        {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None},
-    )
+    return logits, loss.detach(), compute_gradients(model, loss)
 
 
 @pytest.mark.parametrize("model_type", SUPPORTED)
 def test_loss_and_gradients_are_those_of_the_dense_head(model_type):
     model = make_model(model_type)
     _, dense_loss, dense = compute(model)
-    dense = copy.deepcopy(dense)
     logits, loss, sparse = compute(model, SparseHead(model))
     assert logits.shape == (int((make_batch()[1] != -100).sum()), VOCABULARY)
     assert float(loss) == pytest.approx(float(dense_loss), rel=1e-5)
-    assert dense.keys() == sparse.keys()
-    largest = max(float(gradient.abs().max()) for gradient in dense.values())
-    for name, gradient in dense.items():
-        torch.testing.assert_close(sparse[name], gradient, rtol=1e-5, atol=1e-5 * largest, msg=name)
+    assert_same_gradients(sparse, dense, rtol=1e-5)
 
 
 def test_autocast_is_obeyed():
