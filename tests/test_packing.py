@@ -4,17 +4,11 @@ import random
 
 import pytest
 import torch
-from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification
+from transformers import AutoModelForTokenClassification
 
 from conftest import assert_same_gradients, compute_gradients, make_config_of
-from recipe.arguments import ModelArguments
-from recipe.conll import read_conll
-from recipe.dropout import ATTENTION
-from recipe.encoders import load_tokenizer
-from recipe.ner_data import list_labels
 from recipe.packing import MASKS, ROW, SUPPORTED, Packer, plan_rows
 from recipe.trainer import token_mean_loss
-from recipe.windows import build_windows
 
 PADDING = 1
 
@@ -89,18 +83,3 @@ def test_rows_hold_each_example_once(seed):
     assert sorted(number for row in rows for number in row) == list(range(len(lengths)))
     assert width == max(sum(lengths[number] for number in row) for row in rows)
     assert width <= 2 * max(*lengths, ROW)
-
-
-def test_conll2003_in_random_batches_of_32_pads_at_most_6_percent(conll2003):
-    tokenizer = load_tokenizer(ModelArguments(tokenizer_name="minilm-l6"))
-    documents = read_conll(conll2003 / "eng.train")
-    windows = build_windows(documents, tokenizer, list_labels(documents), max_seq_length=128)
-    random.Random(0).shuffle(windows)
-    collate, pack = DataCollatorForTokenClassification(tokenizer), Packer(make_model("bert", ATTENTION))
-    padded = real = 0
-    for start in range(0, len(windows), 32):
-        examples = [{name: window[name] for name in ("input_ids", "labels")} for window in windows[start : start + 32]]
-        batch = pack(collate(examples))
-        padded += batch["input_ids"].numel()
-        real += sum(len(example["input_ids"]) for example in examples)
-    assert padded / real <= 1.06

@@ -190,8 +190,11 @@ def test_conll2003_in_batches_of_32_pads_at_most_6_percent(conll2003, tmp_path):
     trainer = make_trainer(tokenizer, tmp_path, windows, train_sampling_strategy="group_by_length", **sizes)
     assert measure_padding(trainer.get_train_dataloader()) <= 1.06
     assert measure_padding(trainer.get_eval_dataloader(windows)) <= 1.06
-    random_order = make_trainer(tokenizer, tmp_path, windows, **sizes)
-    assert measure_padding(random_order.get_train_dataloader()) > 2
+    trainer = make_trainer(tokenizer, tmp_path, windows, **sizes)  # random batches, packed
+    batches = list(trainer.get_train_dataloader())
+    assert measure_padding(batches) > 2
+    packed = sum(trainer._packer(batch)["input_ids"].numel() for batch in batches)
+    assert packed <= 1.06 * sum(int(batch["attention_mask"].sum()) for batch in batches)
 
 
 def test_two_evaluations_agree_to_the_last_digit(tokenizer, tmp_path):
