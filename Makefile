@@ -12,7 +12,7 @@ MLM_CONFIG ?= configs/mlm/minilm_news.yaml
 NER_CONFIG ?= configs/ner/minilm_conll2003.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart mlm ner reproduce reproduce-local push bench table test test-all lint
+.PHONY: help setup quickstart mlm ner reproduce reproduce-local push bench study table test test-all lint
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -84,7 +84,11 @@ push: setup  ## push a finished run or a checkpoint to the Hub: CKPT=runs/ner/na
 bench: .venv/requirements-bench.txt  ## speed and F1 beside plain scripts, two hours; DATA=folder of CoNLL-2003, TEXT="news/*.txt"
 	$(BIN)/python -m bench.speed $(if $(DATA),--data_dir $(DATA)) $(if $(TEXT),--text "$(TEXT)")
 	$(BIN)/python -m bench.quality $(if $(DATA),--data_dir $(DATA))
-	$(BIN)/python -m bench.report docs/speed.png
+	$(BIN)/python -m bench.report docs
+
+study: .venv/requirements-bench.txt  ## what raises F1, days: DATA=folder of CoNLL-2003, CONLLPP=its corrected test, TEXT="news/*.txt"
+	$(BIN)/python -m bench.study --data_dir $(DATA) --conllpp $(CONLLPP) --text "$(TEXT)" $(RUNS)
+	$(BIN)/python -m bench.report docs
 
 table: setup  ## the README's tables of results, from results/*.json
 	$(BIN)/python -m recipe.results results/*.json

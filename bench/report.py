@@ -1,10 +1,14 @@
-"""The README's tables and plot of speed, from `results/speed/*.json`: `python -m bench.report [plot.png]`."""
+"""Tables and plots of speed and of the study, from `results`: `python -m bench.report [folder for the plots]`."""
 
 import json
 import sys
+from collections import defaultdict
+from itertools import product
 from pathlib import Path
+from statistics import mean
 
 from bench.speed import FOLDER, TABLES
+from bench.study import FOLDER as STUDY
 from recipe.results import format_markdown
 
 TITLES = {
@@ -13,6 +17,10 @@ TITLES = {
     "ner-minilm": "Entities, 6 x 384",
     "ner-bert-base": "Entities, 12 x 768",
 }
+
+
+SPLITS = ("dev", "test", "conllpp")
+GROWTH = {"encoder": "minilm", "markers": True, "context": "document", "seed": 42, "trial": ""}
 
 
 def load_tables(folder: Path = FOLDER) -> list[dict]:
@@ -68,7 +76,7 @@ def format_f1(path: Path = FOLDER / "f1.json") -> str:
     return format_markdown(["", "dev F1", "test F1", "highest memory, GB"], lines)
 
 
-def plot_speed(tables: list[dict], path: str) -> None:
+def plot_speed(tables: list[dict], path: Path) -> None:
     """Draw each table's rows as bars, times the first row, with the spread over the rounds."""
     from matplotlib import pyplot
 
@@ -97,12 +105,82 @@ def plot_speed(tables: list[dict], path: str) -> None:
     figure.savefig(path, dpi=110)
 
 
+def load_study(folder: Path = STUDY) -> list[dict]:
+    """The reports of the study's runs, trials among them."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+
+
+def read_f1(report: dict, split: str) -> float:
+    """Micro F1 of a split in percent."""
+    return 100 * report[split]["entities"]["micro avg"]["f1"]
+
+
+def format_study(reports: list[dict]) -> str:
+    """A Markdown table of what was crossed: F1 of dev / test / CoNLL++ in percent, mean over the seeds."""
+    cells = defaultdict(list)
+    for report in reports:
+        line = report["study"]
+        if not line["trial"]:
+            cells[line["encoder"], line["mlm_tokens"], line["context"], line["markers"]].append(report)
+    columns = list(product(("none", "document"), (False, True)))
+    header = ["encoder", "tokens of masked pretraining"]
+    header += [f"{'' if markers else 'no '}markers, context {context}" for context, markers in columns]
+    lines = []
+    for encoder, tokens in sorted({key[:2] for key in cells}):
+        line = [encoder, f"{tokens / 1e6:.0f} M" if tokens else "none"]
+        for column in columns:
+            found = cells.get((encoder, tokens, *column), [])
+            means = [mean(read_f1(report, split) for report in found) for split in SPLITS if found]
+            line.append(" / ".join(f"{score:.1f}" for score in means))
+        lines.append(line)
+    return format_markdown(header, lines)
+
+
+def format_trials(reports: list[dict]) -> str:
+    """A Markdown table of the trials: what each changed, F1 on dev in percent, minutes of training."""
+    lines = []
+    for report in reports:
+        line, run = report["study"], report["run"]
+        if line["trial"]:
+            changes = " ".join(f"--{key} {value}" for key, value in line["changes"].items())
+            start = f"{line['mlm_tokens'] / 1e6:.0f} M" if line["mlm_tokens"] else "none"
+            score, minutes = f"{read_f1(report, 'dev'):.2f}", f"{run['train_minutes']:.0f}"
+            lines.append([line["encoder"], start, f"`{changes}`", score, minutes, run["commit"]])
+    return format_markdown(["encoder", "masked pretraining", "changes", "dev F1", "minutes", "commit"], lines)
+
+
+def plot_growth(reports: list[dict], path: Path) -> None:
+    """Draw F1 over the tokens of masked pretraining, with markers and document context."""
+    from matplotlib import pyplot
+
+    figure, axis = pyplot.subplots(figsize=(7, 4))
+    for split, color in zip(SPLITS, ("#888888", "#c05621", "#2b6cb0"), strict=True):
+        points = sorted(
+            (report["study"]["mlm_tokens"] / 1e6, read_f1(report, split))
+            for report in reports
+            if report["study"] | GROWTH == report["study"]
+        )
+        axis.plot(*zip(*points, strict=True), marker="o", color=color, label=split)
+        for tokens, score in points:
+            axis.annotate(f"{score:.1f}", (tokens, score), (0, 6), textcoords="offset points", ha="center", fontsize=8)
+    axis.set_xlabel("millions of tokens of masked pretraining on news text")
+    axis.set_ylabel("entity F1, percent")
+    axis.set_title("MiniLM, case markers, document context", fontsize=10)
+    axis.margins(y=0.15)
+    axis.legend()
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+
+
 def main() -> None:
-    """Print the tables; draw the plot if a file is named for it."""
-    tables = load_tables()
+    """Print the tables; draw the plots if a folder is named for them."""
+    tables, study = load_tables(), load_study()
     print(format_speed(tables), format_rates(tables), format_f1(), sep="\n\n")
+    print(format_study(study), format_trials(study), sep="\n\n")
     if len(sys.argv) > 1:
-        plot_speed(tables, sys.argv[1])
+        plot_speed(tables, Path(sys.argv[1], "speed.png"))
+        plot_growth(study, Path(sys.argv[1], "growth.png"))
 
 
 if __name__ == "__main__":

@@ -142,6 +142,9 @@ class TrainingArguments(transformers.TrainingArguments):
     train_sampling_strategy: Literal["group_by_length", "random", "sequential", "batch_rebalance"] = field(
         default="random", metadata={"help": "How training examples are brought into batches."}
     )
+    layer_lr_decay: float = field(
+        default=1.0, metadata={"help": "Learning rate of each layer, times that of the layer above it; 1: all alike."}
+    )
     hub_private_repo: bool | None = field(default=True, metadata={"help": "Make a new Hub repository private."})
     restart: bool = field(
         default=False, metadata={"help": "Begin anew; what the output folder holds of earlier runs is set aside."}
@@ -153,6 +156,8 @@ class TrainingArguments(transformers.TrainingArguments):
     def __post_init__(self):
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
         self._set_precision()
+        if not 0 < self.layer_lr_decay <= 1:
+            raise ValueError(f"layer_lr_decay: {self.layer_lr_decay} is not within 0 (excluded) and 1")
         if self.tf32 is None and not self.use_cpu and is_torch_tf32_available():
             self.tf32 = True
         super().__post_init__()

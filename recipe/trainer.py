@@ -9,6 +9,7 @@ from torch.utils.data import SequentialSampler
 from transformers.trainer_utils import has_length
 
 from recipe.batching import LengthGroupedSampler
+from recipe.layer_decay import decay_rates
 from recipe.packing import Packer
 from recipe.resumption import EpochSampler, ResumableTrainer
 from recipe.sparse_head import SparseHead, select_labelled
@@ -49,6 +50,13 @@ class RecipeTrainer(ResumableTrainer):
         labelled = inputs["labels"] != IGNORED
         with self._sparse_head.at(labelled) if self._sparse_head else nullcontext():
             return super().compute_loss(model, inputs, *args, **options)
+
+    def create_optimizer(self, model=None):
+        given = self.optimizer is not None
+        optimizer = super().create_optimizer(model)
+        if self.args.layer_lr_decay != 1 and not given:
+            decay_rates(optimizer, self.model if model is None else model, self.model, self.args.layer_lr_decay)
+        return optimizer
 
     @cached_property
     def _packer(self) -> Packer | None:

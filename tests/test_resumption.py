@@ -31,7 +31,10 @@ MLM = {"block_size": 16, "do_eval": False, "per_device_train_batch_size": 8}
 RUNS = {
     "ner": (run_ner, NER),
     "ner-by-length": (run_ner, NER | {"train_sampling_strategy": "group_by_length", "gradient_accumulation_steps": 2}),
-    "ner-evaluated": (run_ner, NER | {"do_eval": True, "eval_steps": 1, "eval_strategy": "steps"}),
+    "ner-evaluated": (
+        run_ner,
+        NER | {"layer_lr_decay": 0.9, "do_eval": True, "eval_steps": 1, "eval_strategy": "steps"},
+    ),
     "mlm": (run_mlm, MLM),
     "mlm-bf16": (run_mlm, MLM | {"precision": "bf16"}),
     "mlm-accumulated": (run_mlm, MLM | {"gradient_accumulation_steps": 3}),

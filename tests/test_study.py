@@ -1,0 +1,73 @@
+"""The study's runs are settings of the scripts, its trials see no test split, and its tables say what was measured."""
+
+import pytest
+
+from bench import study
+from bench.report import format_study, format_trials, load_study
+from recipe.arguments import MlmArguments, ModelArguments, NerArguments, TrainingArguments, parse
+
+
+@pytest.fixture
+def launched(monkeypatch, tmp_path):
+    """The scripts that the study starts, with their parsed settings; none is run."""
+    started = []
+
+    def launch(script, **settings):
+        kind = MlmArguments if script == "run_mlm.py" else NerArguments
+        flags = [f"--{key}={value}" for key, value in settings.items()]
+        started.append((script, *parse(flags, ModelArguments, kind, TrainingArguments)))
+
+    monkeypatch.setattr(study, "launch", launch)
+    monkeypatch.setattr(study, "RUNS", tmp_path)
+    monkeypatch.setattr(study, "read_report", lambda folder: make_report(0.5))
+    return started
+
+
+def make_report(f1, **line):
+    scores = {"entities": {"micro avg": {"f1": f1}}}
+    run = {"train_minutes": 7.6, "commit": "0123456789"}
+    return {"dev": scores, "test": scores, "conllpp": scores, "run": run, "study": line}
+
+
+def test_runs_have_names_of_their_own():
+    runs = study.list_runs()
+    assert len({run.name for run in runs}) == len(runs)
+
+
+@pytest.mark.parametrize("run", study.list_runs(), ids=lambda run: run.name)
+def test_a_run_is_started_with_what_its_name_says(launched, run):
+    report = study.fine_tune(run, "data", "conllpp.txt", "*.txt")
+    scripts = [script for script, *_ in launched]
+    assert scripts == ["run_mlm.py"] * bool(run.millions) + ["run_ner.py"] * (1 if run.trial else 2)
+    _, model, data, training = launched[bool(run.millions)]
+    assert (model.case_markers, data.context, training.seed) == (run.markers, run.context, run.seed)
+    assert (model.model_name_or_path.startswith(str(study.RUNS))) == bool(run.millions)
+    assert training.do_predict != bool(run.trial)
+    if run.millions:
+        _, pretrained, text, pretraining = launched[0]
+        assert pretrained.case_markers == run.markers
+        # the checkpoints that the runs start from are saved, and kept
+        assert study.MLM_STEPS % pretraining.save_steps == 0
+        assert pretraining.save_total_limit * pretraining.save_steps >= pretraining.max_steps
+        step = text.block_size * pretraining.per_device_train_batch_size
+        assert report["study"]["mlm_tokens"] == run.millions * study.MLM_STEPS * step
+
+
+def test_what_was_crossed_is_a_table_of_means():
+    line = {"encoder": "minilm", "mlm_tokens": 0, "context": "document", "markers": True, "trial": ""}
+    reports = [make_report(0.90, **line), make_report(0.91, **line), make_report(0.5, **line | {"trial": "bold"})]
+    table = format_study(reports)
+    assert table.splitlines()[0].endswith("| no markers, context document | markers, context document |")
+    assert table.splitlines()[2:] == ["| minilm | none |  |  |  | 90.5 / 90.5 / 90.5 |"]
+
+
+def test_trials_are_a_table_of_what_they_changed():
+    line = {"encoder": "mpnet", "mlm_tokens": 999424, "trial": "bold", "changes": {"learning_rate": 1e-4}}
+    table = format_trials([make_report(0.9567, **line), make_report(0.5, **line | {"trial": ""})])
+    assert table.splitlines()[2:] == ["| mpnet | 1 M | `--learning_rate 0.0001` | 95.67 | 8 | 0123456789 |"]
+
+
+def test_written_results_are_of_runs_that_the_study_lists():
+    names = {run.name for run in study.list_runs()}
+    assert {path.stem for path in study.FOLDER.glob("*.json")} <= names
+    assert all("test" not in report for report in load_study() if report["study"]["trial"])
