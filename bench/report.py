@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import mean
 
 from bench.speed import FOLDER, TABLES
-from bench.study import FOLDER as STUDY
+from bench.study import RESULTS
 from recipe.results import format_markdown
 
 TITLES = {
@@ -105,9 +105,10 @@ def plot_speed(tables: list[dict], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def load_study(folder: Path = STUDY) -> list[dict]:
+def load_study(folder: Path = RESULTS) -> list[dict]:
     """The reports of the study's runs, trials among them."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    paths = sorted([*folder.glob("*.json"), *folder.glob("study/*.json")], key=lambda path: path.name)
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
 def read_f1(report: dict, split: str) -> float:
@@ -130,7 +131,8 @@ def format_study(reports: list[dict]) -> str:
         line = [encoder, f"{tokens / 1e6:.0f} M" if tokens else "none"]
         for column in columns:
             found = cells.get((encoder, tokens, *column), [])
-            means = [mean(read_f1(report, split) for report in found) for split in SPLITS if found]
+            splits = [split for split in SPLITS if found and all(split in report for report in found)]
+            means = [mean(read_f1(report, split) for report in found) for split in splits]
             line.append(" / ".join(f"{score:.1f}" for score in means))
         lines.append(line)
     return format_markdown(header, lines)
@@ -142,11 +144,13 @@ def format_trials(reports: list[dict]) -> str:
     for report in reports:
         line, run = report["study"], report["run"]
         if line["trial"]:
-            changes = " ".join(f"--{key} {value}" for key, value in line["changes"].items())
-            start = f"{line['mlm_tokens'] / 1e6:.0f} M" if line["mlm_tokens"] else "none"
+            changes = [
+                f"`{' '.join(f'--{key} {value}' for key, value in line[kind].items())}`" if line[kind] else ""
+                for kind in ("mlm_changes", "changes")
+            ]
             score, minutes = f"{read_f1(report, 'dev'):.2f}", f"{run['train_minutes']:.0f}"
-            lines.append([line["encoder"], start, f"`{changes}`", score, minutes, run["commit"]])
-    return format_markdown(["encoder", "masked pretraining", "changes", "dev F1", "minutes", "commit"], lines)
+            lines.append([line["line"], *changes, score, minutes, run["commit"]])
+    return format_markdown(["line", "masked pretraining", "fine-tuning", "dev F1", "minutes", "commit"], lines)
 
 
 def plot_growth(reports: list[dict], path: Path) -> None:

@@ -2,20 +2,22 @@
 
 python -m bench.study --data_dir path/to/conll2003 --conllpp conllpp_test.txt --text "path/to/*.txt" [name ...]
 
-Names, in which * and ? stand for anything, choose among the runs. Each leaves `results/study/<name>.json`, and is not
-made again while that exists; an interrupted one goes on where it was. Trials never see a test split.
+Names, in which * and ? stand for anything, choose among the runs. Each leaves `results/study/<name>.json`, or
+`results/<name>.json` if the README shows it, and is not made again while that exists; an interrupted one goes on where
+it was. Trials never see a test split.
 """
 
 import argparse
 import json
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from itertools import product
 from pathlib import Path
 
-FOLDER, RUNS = Path("results/study"), Path("runs/study")
+RESULTS, RUNS = Path("results"), Path("runs/study")
+SEEDS = (42, 43, 44)  # of the lines that the README shows
 MLM_STEPS = 244  # to a million tokens, of 4,096 each
 LAUNCH = (sys.executable, "-m", "accelerate.commands.launch", "--quiet")
 LAUNCH += ("--config_file", "configs/accelerate/one_cpu.yaml")
@@ -39,7 +41,10 @@ ENCODERS = {
 
 @dataclass(frozen=True)
 class Run:
-    """One fine-tuning: what it starts from, what it sees, and for a trial its name and what it changes."""
+    """One fine-tuning: what it starts from, what it sees, and for a trial its name and what it changes.
+
+    changes, mlm_changes: settings of the fine-tuning and of the masked pretraining.
+    """
 
     encoder: str
     millions: int = 0
@@ -48,54 +53,57 @@ class Run:
     seed: int = 42
     trial: str = ""
     changes: dict = field(default_factory=dict)
+    mlm_changes: dict = field(default_factory=dict)
+
+    @property
+    def line(self) -> str:
+        """What was crossed, as mpnet-markers-document."""
+        mlm = f"mlm{self.millions}M" if self.millions else ""
+        return "-".join(part for part in (self.encoder, mlm, "markers" * self.markers, self.context) if part)
 
     @property
     def name(self) -> str:
         """What its files are called."""
-        parts = [self.encoder, f"mlm{self.millions}M" * bool(self.millions), "markers" * self.markers]
-        return "-".join(part for part in [*parts, self.context, self.trial, f"seed{self.seed}"] if part)
+        return "-".join(part for part in (self.line, self.trial, f"seed{self.seed}") if part)
+
+    @property
+    def result(self) -> Path:
+        """The file of its report."""
+        shown = not self.trial and self.line in SHOWN
+        return RESULTS / ("" if shown else "study") / f"{self.name}.json"
 
     @property
     def pretraining(self) -> Path:
         """The folder of the masked pretraining that it starts from a checkpoint of."""
-        return RUNS / f"{self.encoder}-mlm{'-markers' * self.markers}"
+        parts = [self.encoder, "mlm", "markers" * self.markers, self.trial * bool(self.mlm_changes)]
+        return RUNS / "-".join(part for part in parts if part)
 
 
 TRIALS = [
-    Run("mpnet", trial="1epoch-lr4e-5", changes={"learning_rate": 4e-5, "num_train_epochs": 1}),
-    Run("mpnet", trial="1epoch-lr1e-4", changes={"learning_rate": 1e-4, "num_train_epochs": 1}),
-    Run(
-        "mpnet",
-        trial="1epoch-lr2e-4-decay0.85",
-        changes={"learning_rate": 2e-4, "layer_lr_decay": 0.85, "num_train_epochs": 1},
-    ),
+    Run("mpnet", trial="lr4e-5", changes={"learning_rate": 4e-5, "layer_lr_decay": 1}),
+    Run("mpnet", markers=False, trial="lr4e-5", changes={"learning_rate": 4e-5, "layer_lr_decay": 1}),
+    Run("minilm", 7, trial="mlm-lr5e-4", mlm_changes={"learning_rate": 5e-4, "layer_lr_decay": 1}),
 ]
+SHOWN = {"minilm-markers-document", "mpnet-markers-document"}  # each encoder's best on dev
 
 
 def list_runs() -> list[Run]:
-    """The crossed lines, those of growing pretraining, and the trials."""
+    """The crossed lines, those of growing pretraining, further seeds of those shown, and the trials."""
     runs = []
     for name, encoder in ENCODERS.items():
         last = encoder.millions[-1]
-        runs += [Run(name, *line) for line in product((0, last), (False, True), ("none", "document"))]
         runs += [Run(name, millions) for millions in encoder.millions[:-1]]
-    return runs + TRIALS
+        runs += [Run(name, *line) for line in product((0, last), (False, True), ("none", "document"))]
+    return [*runs, *(replace(run, seed=seed) for run in runs if run.line in SHOWN for seed in SEEDS[1:]), *TRIALS]
 
 
 def pretrain(run: Run, text: str) -> Path:
-    """The checkpoint that `run` starts from, made if need be: one pretraining at a constant rate makes all of them."""
+    """The checkpoint that `run` starts from, made if need be; at a constant rate a longer one goes on from a shorter."""
     checkpoint = run.pretraining / f"checkpoint-{MLM_STEPS * run.millions}"
     if not checkpoint.exists():
-        encoder = ENCODERS[run.encoder]
-        launch(
-            "run_mlm.py",
-            config=encoder.mlm,
-            train_file=text,
-            case_markers=run.markers,
-            max_steps=MLM_STEPS * encoder.millions[-1],
-            save_total_limit=4 * encoder.millions[-1],  # all of them
-            output_dir=run.pretraining,
-        )
+        settings = {"case_markers": run.markers, "max_steps": MLM_STEPS * run.millions, "save_total_limit": 100}
+        settings |= {"resume_from_checkpoint": "last", "output_dir": run.pretraining}
+        launch("run_mlm.py", config=ENCODERS[run.encoder].mlm, train_file=text, **settings, **run.mlm_changes)
     return checkpoint
 
 
@@ -109,7 +117,7 @@ def fine_tune(run: Run, data_dir: str, conllpp: str, text: str) -> dict:
     start = {"model_name_or_path": pretrain(run, text)} if run.millions else {}
     launch("run_ner.py", **common, **start, **settings, do_predict=not run.trial, output_dir=RUNS / run.name)
     report = read_report(RUNS / run.name)
-    report["study"] = vars(run) | {"mlm_tokens": run.millions * MLM_STEPS * 4096}
+    report["study"] = vars(run) | {"line": run.line, "mlm_tokens": run.millions * MLM_STEPS * 4096}
     if not run.trial:
         corrected = RUNS / run.name / "conllpp"
         scoring = {"model_name_or_path": RUNS / run.name, "test_file": conllpp, "context": run.context}
@@ -138,13 +146,12 @@ def main() -> None:
     parser.add_argument("--text", required=True)
     parser.add_argument("names", nargs="*", default=["*"])
     args = parser.parse_args()
-    FOLDER.mkdir(parents=True, exist_ok=True)
     for run in list_runs():
-        path = FOLDER / f"{run.name}.json"
-        if path.exists() or not any(fnmatch(run.name, name) for name in args.names):
+        if run.result.exists() or not any(fnmatch(run.name, name) for name in args.names):
             continue
         report = fine_tune(run, args.data_dir, args.conllpp, args.text)
-        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        run.result.parent.mkdir(parents=True, exist_ok=True)
+        run.result.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         print(f"{run.name}: dev {report['dev']['entities']['micro avg']['f1']:.4f}")
 
 

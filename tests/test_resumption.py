@@ -182,6 +182,14 @@ def test_a_finished_run_stays_as_it_is(start, reference, tmp_path):
     assert steps(tmp_path) == [9]
 
 
+def test_at_a_constant_rate_a_longer_run_goes_on_from_a_shorter_one(start, tmp_path):
+    constant = {"lr_scheduler_type": "constant_with_warmup", "warmup_steps": 2}
+    start("mlm", tmp_path / "long", **constant)
+    for steps in (4, 9):
+        start("mlm", tmp_path / "grown", **constant, max_steps=steps, resume_from_checkpoint="last")
+    assert fingerprint(tmp_path / "grown") == fingerprint(tmp_path / "long")
+
+
 def test_a_finished_run_without_checkpoints_is_not_overwritten(start, tmp_path):
     start("mlm", tmp_path, save_strategy="no")
     with pytest.raises(RecipeError, match="holds a finished run: name another output_dir, or add --restart"):

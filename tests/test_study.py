@@ -48,7 +48,8 @@ def test_a_run_is_started_with_what_its_name_says(launched, run):
         assert pretrained.case_markers == run.markers
         # the checkpoints that the runs start from are saved, and kept
         assert study.MLM_STEPS % pretraining.save_steps == 0
-        assert pretraining.save_total_limit * pretraining.save_steps >= pretraining.max_steps
+        assert pretraining.max_steps == run.millions * study.MLM_STEPS
+        assert pretraining.lr_scheduler_type == "constant_with_warmup"  # else a longer one could not go on from it
         step = text.block_size * pretraining.per_device_train_batch_size
         assert report["study"]["mlm_tokens"] == run.millions * study.MLM_STEPS * step
 
@@ -62,12 +63,15 @@ def test_what_was_crossed_is_a_table_of_means():
 
 
 def test_trials_are_a_table_of_what_they_changed():
-    line = {"encoder": "mpnet", "mlm_tokens": 999424, "trial": "bold", "changes": {"learning_rate": 1e-4}}
+    line = {"line": "mpnet-mlm1M-document", "trial": "bold"}
+    line |= {"changes": {"learning_rate": 1e-4, "seed": 1}, "mlm_changes": {}}
     table = format_trials([make_report(0.9567, **line), make_report(0.5, **line | {"trial": ""})])
-    assert table.splitlines()[2:] == ["| mpnet | 1 M | `--learning_rate 0.0001` | 95.67 | 8 | 0123456789 |"]
+    assert table.splitlines()[2:] == [
+        "| mpnet-mlm1M-document |  | `--learning_rate 0.0001 --seed 1` | 95.67 | 8 | 0123456789 |"
+    ]
 
 
 def test_written_results_are_of_runs_that_the_study_lists():
-    names = {run.name for run in study.list_runs()}
-    assert {path.stem for path in study.FOLDER.glob("*.json")} <= names
+    written = {*study.RESULTS.glob("*.json"), *study.RESULTS.glob("study/*.json")}
+    assert written <= {run.result for run in study.list_runs()}
     assert all("test" not in report for report in load_study() if report["study"]["trial"])
