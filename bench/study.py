@@ -82,7 +82,12 @@ class Run:
 TRIALS = [
     Run("mpnet", trial="lr4e-5", changes={"learning_rate": 4e-5, "layer_lr_decay": 1}),
     Run("mpnet", markers=False, trial="lr4e-5", changes={"learning_rate": 4e-5, "layer_lr_decay": 1}),
-    Run("minilm", 7, trial="mlm-lr5e-4", mlm_changes={"learning_rate": 5e-4, "layer_lr_decay": 1}),
+    Run(
+        "minilm",
+        7,
+        trial="mlm-lr5e-4",
+        mlm_changes={"learning_rate": 5e-4, "layer_lr_decay": 1, "warmup_steps": 244},
+    ),
 ]
 SHOWN = {"minilm-markers-document", "mpnet-markers-document"}  # each encoder's best on dev
 
@@ -98,7 +103,7 @@ def list_runs() -> list[Run]:
 
 
 def pretrain(run: Run, text: str) -> Path:
-    """The checkpoint that `run` starts from, made if need be; at a constant rate a longer one goes on from a shorter."""
+    """The checkpoint that `run` starts from, made if need be: a longer pretraining goes on from a shorter one."""
     checkpoint = run.pretraining / f"checkpoint-{MLM_STEPS * run.millions}"
     if not checkpoint.exists():
         settings = {"case_markers": run.markers, "max_steps": MLM_STEPS * run.millions, "save_total_limit": 100}
