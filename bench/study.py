@@ -80,6 +80,7 @@ class Run:
 
 
 TRIALS = [
+    Run("minilm", trial="lr8e-4-decay", changes={"learning_rate": 8e-4, "layer_lr_decay": 0.8}),
     Run("mpnet", trial="lr4e-5", changes={"learning_rate": 4e-5, "layer_lr_decay": 1}),
     Run("mpnet", markers=False, trial="lr4e-5", changes={"learning_rate": 4e-5, "layer_lr_decay": 1}),
     Run(
