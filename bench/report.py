@@ -5,11 +5,10 @@ import sys
 from collections import defaultdict
 from itertools import product
 from pathlib import Path
-from statistics import mean
 
 from bench.speed import FOLDER, TABLES
-from bench.study import RESULTS
-from recipe.results import format_markdown
+from bench.study import RESULTS, Run
+from recipe.results import format_markdown, format_mean, read_f1
 
 TITLES = {
     "mlm-minilm": "Masked pretraining, 6 x 384",
@@ -17,10 +16,7 @@ TITLES = {
     "ner-minilm": "Entities, 6 x 384",
     "ner-bert-base": "Entities, 12 x 768",
 }
-
-
 SPLITS = ("dev", "test", "conllpp")
-GROWTH = {"encoder": "minilm", "markers": True, "context": "document", "seed": 42, "trial": ""}
 
 
 def load_tables(folder: Path = FOLDER) -> list[dict]:
@@ -105,68 +101,62 @@ def plot_speed(tables: list[dict], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def load_study(folder: Path = RESULTS) -> list[dict]:
-    """The reports of the study's runs, trials among them."""
+def load_study(folder: Path = RESULTS) -> list[tuple[Run, dict]]:
+    """The study's runs, trials among them, each with its report."""
     paths = sorted([*folder.glob("*.json"), *folder.glob("study/*.json")], key=lambda path: path.name)
-    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    reports = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    return [(Run(**report["study"]), report) for report in reports]
 
 
-def read_f1(report: dict, split: str) -> float:
-    """Micro F1 of a split in percent."""
-    return 100 * report[split]["entities"]["micro avg"]["f1"]
-
-
-def format_study(reports: list[dict]) -> str:
-    """A Markdown table of what was crossed: F1 of dev / test / CoNLL++ in percent, mean over the seeds."""
+def format_study(study: list[tuple[Run, dict]]) -> str:
+    """A Markdown table of what was crossed: F1 of dev / test / CoNLL++ in percent, mean ± sd over the seeds."""
     cells = defaultdict(list)
-    for report in reports:
-        line = report["study"]
-        if not line["trial"]:
-            cells[line["encoder"], line["mlm_tokens"], line["context"], line["markers"]].append(report)
+    for run, report in study:
+        if not run.trial:
+            cells[run.encoder, run.millions, run.context, run.markers].append(report)
     columns = list(product(("none", "document"), (False, True)))
     header = ["encoder", "tokens of masked pretraining"]
     header += [f"{'' if markers else 'no '}markers, context {context}" for context, markers in columns]
     lines = []
-    for encoder, tokens in sorted({key[:2] for key in cells}):
-        line = [encoder, f"{tokens / 1e6:.0f} M" if tokens else "none"]
+    for encoder, millions in sorted({key[:2] for key in cells}):
+        line = [encoder, f"{millions} M" if millions else "none"]
         for column in columns:
-            found = cells.get((encoder, tokens, *column), [])
-            splits = [split for split in SPLITS if found and all(split in report for report in found)]
-            means = [mean(read_f1(report, split) for report in found) for split in splits]
-            line.append(" / ".join(f"{score:.1f}" for score in means))
+            reports = cells.get((encoder, millions, *column), [])
+            splits = [split for split in SPLITS if reports and all(split in report for report in reports)]
+            line.append(" / ".join(format_mean(reports, split) for split in splits))
         lines.append(line)
     return format_markdown(header, lines)
 
 
-def format_trials(reports: list[dict]) -> str:
+def format_trials(study: list[tuple[Run, dict]]) -> str:
     """A Markdown table of the trials: what each changed, F1 on dev in percent, minutes of training."""
     lines = []
-    for report in reports:
-        line, run = report["study"], report["run"]
-        if line["trial"]:
-            changes = [
-                f"`{' '.join(f'--{key} {value}' for key, value in line[kind].items())}`" if line[kind] else ""
-                for kind in ("mlm_changes", "changes")
-            ]
-            score, minutes = f"{read_f1(report, 'dev'):.2f}", f"{run['train_minutes']:.0f}"
-            lines.append([line["line"], *changes, score, minutes, run["commit"]])
+    for run, report in study:
+        if run.trial:
+            score, minutes = f"{read_f1(report, 'dev'):.2f}", f"{report['run']['train_minutes']:.0f}"
+            changes = [spell_flags(run.mlm_changes), spell_flags(run.changes)]
+            lines.append([run.line, *changes, score, minutes, report["run"]["commit"]])
     return format_markdown(["line", "masked pretraining", "fine-tuning", "dev F1", "minutes", "commit"], lines)
 
 
-def plot_growth(reports: list[dict], path: Path) -> None:
-    """Draw F1 over the tokens of masked pretraining, with markers and document context."""
+def spell_flags(settings: dict) -> str:
+    """Settings as Markdown of the command line's flags."""
+    return f"`{' '.join(f'--{key} {value}' for key, value in settings.items())}`" if settings else ""
+
+
+def plot_growth(study: list[tuple[Run, dict]], path: Path) -> None:
+    """Draw MiniLM's F1 over the tokens of masked pretraining, with markers and document context."""
     from matplotlib import pyplot
 
     figure, axis = pyplot.subplots(figsize=(7, 4))
+    reports = {run.millions: report for run, report in study if run == Run("minilm", run.millions)}
     for split, color in zip(SPLITS, ("#888888", "#c05621", "#2b6cb0"), strict=True):
-        points = sorted(
-            (report["study"]["mlm_tokens"] / 1e6, read_f1(report, split))
-            for report in reports
-            if report["study"] | GROWTH == report["study"]
-        )
+        points = [(millions, read_f1(report, split)) for millions, report in sorted(reports.items())]
         axis.plot(*zip(*points, strict=True), marker="o", color=color, label=split)
-        for tokens, score in points:
-            axis.annotate(f"{score:.1f}", (tokens, score), (0, 6), textcoords="offset points", ha="center", fontsize=8)
+        for millions, score in points:
+            axis.annotate(
+                f"{score:.1f}", (millions, score), (0, 6), textcoords="offset points", ha="center", fontsize=8
+            )
     axis.set_xlabel("millions of tokens of masked pretraining on news text")
     axis.set_ylabel("entity F1, percent")
     axis.set_title("MiniLM, case markers, document context", fontsize=10)

@@ -121,7 +121,7 @@ class NerArguments(SourceArguments):
 class TrainingArguments(transformers.TrainingArguments):
     """transformers' own with our defaults, how the machine is used (`recipe.runtime`), and what the model card says.
 
-    Without a GPU the CPU is used, batches are grouped by length, and a new Hub repository is private.
+    Without a GPU the CPU is used; training batches are packed, and a new Hub repository is private.
     """
 
     precision: Literal["auto", "fp32", "bf16", "fp16"] = field(

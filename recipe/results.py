@@ -25,8 +25,8 @@ def format_table(paths: list[str]) -> str:
                 name,
                 run["model"],
                 run["data"],
-                _format_f1(reports, "dev"),
-                _format_f1(reports, "test"),
+                format_mean(reports, "dev"),
+                format_mean(reports, "test"),
                 " ".join(str(report["run"]["seed"]) for report in reports),
                 f"{statistics.mean(report['run']['total_minutes'] for report in reports):.0f}",
                 run["hardware"],
@@ -61,8 +61,14 @@ def format_markdown(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in [header, ["---"] * len(header), *rows])
 
 
-def _format_f1(reports: list[dict], split: str) -> str:
-    scores = [100 * report[split]["entities"]["micro avg"]["f1"] for report in reports]
+def read_f1(report: dict, split: str) -> float:
+    """F1 (strict, micro average) of a split of one `report.json`, in percent."""
+    return 100 * report[split]["entities"]["micro avg"]["f1"]
+
+
+def format_mean(reports: list[dict], split: str) -> str:
+    """The mean of `read_f1` over some seeds' reports, ± its standard deviation where there are several."""
+    scores = [read_f1(report, split) for report in reports]
     deviation = f" ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
     return f"{statistics.mean(scores):.1f}{deviation}"
 

@@ -23,10 +23,10 @@ def launched(monkeypatch, tmp_path):
     return started
 
 
-def make_report(f1, **line):
+def make_report(f1):
     scores = {"entities": {"micro avg": {"f1": f1}}}
     run = {"train_minutes": 7.6, "commit": "0123456789"}
-    return {"dev": scores, "test": scores, "conllpp": scores, "run": run, "study": line}
+    return {"dev": scores, "test": scores, "conllpp": scores, "run": run}
 
 
 def test_runs_have_names_of_their_own():
@@ -43,6 +43,8 @@ def test_a_run_is_started_with_what_its_name_says(launched, run):
     assert (model.case_markers, data.context, training.seed) == (run.markers, run.context, run.seed)
     assert (model.model_name_or_path.startswith(str(study.RUNS))) == bool(run.millions)
     assert training.do_predict != bool(run.trial)
+    if not run.trial:  # CoNLL++: one split is scored, and nothing else is done
+        assert [launched[-1][3].do_train, launched[-1][3].do_eval, launched[-1][3].do_predict] == [False, False, True]
     if run.millions:
         _, pretrained, text, pretraining = launched[0]
         assert pretrained.case_markers == run.markers
@@ -51,27 +53,27 @@ def test_a_run_is_started_with_what_its_name_says(launched, run):
         assert pretraining.max_steps == run.millions * study.MLM_STEPS
         assert pretraining.lr_scheduler_type == "constant_with_warmup"  # else a longer one could not go on from it
         step = text.block_size * pretraining.per_device_train_batch_size
-        assert report["study"]["mlm_tokens"] == run.millions * study.MLM_STEPS * step
+        assert report["study"]["millions"] == run.millions
+        assert step * study.MLM_STEPS == pytest.approx(1e6, rel=0.01)
 
 
 def test_what_was_crossed_is_a_table_of_means():
-    line = {"encoder": "minilm", "mlm_tokens": 0, "context": "document", "markers": True, "trial": ""}
-    reports = [make_report(0.90, **line), make_report(0.91, **line), make_report(0.5, **line | {"trial": "bold"})]
-    table = format_study(reports)
+    seeds = [(study.Run("minilm", seed=seed), make_report(f1)) for seed, f1 in ((1, 0.90), (2, 0.91))]
+    table = format_study([*seeds, (study.Run("minilm", trial="bold"), make_report(0.5))])
     assert table.splitlines()[0].endswith("| no markers, context document | markers, context document |")
-    assert table.splitlines()[2:] == ["| minilm | none |  |  |  | 90.5 / 90.5 / 90.5 |"]
+    assert table.splitlines()[2:] == ["| minilm | none |  |  |  | 90.5 ± 0.7 / 90.5 ± 0.7 / 90.5 ± 0.7 |"]
 
 
 def test_trials_are_a_table_of_what_they_changed():
-    line = {"line": "mpnet-mlm1M-document", "trial": "bold"}
-    line |= {"changes": {"learning_rate": 1e-4, "seed": 1}, "mlm_changes": {}}
-    table = format_trials([make_report(0.9567, **line), make_report(0.5, **line | {"trial": ""})])
+    trial = study.Run("mpnet", 1, markers=False, trial="bold", changes={"learning_rate": 1e-4, "weight_decay": 0})
+    table = format_trials([(trial, make_report(0.9567)), (study.Run("mpnet"), make_report(0.5))])
     assert table.splitlines()[2:] == [
-        "| mpnet-mlm1M-document |  | `--learning_rate 0.0001 --seed 1` | 95.67 | 8 | 0123456789 |"
+        "| mpnet-mlm1M-document |  | `--learning_rate 0.0001 --weight_decay 0` | 95.67 | 8 | 0123456789 |"
     ]
 
 
 def test_written_results_are_of_runs_that_the_study_lists():
     written = {*study.RESULTS.glob("*.json"), *study.RESULTS.glob("study/*.json")}
     assert written <= {run.result for run in study.list_runs()}
-    assert all("test" not in report for report in load_study() if report["study"]["trial"])
+    assert {run.result for run, _ in load_study()} == written
+    assert all("test" not in report for run, report in load_study() if run.trial)
