@@ -9,21 +9,23 @@ python run_ner.py --help
 
 import sys
 
+import numpy as np
 from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification, EvalPrediction
 
 from recipe.arguments import ModelArguments, NerArguments, TrainingArguments, parse
-from recipe.conll import list_tags, write_conll
+from recipe.conll import list_sentences, list_tags, write_conll
+from recipe.decoding import decode
 from recipe.encoders import check_length, check_vocabulary, load_config, load_model, load_tokenizer
 from recipe.errors import exit_with
 from recipe.ner_data import check_labels, list_labels, load_splits
 from recipe.scoring import Report, format_report, score, summarize_entities
 from recipe.stage import Stage
 from recipe.trainer import RecipeTrainer
-from recipe.windows import build_windows, collect_tags
+from recipe.windows import build_windows, collect_scores
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Settings -> documents -> windows -> Trainer -> one tag per word -> report; `argv`: the command line."""
+    """Settings -> documents -> windows -> Trainer -> tags -> report; `argv`: the command line."""
     arguments = parse(sys.argv[1:] if argv is None else argv, ModelArguments, NerArguments, TrainingArguments)
     model_args, data_args, training_args = arguments
     stage = Stage(*arguments)
@@ -44,9 +46,12 @@ def main(argv: list[str] | None = None) -> None:
         for split in documents
     }
 
+    def find_tags(split: str, logits: np.ndarray) -> list[list[str]]:
+        lengths = [len(sentence.words) for sentence in list_sentences(documents[split])]
+        return decode(collect_scores(logits, windows[split]), lengths, labels, data_args.constrained_decoding)
+
     def score_dev(output: EvalPrediction) -> dict[str, float]:
-        predicted = collect_tags(output.predictions, windows["dev"], documents["dev"], labels)
-        return summarize_entities(list_tags(documents["dev"]), predicted)
+        return summarize_entities(list_tags(documents["dev"]), find_tags("dev", output.predictions))
 
     trainer = RecipeTrainer(
         args=training_args,
@@ -56,7 +61,6 @@ def main(argv: list[str] | None = None) -> None:
         data_collator=DataCollatorForTokenClassification(tokenizer),
         processing_class=tokenizer,
         compute_metrics=score_dev,
-        preprocess_logits_for_metrics=lambda logits, _: logits.argmax(-1),
     )
     if training_args.do_train:
         stage.train(trainer)
@@ -64,8 +68,7 @@ def main(argv: list[str] | None = None) -> None:
     trainer.compute_metrics = None  # from here on the whole report is made, not one figure
     report = {}
     for split in [split for split in documents if split != "train"]:
-        label_ids = trainer.predict(windows[split]).predictions
-        predicted = collect_tags(label_ids, windows[split], documents[split], labels)
+        predicted = find_tags(split, trainer.predict(windows[split]).predictions)
         report[split] = score(list_tags(documents[split]), predicted)
         if trainer.is_world_process_zero():
             write_conll(stage.folder / "predictions.conll", documents[split], predicted)

@@ -82,16 +82,20 @@ class Run:
         return RUNS / "-".join(part for part in parts if part)
 
 
+ARGMAX = {"constrained_decoding": False}
+MINILM_FLAT = {"learning_rate": 4e-4, "layer_lr_decay": 1, **ARGMAX}
+MPNET_FLAT = {"learning_rate": 4e-5, "layer_lr_decay": 1, **ARGMAX}
+MLM_FLAT = {"learning_rate": 5e-4, "layer_lr_decay": 1, "warmup_steps": 244}
 TRIALS = [
-    Run("minilm", trial="lr8e-4-decay", changes={"learning_rate": 8e-4, "layer_lr_decay": 0.8}),
-    Run("mpnet", trial="lr4e-5", changes={"learning_rate": 4e-5, "layer_lr_decay": 1}),
-    Run("mpnet", markers=False, trial="lr4e-5", changes={"learning_rate": 4e-5, "layer_lr_decay": 1}),
-    Run(
-        "minilm",
-        7,
-        trial="mlm-lr5e-4",
-        mlm_changes={"learning_rate": 5e-4, "layer_lr_decay": 1, "warmup_steps": 244},
-    ),
+    Run("minilm", trial="argmax", changes=ARGMAX),
+    Run("mpnet", trial="argmax", changes=ARGMAX),
+    Run("minilm", markers=False, context="none", trial="argmax-lr4e-4", changes=MINILM_FLAT),
+    Run("minilm", markers=False, trial="argmax-lr4e-4", changes=MINILM_FLAT),
+    Run("minilm", trial="argmax-lr4e-4", changes=MINILM_FLAT),
+    Run("minilm", 2, trial="argmax-lr4e-4", changes=MINILM_FLAT),
+    Run("minilm", 7, trial="argmax-lr4e-4-mlm-lr5e-4", changes=MINILM_FLAT, mlm_changes=MLM_FLAT),
+    Run("mpnet", markers=False, trial="argmax-lr4e-5", changes=MPNET_FLAT),
+    Run("mpnet", trial="argmax-lr4e-5", changes=MPNET_FLAT),
 ]
 
 

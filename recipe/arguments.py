@@ -111,6 +111,9 @@ class NerArguments(SourceArguments):
         default=64,
         metadata={"help": "Tokens on either side that a word is predicted with, where its document has them."},
     )
+    constrained_decoding: bool = field(
+        default=True, metadata={"help": "Predict a sentence's best tags that IOB2 allows, not the best of each word."}
+    )
     max_seq_length: int = field(default=512, metadata={"help": "Length of a window in tokens, special ones included."})
     max_train_samples: int | None = field(default=None, metadata={"help": "Use this many training sentences."})
     max_eval_samples: int | None = field(default=None, metadata={"help": "Use this many dev sentences."})

@@ -288,6 +288,8 @@ def _state_limits(run: Run) -> str:
             'The first sub-word of a word carries its label. `aggregation_strategy="first"` keeps words whole where '
             "`simple` may part them; input is best split as the training data is, punctuation apart.",
         ]
+        if settings.get("constrained_decoding"):
+            lines.append("Scored on each sentence's best tags that IOB2 allows; a pipeline takes each word's best one.")
         if settings.get("context") == "document":
             lines.append(
                 "Trained and scored with the neighbouring sentences of a document in view; a sentence alone is harder."

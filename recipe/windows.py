@@ -1,4 +1,4 @@
-"""Documents -> model windows in which every word is labelled exactly once; predicted label ids -> one tag a word.
+"""Documents -> model windows in which every word is labelled exactly once; logits of windows -> scores of words.
 
 A word's label stands on its first sub-word. A window may also hold words without a label, as context for the others.
 Markers of case stand before it; they are no word's, and learn the label `O`.
@@ -7,8 +7,10 @@ Markers of case stand before it; they are no word's, and learn the label `O`.
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, islice
+from itertools import accumulate
 from typing import TYPE_CHECKING, TypedDict
+
+import numpy as np
 
 from recipe.case_markers import find_markers
 from recipe.conll import Document, Sentence, list_sentences
@@ -119,21 +121,16 @@ def build_windows(
     return sorted(windows, key=lambda window: len(window["input_ids"]), reverse=True)
 
 
-def collect_tags(
-    predicted: Iterable[Sequence[int]], windows: Iterable[Window], documents: Iterable[Document], labels: Sequence[str]
-) -> list[list[str]]:
-    """Turn predicted label ids into tags for each sentence of `documents`.
+def collect_scores(rows: np.ndarray, windows: Iterable[Window]) -> np.ndarray:
+    """The scores of the labels at each word of a split: (words, labels).
 
-    predicted: a row for each of `windows`, as long as the window or longer (padded).
+    rows: (windows, length, labels), logits at all tokens; a row is as long as its window or longer (padded).
     """
-    sentences = list_sentences(documents)
-    found = {}
-    for row, window in zip(predicted, windows, strict=True):
-        for label_id, word in zip(row, window["word_ids"], strict=False):
-            if word >= 0:
-                found[word] = labels[label_id]
-    tags = (found[word] for word in range(sum(len(sentence.words) for sentence in sentences)))
-    return [list(islice(tags, len(sentence.words))) for sentence in sentences]
+    word_ids = [np.asarray(window["word_ids"]) for window in windows]
+    found = np.concatenate([row[: len(ids)][ids >= 0] for row, ids in zip(rows, word_ids, strict=True)])
+    scores = np.empty_like(found)
+    scores[np.concatenate([ids[ids >= 0] for ids in word_ids])] = found
+    return scores
 
 
 def _list_texts(documents: Iterable[Document], context: str) -> list[list[Sentence]]:

@@ -2,15 +2,17 @@
 
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recipe.conll import DOCUMENT_START, Document, Sentence, list_sentences, list_tags, read_columns, write_conll
+from recipe.decoding import decode
 from recipe.errors import RecipeError
 from recipe.schemes import PREFIXES, is_well_formed, to_iob2
 from recipe.scoring import score, score_file
-from recipe.windows import build_windows, collect_tags
+from recipe.windows import build_windows, collect_scores
 
 settings.register_profile("patient", deadline=None, database=None)  # a busy machine is no failure
 settings.load_profile("patient")
@@ -103,8 +105,9 @@ def test_any_window_setting_scores_each_word_exactly_once(tokenizer, documents, 
     assert max(len(window["input_ids"]) for window in windows) <= length
     scored = sorted(word for window in windows for word in window["word_ids"] if word >= 0)
     assert scored == list(range(sum(len(sentence.words) for sentence in list_sentences(documents))))
-    predicted = [[max(label, 0) for label in window["labels"]] for window in windows]
-    assert collect_tags(predicted, windows, documents, labels) == list_tags(documents)
+    rows = [np.eye(len(labels))[np.maximum(window["labels"], 0)] for window in windows]
+    lengths = [len(sentence.words) for sentence in list_sentences(documents)]
+    assert decode(collect_scores(rows, windows), lengths, labels, constrained=False) == list_tags(documents)
 
 
 @given(st.lists(st.lists(st.tuples(TAGS, TAGS), min_size=1, max_size=8), min_size=1, max_size=5))

@@ -1,10 +1,11 @@
 import random
 
+import numpy as np
 import pytest
 
-from recipe.conll import Document, Sentence
+from recipe.conll import Document, Sentence, list_sentences
 from recipe.tokens import special_tokens, tokenize_words
-from recipe.windows import Span, build_windows, collect_tags, plan_spans
+from recipe.windows import Span, build_windows, collect_scores, plan_spans
 
 LABELS = ["O", "B-X", "I-X"]
 
@@ -59,13 +60,15 @@ def make_documents(tag_seed=0):
 @pytest.mark.parametrize("context", ["none", "document"])
 @pytest.mark.parametrize("context_size", [0, 5, 64])
 @pytest.mark.parametrize("length", [8, 30, 64])
-def test_perfect_predictions_come_back_as_the_gold_tags(tokenizer, context, context_size, length):
+def test_scores_come_back_word_by_word(tokenizer, context, context_size, length):
     documents = make_documents()
     windows = build_windows(documents, tokenizer, LABELS, length, context, context_size)
     assert max(len(window["input_ids"]) for window in windows) <= length
-    predicted = [[max(label, 0) for label in window["labels"]] + [0, 0] for window in windows]
-    gold = [sentence.tags for document in documents for sentence in document.sentences]
-    assert collect_tags(predicted, windows, documents, LABELS) == gold
+    rows = np.full((len(windows), length + 2, len(LABELS)), -100.0)  # padded, as Trainer does
+    for row, window in zip(rows, windows, strict=True):
+        row[: len(window["labels"])] = np.eye(len(LABELS))[np.maximum(window["labels"], 0)]
+    gold = [LABELS.index(tag) for sentence in list_sentences(documents) for tag in sentence.tags]
+    assert np.array_equal(collect_scores(rows, windows), np.eye(len(LABELS))[gold])
 
 
 def test_labels_stand_on_first_sub_words(tokenizer):
