@@ -86,8 +86,8 @@ bench: .venv/requirements-bench.txt  ## speed and F1 beside plain scripts, two h
 	$(BIN)/python -m bench.quality $(if $(DATA),--data_dir $(DATA))
 	$(BIN)/python -m bench.report docs
 
-study: .venv/requirements-bench.txt  ## what raises F1, days: DATA=folder of CoNLL-2003, CONLLPP=its corrected test, TEXT="news/*.txt"
-	$(BIN)/python -m bench.study --data_dir $(DATA) --conllpp $(CONLLPP) --text "$(TEXT)" $(RUNS)
+study: .venv/requirements-bench.txt  ## what raises F1, days: DATA=folder of CoNLL-2003, CONLLPP=its corrected test, TEXT=SILVER="news/*.txt"
+	$(BIN)/python -m bench.study --data_dir $(DATA) --conllpp $(CONLLPP) --text "$(TEXT)" --silver "$(SILVER)" $(RUNS)
 	$(BIN)/python -m bench.report docs
 
 table: setup  ## the README's tables of results, from results/*.json

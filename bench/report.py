@@ -113,17 +113,16 @@ def format_study(study: list[tuple[Run, dict]]) -> str:
     cells = defaultdict(list)
     for run, report in study:
         if not run.trial:
-            cells[run.encoder, run.millions, run.context, run.markers].append(report)
+            cells[run.encoder, run.millions, run.extra, run.context, run.markers].append(report)
     columns = list(product(("none", "document"), (False, True)))
-    header = ["encoder", "tokens of masked pretraining"]
+    header = ["encoder", "tokens of masked pretraining", "also trained on"]
     header += [f"{'' if markers else 'no '}markers, context {context}" for context, markers in columns]
     lines = []
-    for encoder, millions in sorted({key[:2] for key in cells}):
-        line = [encoder, f"{millions} M" if millions else "none"]
+    for encoder, millions, extra in sorted({key[:3] for key in cells}):
+        line = [encoder, f"{millions} M" if millions else "none", extra]
         for column in columns:
-            reports = cells.get((encoder, millions, *column), [])
-            splits = [split for split in SPLITS if reports and all(split in report for report in reports)]
-            line.append(" / ".join(format_mean(reports, split) for split in splits))
+            reports = cells.get((encoder, millions, extra, *column), [])
+            line.append(" / ".join(format_mean(reports, split) for split in SPLITS if reports))
         lines.append(line)
     return format_markdown(header, lines)
 

@@ -1,6 +1,6 @@
 """What raises entity F1: masked pretraining, case markers and document context crossed, and settings tried on dev.
 
-python -m bench.study --data_dir path/to/conll2003 --conllpp conllpp_test.txt --text "path/to/*.txt" [name ...]
+python -m bench.study --data_dir path/to/conll2003 --conllpp conllpp_test.txt --text "*.txt" --silver "*.txt" [name ...]
 
 Names, in which * and ? stand for anything, choose among the runs. Each leaves `results/study/<name>.json`, or
 `results/<name>.json` if the README shows it, and is not made again while that exists; an interrupted one goes on where
@@ -11,12 +11,15 @@ import argparse
 import json
 import subprocess
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatch
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 
+from recipe.conll import write_conll
+from recipe.ner_data import find_files
 from recipe.results import read_f1
+from recipe.words import read_texts, split_articles
 
 RESULTS, RUNS = Path("results"), Path("runs/study")
 SHOWN = {"minilm-markers-document", "mpnet-markers-document"}  # the lines of the README
@@ -24,6 +27,16 @@ SEEDS = (42, 43, 44)  # of these; of the others the first
 MLM_STEPS = 244  # to a million tokens, of 4,096 each
 LAUNCH = (sys.executable, "-m", "accelerate.commands.launch", "--quiet")
 LAUNCH += ("--config_file", "configs/accelerate/one_cpu.yaml")
+
+
+@dataclass(frozen=True)
+class Data:
+    """The folder of CoNLL-2003, the test file of CoNLL++, and text: to pretrain on, and to tag for training."""
+
+    data_dir: str
+    conllpp: str
+    text: str
+    silver: str
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,7 @@ ENCODERS = {
 class Run:
     """One fine-tuning: what it starts from, what it sees, and for a trial its name and what it changes.
 
+    extra: what it is trained on beside the training split: "dev", or "silver", text that MPNet has tagged.
     changes, mlm_changes: settings of the fine-tuning and of the masked pretraining.
     """
 
@@ -54,6 +68,7 @@ class Run:
     markers: bool = True
     context: str = "document"
     seed: int = 42
+    extra: str = ""
     trial: str = ""
     changes: dict = field(default_factory=dict)
     mlm_changes: dict = field(default_factory=dict)
@@ -62,7 +77,8 @@ class Run:
     def line(self) -> str:
         """What was crossed, as mpnet-markers-document."""
         mlm = f"mlm{self.millions}M" if self.millions else ""
-        return "-".join(part for part in (self.encoder, mlm, "markers" * self.markers, self.context) if part)
+        parts = [self.encoder, mlm, self.extra, "markers" * self.markers, self.context]
+        return "-".join(part for part in parts if part)
 
     @property
     def name(self) -> str:
@@ -81,6 +97,9 @@ class Run:
         parts = [self.encoder, "mlm", "markers" * self.markers, self.trial * bool(self.mlm_changes)]
         return RUNS / "-".join(part for part in parts if part)
 
+
+TEACHER = Run("mpnet")
+SILVER_SHARE, SILVER_EPOCHS = 4, 3  # one article in so many: thrice the words of the training split
 
 ARGMAX = {"constrained_decoding": False}
 MINILM_FLAT = {"learning_rate": 4e-4, "layer_lr_decay": 1, **ARGMAX}
@@ -106,44 +125,74 @@ def list_runs() -> list[Run]:
         last = encoder.millions[-1]
         runs += [Run(name, millions) for millions in encoder.millions[:-1]]
         runs += [Run(name, *line) for line in product((0, last), (False, True), ("none", "document"))]
+        runs += [Run(name, extra="dev")]
+    runs += [Run("minilm", extra="silver")]
     return [*runs, *(replace(run, seed=seed) for run in runs if run.line in SHOWN for seed in SEEDS[1:]), *TRIALS]
 
 
-def pretrain(run: Run, text: str) -> Path:
+def pretrain(run: Run, data: Data) -> Path:
     """The checkpoint that `run` starts from, made if need be: a longer pretraining goes on from a shorter one."""
     checkpoint = run.pretraining / f"checkpoint-{MLM_STEPS * run.millions}"
     if not checkpoint.exists():
         settings = {"case_markers": run.markers, "max_steps": MLM_STEPS * run.millions, "save_total_limit": 100}
         settings |= {"resume_from_checkpoint": "last", "output_dir": run.pretraining}
-        launch("run_mlm.py", config=ENCODERS[run.encoder].mlm, train_file=text, **settings, **run.mlm_changes)
+        launch("run_mlm.py", config=ENCODERS[run.encoder].mlm, train_file=data.text, **settings, **run.mlm_changes)
     return checkpoint
 
 
-def fine_tune(run: Run, data_dir: str, conllpp: str, text: str) -> dict:
+def fine_tune(run: Run, data: Data) -> dict:
     """Train and score `run`: its report, with the scores on CoNLL++, or of a trial those on dev alone."""
     settings = {"case_markers": run.markers, "context": run.context, "seed": run.seed}
     if run.context == "none":
         settings["per_device_train_batch_size"] = ENCODERS[run.encoder].sentences
-    settings |= run.changes
-    common = {"config": ENCODERS[run.encoder].ner, "data_dir": data_dir}
-    start = {"model_name_or_path": pretrain(run, text)} if run.millions else {}
-    launch("run_ner.py", **common, **start, **settings, do_predict=not run.trial, output_dir=RUNS / run.name)
+    if run.extra:
+        settings |= extend_training(run, data)
+    if run.millions:
+        settings["model_name_or_path"] = pretrain(run, data)
+    common = {"config": ENCODERS[run.encoder].ner, "data_dir": data.data_dir}
+    launch("run_ner.py", **common, **settings | run.changes, do_predict=not run.trial, output_dir=RUNS / run.name)
     report = read_report(RUNS / run.name)
     report["study"] = vars(run)
     if not run.trial:
-        corrected = RUNS / run.name / "conllpp"
-        scoring = {"model_name_or_path": RUNS / run.name, "test_file": conllpp, "context": run.context}
-        scoring |= {"do_train": False, "do_eval": False, "eval_strategy": "no"}  # a strategy would switch do_eval on
-        launch("run_ner.py", **common, **scoring, output_dir=corrected)
-        report["conllpp"] = read_report(corrected)["test"]
+        predict(run, data.conllpp, RUNS / run.name / "conllpp")
+        report["conllpp"] = read_report(RUNS / run.name / "conllpp")["test"]
     return report
+
+
+def extend_training(run: Run, data: Data) -> dict:
+    """Settings that add to the training split what `run.extra` names."""
+    files = find_files(data.data_dir)
+    if run.extra == "dev":
+        return {"train_file": [*files["train"], *files["dev"]], "do_eval": False, "eval_strategy": "no"}
+    tagged = RUNS / TEACHER.name / "silver"
+    if not (tagged / "predictions.conll").exists():
+        if not (RUNS / TEACHER.name / "report.json").exists():
+            fine_tune(TEACHER, data)
+        words = RUNS / "words.conll"
+        write_conll(words, islice(split_articles(read_texts([data.silver])), 0, None, SILVER_SHARE))
+        predict(TEACHER, words, tagged)
+    return {"train_file": [*files["train"], tagged / "predictions.conll"], "num_train_epochs": SILVER_EPOCHS}
+
+
+def predict(run: Run, file: str | Path, folder: Path) -> None:
+    """Tag `file` by the checkpoint of `run`; `folder` then holds its report and its predictions."""
+    settings = {"model_name_or_path": RUNS / run.name, "test_file": file, "context": run.context}
+    settings |= {"do_train": False, "do_eval": False, "eval_strategy": "no"}  # a strategy would switch do_eval on
+    launch("run_ner.py", config=ENCODERS[run.encoder].ner, **settings, output_dir=folder)
 
 
 def launch(script: str, **settings) -> None:
     """Run a script, one process on the CPU; SystemExit if it fails."""
-    flags = [f"--{key}={value}" for key, value in settings.items()]
-    if subprocess.run([*LAUNCH, script, *flags]).returncode:
+    if subprocess.run([*LAUNCH, script, *list_flags(settings)]).returncode:
         raise SystemExit(f"{settings['output_dir']}: {script} failed")
+
+
+def list_flags(settings: dict) -> list[str]:
+    """Settings as the command line's flags, a list's members behind its flag."""
+    flags = []
+    for key, value in settings.items():
+        flags += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
+    return flags
 
 
 def read_report(folder: Path) -> dict:
@@ -154,15 +203,15 @@ def read_report(folder: Path) -> dict:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data_dir", required=True)
-    parser.add_argument("--conllpp", required=True)
-    parser.add_argument("--text", required=True)
+    for setting in fields(Data):
+        parser.add_argument(f"--{setting.name}", required=True)
     parser.add_argument("names", nargs="*", default=["*"])
-    args = parser.parse_args()
+    settings = vars(parser.parse_args())
+    names, data = settings.pop("names"), Data(**settings)
     for run in list_runs():
-        if run.result.exists() or not any(fnmatch(run.name, name) for name in args.names):
+        if run.result.exists() or not any(fnmatch(run.name, name) for name in names):
             continue
-        report = fine_tune(run, args.data_dir, args.conllpp, args.text)
+        report = fine_tune(run, data)
         run.result.parent.mkdir(parents=True, exist_ok=True)
         run.result.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         print(f"{run.name}: dev {read_f1(report, 'dev'):.2f}")

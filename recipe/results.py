@@ -67,7 +67,12 @@ def read_f1(report: dict, split: str) -> float:
 
 
 def format_mean(reports: list[dict], split: str) -> str:
-    """The mean of `read_f1` over some seeds' reports, ± its standard deviation where there are several."""
+    """The mean of `read_f1` over some seeds' reports, ± its standard deviation where there are several.
+
+    A dash where the split was not scored, as dev if it was trained on.
+    """
+    if any(split not in report for report in reports):
+        return "-"
     scores = [read_f1(report, split) for report in reports]
     deviation = f" ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
     return f"{statistics.mean(scores):.1f}{deviation}"

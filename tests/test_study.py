@@ -1,10 +1,16 @@
 """The study's runs are settings of the scripts, its trials see no test split, and its tables say what was measured."""
 
+from dataclasses import replace
+
 import pytest
 
 from bench import study
 from bench.report import format_study, format_trials, load_study
 from recipe.arguments import MlmArguments, ModelArguments, NerArguments, TrainingArguments, parse
+from recipe.conll import list_sentences, read_columns
+
+DATA = study.Data("data", "conllpp.txt", "*.txt", "*.txt")
+FILES = {"train": ["eng.train"], "dev": ["eng.testa"]}
 
 
 @pytest.fixture
@@ -14,11 +20,13 @@ def launched(monkeypatch, tmp_path):
 
     def launch(script, **settings):
         kind = MlmArguments if script == "run_mlm.py" else NerArguments
-        flags = [f"--{key}={value}" for key, value in settings.items()]
-        started.append((script, *parse(flags, ModelArguments, kind, TrainingArguments)))
+        started.append((script, *parse(study.list_flags(settings), ModelArguments, kind, TrainingArguments)))
 
     monkeypatch.setattr(study, "launch", launch)
     monkeypatch.setattr(study, "RUNS", tmp_path)
+    monkeypatch.setattr(study, "find_files", lambda folder: FILES)
+    (tmp_path / study.TEACHER.name / "silver").mkdir(parents=True)
+    (tmp_path / study.TEACHER.name / "silver" / "predictions.conll").touch()
     monkeypatch.setattr(study, "read_report", lambda folder: make_report(0.5))
     return started
 
@@ -36,13 +44,15 @@ def test_runs_have_names_of_their_own():
 
 @pytest.mark.parametrize("run", study.list_runs(), ids=lambda run: run.name)
 def test_a_run_is_started_with_what_its_name_says(launched, run):
-    report = study.fine_tune(run, "data", "conllpp.txt", "*.txt")
+    report = study.fine_tune(run, DATA)
     scripts = [script for script, *_ in launched]
     assert scripts == ["run_mlm.py"] * bool(run.millions) + ["run_ner.py"] * (1 if run.trial else 2)
     _, model, data, training = launched[bool(run.millions)]
     assert (model.case_markers, data.context, training.seed) == (run.markers, run.context, run.seed)
     assert (model.model_name_or_path.startswith(str(study.RUNS))) == bool(run.millions)
     assert training.do_predict != bool(run.trial)
+    assert data.train_file == (FILES["train"] + added_files(run) if run.extra else None)
+    assert training.do_eval == (run.extra != "dev")  # what is trained on is no measure
     if not run.trial:  # CoNLL++: one split is scored, and nothing else is done
         assert [launched[-1][3].do_train, launched[-1][3].do_eval, launched[-1][3].do_predict] == [False, False, True]
     if run.millions:
@@ -57,11 +67,38 @@ def test_a_run_is_started_with_what_its_name_says(launched, run):
         assert step * study.MLM_STEPS == pytest.approx(1e6, rel=0.01)
 
 
+def added_files(run):
+    return FILES["dev"] if run.extra == "dev" else [str(study.RUNS / study.TEACHER.name / "silver/predictions.conll")]
+
+
+def test_silver_data_are_tagged_by_the_trained_teacher(launched, tmp_path, monkeypatch):
+    (tmp_path / study.TEACHER.name / "silver" / "predictions.conll").unlink()
+    monkeypatch.setattr(study, "SILVER_SHARE", 1)
+    text = tmp_path / "news.txt"
+    text.write_text("Ada met Bo.\n\nNobody else.\n")
+    study.fine_tune(study.Run("minilm", extra="silver", trial="x"), replace(DATA, silver=str(text)))
+    teacher, corrected, tagging, student = launched
+    assert teacher[2].data_dir == DATA.data_dir
+    assert [corrected[2].test_file, tagging[2].test_file] == [[DATA.conllpp], [str(tmp_path / "words.conll")]]
+    assert tagging[1].model_name_or_path == teacher[3].output_dir
+    assert student[2].train_file == [*FILES["train"], f"{tagging[3].output_dir}/predictions.conll"]
+    words = [sentence.words for sentence in list_sentences(read_columns(tmp_path / "words.conll"))]
+    assert words == [["Ada", "met", "Bo", "."], ["Nobody", "else", "."]]
+
+
 def test_what_was_crossed_is_a_table_of_means():
     seeds = [(study.Run("minilm", seed=seed), make_report(f1)) for seed, f1 in ((1, 0.90), (2, 0.91))]
     table = format_study([*seeds, (study.Run("minilm", trial="bold"), make_report(0.5))])
     assert table.splitlines()[0].endswith("| no markers, context document | markers, context document |")
-    assert table.splitlines()[2:] == ["| minilm | none |  |  |  | 90.5 ± 0.7 / 90.5 ± 0.7 / 90.5 ± 0.7 |"]
+    assert table.splitlines()[2:] == ["| minilm | none |  |  |  |  | 90.5 ± 0.7 / 90.5 ± 0.7 / 90.5 ± 0.7 |"]
+
+
+def test_what_was_trained_on_has_no_score():
+    report = make_report(0.9)
+    del report["dev"]
+    assert "| minilm | none | dev |  |  |  | - / 90.0 / 90.0 |" in format_study(
+        [(study.Run("minilm", extra="dev"), report)]
+    )
 
 
 def test_trials_are_a_table_of_what_they_changed():

@@ -1,0 +1,56 @@
+"""Plain text -> a column file of words without entities, for a trained checkpoint to tag: silver data for another.
+
+python -m recipe.words "path/to/*.txt" --output words.conll --every 4
+
+Articles are parted by blank lines; each becomes a document, each of its lines a sentence.
+"""
+
+import argparse
+import html
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from recipe.conll import Document, Sentence, read_lines, write_conll
+from recipe.errors import exit_with
+from recipe.sources import expand_files
+
+CLITIC = r"['\u2019](?:s|re|ve|ll|d|m)\b"
+# As corpora of entities part them: clitics, initials or a word with signs and more within, any other sign by itself.
+WORD = re.compile(rf"{CLITIC}|(?:(?:[^\W\d]\.){{2,}}|\w+)(?:(?!{CLITIC})[-.,/&@'\u2019]\w+)*|[^\w\s]")
+
+
+def read_texts(patterns: list[str], encoding: str = "utf-8") -> Iterator[str]:
+    """The lines of all files that the paths and globs name, with a blank one behind each file."""
+    for file in expand_files("files", patterns):
+        yield from [*read_lines(file, encoding), ""]
+
+
+def split_articles(lines: Iterable[str]) -> Iterator[Document]:
+    """The articles of a text, their words tagged `O`."""
+    article = Document()
+    for line in lines:
+        words = WORD.findall(html.unescape(line))
+        if words:
+            article.sentences.append(Sentence(words, ["O"] * len(words)))
+        elif article.sentences:
+            yield article
+            article = Document()
+    if article.sentences:
+        yield article
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="+")
+    parser.add_argument("--output", required=True)
+    parser.add_argument("--encoding", default="utf-8")
+    parser.add_argument("--every", type=int, default=1, help="Take one article in so many.")
+    args = parser.parse_args()
+    articles = split_articles(read_texts(args.files, args.encoding))
+    write_conll(args.output, islice(articles, 0, None, args.every))
+
+
+if __name__ == "__main__":
+    exit_with(main)

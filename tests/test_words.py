@@ -1,0 +1,43 @@
+"""Plain text becomes words as corpora of entities part them, in the documents and sentences of its articles."""
+
+import subprocess
+import sys
+
+import pytest
+
+from recipe.conll import read_columns
+from recipe.words import split_articles
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("Ms. Orr's first visit, on May 3.", "Ms . Orr 's first visit , on May 3 ."),
+        ("The U.S. team, U.S.-based, won 3-1 at Saint-Malo!", "The U.S. team , U.S.-based , won 3-1 at Saint-Malo !"),
+        ("They're O\u2019Neill\u2019s, 1,000 or 2.5%", "They 're O\u2019Neill \u2019s , 1,000 or 2.5 %"),
+        ('Hill &amp; Sons of AT&amp;T ("no")', 'Hill & Sons of AT&T ( " no " )'),
+        ("À Zürich, 中文", "À Zürich , 中文"),
+    ],
+)
+def test_words(line, words):
+    [article] = split_articles([line])
+    assert article.sentences[0].words == words.split()
+
+
+def test_articles_become_documents_and_lines_sentences():
+    articles = [*split_articles(["", "One two.", "Three.", " ", "", "Four.", ""])]
+    assert [[sentence.words for sentence in article.sentences] for article in articles] == [
+        [["One", "two", "."], ["Three", "."]],
+        [["Four", "."]],
+    ]
+    assert articles[0].sentences[0].tags == ["O", "O", "O"]
+
+
+def test_the_command_writes_a_column_file(tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.txt").write_text(f"{name} one\n\n{name} two\n\n{name} three")
+    words = tmp_path / "words.conll"
+    command = [sys.executable, "-m", "recipe.words", str(tmp_path / "*.txt"), "--output", str(words), "--every", "2"]
+    subprocess.run(command, check=True)
+    found = [[sentence.words for sentence in document.sentences] for document in read_columns(words)]
+    assert found == [[["a", "one"]], [["a", "three"]], [["b", "two"]]]
