@@ -10,9 +10,11 @@ mlm: CONFIG ?= configs/mlm/$(HUB).yaml
 ner: CONFIG ?= configs/ner/$(HUB).yaml
 MLM_CONFIG ?= configs/mlm/minilm_news.yaml
 NER_CONFIG ?= configs/ner/minilm_conll2003.yaml
+TEACHER_CONFIG ?= configs/ner/mpnet_conll2003.yaml
+EVERY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart mlm ner reproduce reproduce-local push bench study table test test-all lint
+.PHONY: help setup quickstart mlm ner reproduce reproduce-local silver push bench study table test test-all lint
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -77,6 +79,15 @@ reproduce-local: setup  ## the same from local files: DATA=folder of CoNLL-2003,
 	$(LAUNCH) run_ner.py --config $(NER_CONFIG) --model_name_or_path runs/mlm/$(notdir $(ENCODER)) --data_dir $(DATA) \
 	    --output_dir runs/ner/$(notdir $(ENCODER)) $(ARGS)
 
+silver: setup  ## a small model learns from text that a trained one tags: TEACHER=its folder, DATA=as above, TEXT="news/*.txt"
+	@test -n "$(TEACHER)" && test -n "$(DATA)" && test -n "$(TEXT)" || { \
+	    echo 'usage: make silver TEACHER=runs/ner/name DATA=path/to/conll2003 TEXT="path/to/*.txt" [EVERY=4]' >&2; exit 2; }
+	$(BIN)/python -m recipe.words $(TEXT) --every $(EVERY) --output runs/ner/silver/words.conll
+	$(LAUNCH) run_ner.py --config $(TEACHER_CONFIG) --model_name_or_path $(TEACHER) --output_dir runs/ner/silver \
+	    --test_file runs/ner/silver/words.conll --do_train false --do_eval false --eval_strategy no
+	$(LAUNCH) run_ner.py --config $(NER_CONFIG) --data_dir $(DATA) --extra_train_file runs/ner/silver/predictions.conll \
+	    --num_train_epochs 3 --output_dir runs/ner/student $(ARGS)
+
 push: setup  ## push a finished run or a checkpoint to the Hub: CKPT=runs/ner/name REPO=user/name
 	@test -n "$(CKPT)" && test -n "$(REPO)" || { echo 'usage: make push CKPT=runs/ner/name REPO=user/name' >&2; exit 2; }
 	$(BIN)/python -m recipe.hub $(CKPT) $(REPO) $(ARGS)
@@ -86,7 +97,7 @@ bench: .venv/requirements-bench.txt  ## speed and F1 beside plain scripts, two h
 	$(BIN)/python -m bench.quality $(if $(DATA),--data_dir $(DATA))
 	$(BIN)/python -m bench.report docs
 
-study: .venv/requirements-bench.txt  ## what raises F1, days: DATA=folder of CoNLL-2003, CONLLPP=its corrected test, TEXT=SILVER="news/*.txt"
+study: .venv/requirements-bench.txt  ## what raises F1, days: DATA=folder of CoNLL-2003, CONLLPP=its corrected test, TEXT="news/*.txt", SILVER="news/*.txt"
 	$(BIN)/python -m bench.study --data_dir $(DATA) --conllpp $(CONLLPP) --text "$(TEXT)" --silver "$(SILVER)" $(RUNS)
 	$(BIN)/python -m bench.report docs
 

@@ -161,9 +161,8 @@ def fine_tune(run: Run, data: Data) -> dict:
 
 def extend_training(run: Run, data: Data) -> dict:
     """Settings that add to the training split what `run.extra` names."""
-    files = find_files(data.data_dir)
     if run.extra == "dev":
-        return {"train_file": [*files["train"], *files["dev"]], "do_eval": False, "eval_strategy": "no"}
+        return {"extra_train_file": find_files(data.data_dir)["dev"], "do_eval": False, "eval_strategy": "no"}
     tagged = RUNS / TEACHER.name / "silver"
     if not (tagged / "predictions.conll").exists():
         if not (RUNS / TEACHER.name / "report.json").exists():
@@ -171,7 +170,7 @@ def extend_training(run: Run, data: Data) -> dict:
         words = RUNS / "words.conll"
         write_conll(words, islice(split_articles(read_texts([data.silver])), 0, None, SILVER_SHARE))
         predict(TEACHER, words, tagged)
-    return {"train_file": [*files["train"], tagged / "predictions.conll"], "num_train_epochs": SILVER_EPOCHS}
+    return {"extra_train_file": tagged / "predictions.conll", "num_train_epochs": SILVER_EPOCHS}
 
 
 def predict(run: Run, file: str | Path, folder: Path) -> None:

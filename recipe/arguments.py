@@ -97,6 +97,10 @@ class NerArguments(SourceArguments):
 
     data_dir: str | None = field(default=None, metadata={"help": "Folder of train, dev and test column files."})
     test_file: list[str] | None = field(default=None, metadata={"help": "Test files or globs."})
+    extra_train_file: list[str] | None = field(
+        default=None,
+        metadata={"help": "Column files to train on besides, as silver data; globs are expanded."},
+    )
     label_column_name: str = field(default="ner_tags", metadata={"help": "Column or key of the tags (JSONL, Hub)."})
     word_column: int = field(default=0, metadata={"help": "Column files: index of the word's column."})
     tag_column: int = field(default=-1, metadata={"help": "Column files: index of the tag's column."})

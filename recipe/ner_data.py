@@ -52,10 +52,13 @@ def load_splits(
         "dev": arguments.max_eval_samples,
         "test": arguments.max_predict_samples,
     }
-    return {
+    splits = {
         split: documents if limits[split] is None else _take_sentences(documents, limits[split])
         for split, documents in splits.items()
     }
+    if "train" in splits and arguments.extra_train_file:
+        splits["train"] += _read_files(expand_files("extra_train_file", arguments.extra_train_file), arguments)
+    return splits
 
 
 def find_files(folder: str) -> dict[str, list[str]]:

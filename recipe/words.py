@@ -10,6 +10,7 @@ import html
 import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 
 from recipe.conll import Document, Sentence, read_lines, write_conll
 from recipe.errors import exit_with
@@ -49,6 +50,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="Take one article in so many.")
     args = parser.parse_args()
     articles = split_articles(read_texts(args.files, args.encoding))
+    Path(args.output).parent.mkdir(parents=True, exist_ok=True)
     write_conll(args.output, islice(articles, 0, None, args.every))
 
 

@@ -56,6 +56,8 @@ def test_single_files_globs_and_limits(column_files):
     splits = load_splits(arguments)
     assert [len(d.sentences) for d in splits["train"]] == [2, 1, 1]  # test.txt, then train.txt
     assert len(list_sentences(splits["test"])) == 1
+    arguments.extra_train_file = [str(column_files / "valid.txt")]
+    assert load_splits(arguments)["train"] == splits["train"] + splits["dev"]  # all of it, whatever the limit
     with pytest.raises(RecipeError, match="test_file: no file at"):
         load_splits(NerArguments(test_file=["nowhere/*.txt"]), ["test"])
     with pytest.raises(RecipeError, match="no data"):

@@ -74,10 +74,11 @@ def test_make_targets_run_existing_configurations(target):
     assert all((ROOT / file).exists() for file in files)
 
 
-def test_make_reproduce_local_asks_for_its_settings():
-    run = subprocess.run(["make", "reproduce-local"], cwd=ROOT, capture_output=True, text=True)
+@pytest.mark.parametrize("target", ["reproduce-local", "silver", "push"])
+def test_make_asks_for_what_a_target_needs(target):
+    run = subprocess.run(["make", target], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode != 0
-    assert "usage: make reproduce-local DATA=" in run.stderr
+    assert f"usage: make {target} " in run.stderr
 
 
 def test_readme_names_existing_files_and_targets():

@@ -10,7 +10,7 @@ from recipe.arguments import MlmArguments, ModelArguments, NerArguments, Trainin
 from recipe.conll import list_sentences, read_columns
 
 DATA = study.Data("data", "conllpp.txt", "*.txt", "*.txt")
-FILES = {"train": ["eng.train"], "dev": ["eng.testa"]}
+FILES = {"dev": ["eng.testa"]}
 
 
 @pytest.fixture
@@ -51,7 +51,8 @@ def test_a_run_is_started_with_what_its_name_says(launched, run):
     assert (model.case_markers, data.context, training.seed) == (run.markers, run.context, run.seed)
     assert (model.model_name_or_path.startswith(str(study.RUNS))) == bool(run.millions)
     assert training.do_predict != bool(run.trial)
-    assert data.train_file == (FILES["train"] + added_files(run) if run.extra else None)
+    silver = study.RUNS / study.TEACHER.name / "silver" / "predictions.conll"
+    assert data.extra_train_file == {"": None, "dev": FILES["dev"], "silver": [str(silver)]}[run.extra]
     assert training.do_eval == (run.extra != "dev")  # what is trained on is no measure
     if not run.trial:  # CoNLL++: one split is scored, and nothing else is done
         assert [launched[-1][3].do_train, launched[-1][3].do_eval, launched[-1][3].do_predict] == [False, False, True]
@@ -67,10 +68,6 @@ def test_a_run_is_started_with_what_its_name_says(launched, run):
         assert step * study.MLM_STEPS == pytest.approx(1e6, rel=0.01)
 
 
-def added_files(run):
-    return FILES["dev"] if run.extra == "dev" else [str(study.RUNS / study.TEACHER.name / "silver/predictions.conll")]
-
-
 def test_silver_data_are_tagged_by_the_trained_teacher(launched, tmp_path, monkeypatch):
     (tmp_path / study.TEACHER.name / "silver" / "predictions.conll").unlink()
     monkeypatch.setattr(study, "SILVER_SHARE", 1)
@@ -81,7 +78,7 @@ def test_silver_data_are_tagged_by_the_trained_teacher(launched, tmp_path, monke
     assert teacher[2].data_dir == DATA.data_dir
     assert [corrected[2].test_file, tagging[2].test_file] == [[DATA.conllpp], [str(tmp_path / "words.conll")]]
     assert tagging[1].model_name_or_path == teacher[3].output_dir
-    assert student[2].train_file == [*FILES["train"], f"{tagging[3].output_dir}/predictions.conll"]
+    assert student[2].extra_train_file == [f"{tagging[3].output_dir}/predictions.conll"]
     words = [sentence.words for sentence in list_sentences(read_columns(tmp_path / "words.conll"))]
     assert words == [["Ada", "met", "Bo", "."], ["Nobody", "else", "."]]
 
