@@ -13,13 +13,12 @@ import subprocess
 import sys
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatch
-from itertools import islice, product
+from itertools import product
 from pathlib import Path
 
-from recipe.conll import write_conll
 from recipe.ner_data import find_files
-from recipe.results import read_f1
-from recipe.words import read_texts, split_articles
+from recipe.results import format_mean
+from recipe.words import write_words
 
 RESULTS, RUNS = Path("results"), Path("runs/study")
 SHOWN = {"minilm-markers-document", "minilm-silver-markers-document", "mpnet-markers-document"}  # in the README
@@ -168,7 +167,7 @@ def extend_training(run: Run, data: Data) -> dict:
         if not (RUNS / TEACHER.name / "report.json").exists():
             fine_tune(TEACHER, data)
         words = RUNS / "words.conll"
-        write_conll(words, islice(split_articles(read_texts([data.silver])), 0, None, SILVER_SHARE))
+        write_words([data.silver], words, SILVER_SHARE)
         predict(TEACHER, words, tagged)
     return {"extra_train_file": tagged / "predictions.conll", "num_train_epochs": SILVER_EPOCHS}
 
@@ -213,7 +212,7 @@ def main() -> None:
         report = fine_tune(run, data)
         run.result.parent.mkdir(parents=True, exist_ok=True)
         run.result.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        print(f"{run.name}: dev {read_f1(report, 'dev'):.2f}")
+        print(f"{run.name}: dev {format_mean([report], 'dev')}")
 
 
 if __name__ == "__main__":

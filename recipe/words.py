@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from recipe.conll import Document, Sentence, read_lines, write_conll
-from recipe.errors import exit_with
+from recipe.errors import RecipeError, exit_with
 from recipe.sources import expand_files
 
 CLITIC = r"['\u2019](?:s|re|ve|ll|d|m)\b"
@@ -21,10 +21,19 @@ CLITIC = r"['\u2019](?:s|re|ve|ll|d|m)\b"
 WORD = re.compile(rf"{CLITIC}|(?:(?:[^\W\d]\.){{2,}}|\w+)(?:(?!{CLITIC})[-.,/&@'\u2019]\w+)*|[^\w\s]")
 
 
-def read_texts(patterns: list[str], encoding: str = "utf-8") -> Iterator[str]:
-    """The lines of all files that the paths and globs name, with a blank one behind each file."""
-    for file in expand_files("files", patterns):
-        yield from [*read_lines(file, encoding), ""]
+def write_words(patterns: list[str], output: str | Path, every: int = 1, encoding: str = "utf-8") -> None:
+    """Write the words of every so-many-th article of the files that paths and globs name.
+
+    Raises RecipeError for a file that is missing or cannot be decoded, or that `output` would overwrite.
+    """
+    files = expand_files("files", patterns)
+    if Path(output).resolve() in [Path(file).resolve() for file in files]:
+        raise RecipeError(f"output: {output} is one of the files to read: name another")
+    if every < 1:
+        raise RecipeError(f"every: {every}: expected 1 or more")
+    lines = (line for file in files for line in [*read_lines(file, encoding), ""])  # a file ends its last article
+    Path(output).parent.mkdir(parents=True, exist_ok=True)
+    write_conll(output, islice(split_articles(lines), 0, None, every))
 
 
 def split_articles(lines: Iterable[str]) -> Iterator[Document]:
@@ -49,9 +58,7 @@ def main() -> None:
     parser.add_argument("--encoding", default="utf-8")
     parser.add_argument("--every", type=int, default=1, help="Take one article in so many.")
     args = parser.parse_args()
-    articles = split_articles(read_texts(args.files, args.encoding))
-    Path(args.output).parent.mkdir(parents=True, exist_ok=True)
-    write_conll(args.output, islice(articles, 0, None, args.every))
+    write_words(args.files, args.output, args.every, args.encoding)
 
 
 if __name__ == "__main__":

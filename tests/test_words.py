@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from recipe.conll import read_columns
-from recipe.words import split_articles
+from recipe.errors import RecipeError
+from recipe.words import split_articles, write_words
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,14 @@ def test_the_command_writes_a_column_file(tmp_path):
     subprocess.run(command, check=True)
     found = [[sentence.words for sentence in document.sentences] for document in read_columns(words)]
     assert found == [[["a", "one"]], [["a", "three"]], [["b", "two"]]]
+
+
+@pytest.mark.parametrize(
+    ("output", "every", "message"), [("text.txt", 1, "is one of the files to read"), ("words.conll", 0, "every: 0: ")]
+)
+def test_bad_settings_are_refused_and_lose_nothing(tmp_path, output, every, message):
+    text = tmp_path / "text.txt"
+    text.write_text("One two.")
+    with pytest.raises(RecipeError, match=message):
+        write_words([str(tmp_path / "*.txt")], tmp_path / output, every)
+    assert text.read_text() == "One two."
