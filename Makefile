@@ -79,7 +79,7 @@ reproduce-local: setup  ## the same from local files: DATA=folder of CoNLL-2003,
 	$(LAUNCH) run_ner.py --config $(NER_CONFIG) --model_name_or_path runs/mlm/$(notdir $(ENCODER)) --data_dir $(DATA) \
 	    --output_dir runs/ner/$(notdir $(ENCODER)) $(ARGS)
 
-silver: setup  ## a small model learns from text that a trained one tags: TEACHER=its folder, DATA=as above, TEXT="news/*.txt"
+silver: setup  ## a small model learns from text that a trained one tags: TEACHER=its folder, DATA=folder of CoNLL-2003, TEXT="news/*.txt"
 	@test -n "$(TEACHER)" && test -n "$(DATA)" && test -n "$(TEXT)" || { \
 	    echo 'usage: make silver TEACHER=runs/ner/name DATA=path/to/conll2003 TEXT="path/to/*.txt" [EVERY=4]' >&2; exit 2; }
 	$(BIN)/python -m recipe.words $(TEXT) --every $(EVERY) --output runs/ner/silver/words.conll

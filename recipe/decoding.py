@@ -10,7 +10,9 @@ from itertools import islice
 import numpy as np
 
 
-def decode(scores: np.ndarray, lengths: Sequence[int], labels: Sequence[str], constrained: bool = True) -> list[list]:
+def decode(
+    scores: np.ndarray, lengths: Sequence[int], labels: Sequence[str], constrained: bool = True
+) -> list[list[str]]:
     """The tags of each sentence.
 
     scores: (words, labels), logits or log probabilities of the words of all sentences.
@@ -56,7 +58,7 @@ def find_best_paths(scores: np.ndarray, lengths: np.ndarray, start: np.ndarray, 
         before[words] = paths.argmax(1)
         totals[:count] = paths.max(1) + scores[words]
     label_ids, last = np.zeros(len(scores), int), totals.argmax(-1)
-    for position, count in reversed([*enumerate(reaching)]):
+    for position, count in reversed(list(enumerate(reaching))):
         words = firsts[:count] + position
         label_ids[words] = last[:count]
         last[:count] = before[words, last[:count]]

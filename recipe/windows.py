@@ -121,10 +121,10 @@ def build_windows(
     return sorted(windows, key=lambda window: len(window["input_ids"]), reverse=True)
 
 
-def collect_scores(rows: np.ndarray, windows: Iterable[Window]) -> np.ndarray:
+def collect_scores(rows: Sequence[np.ndarray], windows: Iterable[Window]) -> np.ndarray:
     """The scores of the labels at each word of a split: (words, labels).
 
-    rows: (windows, length, labels), logits at all tokens; a row is as long as its window or longer (padded).
+    rows: for each window (length, labels), logits at all tokens; as long as the window or longer (padded).
     """
     word_ids = [np.asarray(window["word_ids"]) for window in windows]
     found = np.concatenate([row[: len(ids)][ids >= 0] for row, ids in zip(rows, word_ids, strict=True)])
