@@ -101,6 +101,7 @@ TEACHER = Run("mpnet")
 SILVER_SHARE, SILVER_EPOCHS = 4, 3  # one article in so many: thrice the words of the training split
 
 ARGMAX = {"constrained_decoding": False}
+NO_ATTENTION_DROPOUT = "attention_probs_dropout_prob=0.0"
 MINILM_FLAT = {"learning_rate": 4e-4, "layer_lr_decay": 1, **ARGMAX}
 MPNET_FLAT = {"learning_rate": 4e-5, "layer_lr_decay": 1, **ARGMAX}
 MLM_FLAT = {"learning_rate": 5e-4, "layer_lr_decay": 1, "warmup_steps": 244}
@@ -114,6 +115,13 @@ TRIALS = [
     Run("minilm", 7, trial="argmax-lr4e-4-mlm-lr5e-4", changes=MINILM_FLAT, mlm_changes=MLM_FLAT),
     Run("mpnet", markers=False, trial="argmax-lr4e-5", changes=MPNET_FLAT),
     Run("mpnet", trial="argmax-lr4e-5", changes=MPNET_FLAT),
+    Run("minilm", trial="epochs8", changes={"num_train_epochs": 8}),
+    Run("minilm", trial="batch2", changes={"per_device_train_batch_size": 2}),
+    Run("minilm", trial="batch8", changes={"per_device_train_batch_size": 8}),
+    Run("minilm", trial="window256", changes={"max_seq_length": 256, "per_device_train_batch_size": 8}),
+    Run("minilm", trial="smoothing", changes={"label_smoothing_factor": 0.1}),
+    Run("minilm", trial="dropout0.2", changes={"config_overrides": f"{NO_ATTENTION_DROPOUT},hidden_dropout_prob=0.2"}),
+    Run("minilm", trial="attention-dropout", changes={"config_overrides": "attention_probs_dropout_prob=0.1"}),
 ]
 
 
