@@ -21,7 +21,13 @@ from recipe.results import format_mean
 from recipe.words import write_words
 
 RESULTS, RUNS = Path("results"), Path("runs/study")
-SHOWN = {"minilm-markers-document", "minilm-silver-markers-document", "mpnet-markers-document"}  # in the README
+SHOWN = {  # in the README
+    "minilm-markers-document",
+    "minilm-mlm7M-markers-document",
+    "minilm-silver-markers-document",
+    "minilm-mlm7M-silver-markers-document",
+    "mpnet-markers-document",
+}
 SEEDS = (42, 43, 44)  # of these; of the others the first
 MLM_STEPS = 244  # to a million tokens, of 4,096 each
 LAUNCH = (sys.executable, "-m", "accelerate.commands.launch", "--quiet")
@@ -133,7 +139,7 @@ def list_runs() -> list[Run]:
         runs += [Run(name, millions) for millions in encoder.millions[:-1]]
         runs += [Run(name, *line) for line in product((0, last), (False, True), ("none", "document"))]
         runs += [Run(name, extra="dev")]
-    runs += [Run("minilm", extra="silver")]
+    runs += [Run("minilm", millions, extra="silver") for millions in (0, ENCODERS["minilm"].millions[-1])]
     return [*runs, *(replace(run, seed=seed) for run in runs if run.line in SHOWN for seed in SEEDS[1:]), *TRIALS]
 
 
