@@ -5,6 +5,7 @@ import sys
 from collections import defaultdict
 from itertools import product
 from pathlib import Path
+from statistics import mean, stdev
 
 from bench.speed import FOLDER, TABLES
 from bench.study import RESULTS, Run
@@ -144,23 +145,28 @@ def spell_flags(settings: dict) -> str:
 
 
 def plot_growth(study: list[tuple[Run, dict]], path: Path) -> None:
-    """Draw MiniLM's F1 over the tokens of masked pretraining, with markers and document context."""
+    """Draw MiniLM's F1, mean ± sd over the seeds, by tokens of masked pretraining; with markers, document context."""
     from matplotlib import pyplot
 
     figure, axis = pyplot.subplots(figsize=(7, 4))
-    reports = {run.millions: report for run, report in study if run == Run("minilm", run.millions)}
+    reports = defaultdict(list)
+    for run, report in study:
+        if run == Run("minilm", run.millions, seed=run.seed):
+            reports[run.millions].append(report)
     for split, color in zip(SPLITS, ("#888888", "#c05621", "#2b6cb0"), strict=True):
-        points = [(millions, read_f1(report, split)) for millions, report in sorted(reports.items())]
-        axis.plot(*zip(*points, strict=True), marker="o", color=color, label=split)
+        scores = [(millions, [read_f1(report, split) for report in reports[millions]]) for millions in sorted(reports)]
+        points = [(millions, mean(values)) for millions, values in scores]
+        spread = [stdev(values) if len(values) > 1 else 0 for _, values in scores]
+        axis.errorbar(*zip(*points, strict=True), spread, marker="o", capsize=3, color=color, label=split)
         for millions, score in points:
             axis.annotate(
-                f"{score:.1f}", (millions, score), (0, 6), textcoords="offset points", ha="center", fontsize=8
+                f"{score:.1f}", (millions, score), (16, 5), textcoords="offset points", ha="center", fontsize=8
             )
     axis.set_xlabel("millions of tokens of masked pretraining on news text")
     axis.set_ylabel("entity F1, percent")
     axis.set_title("MiniLM, case markers, document context", fontsize=10)
-    axis.margins(y=0.15)
-    axis.legend()
+    axis.margins(x=0.08, y=0.15)
+    axis.legend(loc="center", ncols=len(SPLITS), frameon=False)
     axis.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     figure.savefig(path, dpi=110)

@@ -151,9 +151,10 @@ class Stage:
         """The facts of this run as plain values: configuration, model, data, seed, commit, machine, minutes."""
         data = self.data_args.dataset_name or getattr(self.data_args, "data_dir", None) or "files"
         training = self.training_args
+        model = Path(self.model_args.model_name_or_path or "from scratch")
         return {
             "config": self.model_args.config,
-            "model": Path(self.model_args.model_name_or_path or "from scratch").name,
+            "model": "/".join(model.parts[-2:]) if model.name.startswith("checkpoint-") else model.name,
             "data": Path(data).name,
             "seed": training.seed,
             "commit": find_commit(),

@@ -152,9 +152,10 @@ def test_mlm_streams(encoder, articles_file, tmp_path):
 
 
 def test_ner_starts_from_an_mlm_checkpoint(encoder, articles_file, column_files, tmp_path):
-    run_mlm.main(mlm_flags(articles_file, tmp_path / "mlm", model_name_or_path=encoder, do_eval=False))
+    more = {"model_name_or_path": encoder, "do_eval": False, "save_strategy": "steps", "save_steps": 4}
+    run_mlm.main(mlm_flags(articles_file, tmp_path / "mlm", **more))
     flags = as_flags(
-        model_name_or_path=tmp_path / "mlm",
+        model_name_or_path=tmp_path / "mlm" / "checkpoint-4",
         data_dir=column_files,
         output_dir=tmp_path / "ner",
         max_seq_length=32,
@@ -164,4 +165,5 @@ def test_ner_starts_from_an_mlm_checkpoint(encoder, articles_file, column_files,
         disable_tqdm=True,
     )
     run_ner.main(flags)
-    assert (tmp_path / "ner" / "report.json").exists()
+    report = json.loads((tmp_path / "ner" / "report.json").read_text())
+    assert report["run"]["model"] == "mlm/checkpoint-4"  # whose checkpoint it is
