@@ -107,7 +107,7 @@ TEACHER = Run("mpnet")
 SILVER_SHARE, SILVER_EPOCHS = 4, 3  # one article in so many: thrice the words of the training split
 
 ARGMAX = {"constrained_decoding": False}
-NO_ATTENTION_DROPOUT = "attention_probs_dropout_prob=0.0"
+MORE_DROPOUT = {"config_overrides": "attention_probs_dropout_prob=0.0,hidden_dropout_prob=0.2"}
 MINILM_FLAT = {"learning_rate": 4e-4, "layer_lr_decay": 1, **ARGMAX}
 MPNET_FLAT = {"learning_rate": 4e-5, "layer_lr_decay": 1, **ARGMAX}
 MLM_FLAT = {"learning_rate": 5e-4, "layer_lr_decay": 1, "warmup_steps": 244}
@@ -126,7 +126,7 @@ TRIALS = [
     Run("minilm", trial="batch8", changes={"per_device_train_batch_size": 8}),
     Run("minilm", trial="window256", changes={"max_seq_length": 256, "per_device_train_batch_size": 8}),
     Run("minilm", trial="smoothing", changes={"label_smoothing_factor": 0.1}),
-    Run("minilm", trial="dropout0.2", changes={"config_overrides": f"{NO_ATTENTION_DROPOUT},hidden_dropout_prob=0.2"}),
+    Run("minilm", trial="dropout0.2", changes=MORE_DROPOUT),
     Run("minilm", trial="attention-dropout", changes={"config_overrides": "attention_probs_dropout_prob=0.1"}),
 ]
 

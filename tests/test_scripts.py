@@ -151,11 +151,12 @@ def test_mlm_streams(encoder, articles_file, tmp_path):
     check_mlm(tmp_path)
 
 
-def test_ner_starts_from_an_mlm_checkpoint(encoder, articles_file, column_files, tmp_path):
+@pytest.mark.parametrize("start", ["mlm", "mlm/checkpoint-4"])
+def test_ner_starts_from_an_mlm_checkpoint(encoder, articles_file, column_files, tmp_path, start):
     more = {"model_name_or_path": encoder, "do_eval": False, "save_strategy": "steps", "save_steps": 4}
     run_mlm.main(mlm_flags(articles_file, tmp_path / "mlm", **more))
     flags = as_flags(
-        model_name_or_path=tmp_path / "mlm" / "checkpoint-4",
+        model_name_or_path=tmp_path / start,
         data_dir=column_files,
         output_dir=tmp_path / "ner",
         max_seq_length=32,
@@ -166,4 +167,4 @@ def test_ner_starts_from_an_mlm_checkpoint(encoder, articles_file, column_files,
     )
     run_ner.main(flags)
     report = json.loads((tmp_path / "ner" / "report.json").read_text())
-    assert report["run"]["model"] == "mlm/checkpoint-4"  # whose checkpoint it is
+    assert report["run"]["model"] == start  # of a checkpoint, whose it is
