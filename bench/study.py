@@ -9,12 +9,16 @@ it was. Trials never see a test split.
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatch
 from itertools import product
 from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
 
 from recipe.ner_data import find_files
 from recipe.results import format_mean
@@ -66,6 +70,7 @@ class Run:
 
     extra: what it is trained on beside the training split: "dev", or "silver", text that MPNet has tagged.
     changes, mlm_changes: settings of the fine-tuning and of the masked pretraining.
+    averaged: score the mean of the weights of the checkpoints that were kept, not the last ones.
     """
 
     encoder: str
@@ -77,6 +82,7 @@ class Run:
     trial: str = ""
     changes: dict = field(default_factory=dict)
     mlm_changes: dict = field(default_factory=dict)
+    averaged: bool = False
 
     @property
     def line(self) -> str:
@@ -110,6 +116,7 @@ ARGMAX = {"constrained_decoding": False}
 MORE_DROPOUT = {"config_overrides": "attention_probs_dropout_prob=0.0,hidden_dropout_prob=0.2"}
 MINILM_FLAT = {"learning_rate": 4e-4, "layer_lr_decay": 1, **ARGMAX}
 MPNET_FLAT = {"learning_rate": 4e-5, "layer_lr_decay": 1, **ARGMAX}
+KEEP_FIVE = {"save_strategy": "steps", "save_steps": 0.05, "save_total_limit": 5}  # of the last fifth of the training
 MLM_FLAT = {"learning_rate": 5e-4, "layer_lr_decay": 1, "warmup_steps": 244}
 TRIALS = [
     Run("minilm", trial="argmax", changes=ARGMAX),
@@ -128,6 +135,7 @@ TRIALS = [
     Run("minilm", trial="smoothing", changes={"label_smoothing_factor": 0.1}),
     Run("minilm", trial="dropout0.2", changes=MORE_DROPOUT),
     Run("minilm", trial="attention-dropout", changes={"config_overrides": "attention_probs_dropout_prob=0.1"}),
+    Run("minilm", trial="averaged", changes=KEEP_FIVE, averaged=True),
 ]
 
 
@@ -166,6 +174,11 @@ def fine_tune(run: Run, data: Data) -> dict:
     launch("run_ner.py", **common, **settings | run.changes, do_predict=not run.trial, output_dir=RUNS / run.name)
     report = read_report(RUNS / run.name)
     report["study"] = vars(run)
+    if run.averaged:
+        folder = average(RUNS / run.name)
+        again = {"model_name_or_path": folder, "do_train": False, "do_predict": False, "output_dir": folder}
+        launch("run_ner.py", **common | settings | again)
+        report["dev"] = read_report(folder)["dev"]
     if not run.trial:
         predict(run, data.conllpp, RUNS / run.name / "conllpp")
         report["conllpp"] = read_report(RUNS / run.name / "conllpp")["test"]
@@ -191,6 +204,18 @@ def predict(run: Run, file: str | Path, folder: Path) -> None:
     settings = {"model_name_or_path": RUNS / run.name, "test_file": file, "context": run.context}
     settings |= {"do_train": False, "do_eval": False, "eval_strategy": "no"}  # a strategy would switch do_eval on
     launch("run_ner.py", config=ENCODERS[run.encoder].ner, **settings, output_dir=folder)
+
+
+def average(run: Path) -> Path:
+    """A folder with the model of the folder `run`, its weights the mean of those in its checkpoints."""
+    weights = [load_file(checkpoint / "model.safetensors") for checkpoint in run.glob("checkpoint-*")]
+    mean = {name: torch.stack([weight[name] for weight in weights]).mean(0) for name in weights[0]}
+    folder = run / "averaged"
+    folder.mkdir(exist_ok=True)
+    save_file(mean, folder / "model.safetensors", {"format": "pt"})
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(run / name, folder)
+    return folder
 
 
 def launch(script: str, **settings) -> None:

@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from bench import study
 from bench.report import format_study, format_trials, load_study
@@ -24,6 +26,7 @@ def launched(monkeypatch, tmp_path):
 
     monkeypatch.setattr(study, "launch", launch)
     monkeypatch.setattr(study, "RUNS", tmp_path)
+    monkeypatch.setattr(study, "average", lambda folder: folder / "averaged")
     monkeypatch.setattr(study, "find_files", lambda folder: FILES)
     (tmp_path / study.TEACHER.name / "silver").mkdir(parents=True)
     (tmp_path / study.TEACHER.name / "silver" / "predictions.conll").touch()
@@ -46,7 +49,7 @@ def test_runs_have_names_of_their_own():
 def test_a_run_is_started_with_what_its_name_says(launched, run):
     report = study.fine_tune(run, DATA)
     scripts = [script for script, *_ in launched]
-    assert scripts == ["run_mlm.py"] * bool(run.millions) + ["run_ner.py"] * (1 if run.trial else 2)
+    assert scripts == ["run_mlm.py"] * bool(run.millions) + ["run_ner.py"] * (2 if run.averaged or not run.trial else 1)
     _, model, data, training = launched[bool(run.millions)]
     assert (model.case_markers, data.context, training.seed) == (run.markers, run.context, run.seed)
     assert (model.model_name_or_path.startswith(str(study.RUNS))) == bool(run.millions)
@@ -81,6 +84,17 @@ def test_silver_data_are_tagged_by_the_trained_teacher(launched, tmp_path, monke
     assert student[2].extra_train_file == [f"{tagging[3].output_dir}/predictions.conll"]
     words = [sentence.words for sentence in list_sentences(read_columns(tmp_path / "words.conll"))]
     assert words == [["Ada", "met", "Bo", "."], ["Nobody", "else", "."]]
+
+
+def test_the_weights_of_the_checkpoints_are_averaged(tmp_path):
+    for value in (1.0, 4.0):
+        (tmp_path / f"checkpoint-{value:.0f}").mkdir()
+        save_file({"head.bias": torch.full((2,), value)}, tmp_path / f"checkpoint-{value:.0f}" / "model.safetensors")
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / name).write_text(name)
+    folder = study.average(tmp_path)
+    assert load_file(folder / "model.safetensors")["head.bias"].tolist() == [2.5, 2.5]
+    assert (folder / "config.json").read_text() == "config.json"
 
 
 def test_what_was_crossed_is_a_table_of_means():
