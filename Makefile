@@ -75,16 +75,17 @@ reproduce-local: setup  ## the same from local files: DATA=folder of CoNLL-2003,
 	@test -n "$(DATA)" && test -n "$(ENCODER)" && test -n "$(TEXT)" || { \
 	    echo 'usage: make reproduce-local DATA=path/to/conll2003 ENCODER=path/to/encoder TEXT="path/to/*.txt"' >&2; exit 2; }
 	$(LAUNCH) run_mlm.py --config $(MLM_CONFIG) --model_name_or_path $(ENCODER) --train_file $(TEXT) \
-	    --output_dir runs/mlm/$(notdir $(ENCODER)) $(ARGS)
-	$(LAUNCH) run_ner.py --config $(NER_CONFIG) --model_name_or_path runs/mlm/$(notdir $(ENCODER)) --data_dir $(DATA) \
-	    --output_dir runs/ner/$(notdir $(ENCODER)) $(ARGS)
+	    --output_dir runs/mlm/$(notdir $(ENCODER:/=)) $(ARGS)
+	$(LAUNCH) run_ner.py --config $(NER_CONFIG) --model_name_or_path runs/mlm/$(notdir $(ENCODER:/=)) --data_dir $(DATA) \
+	    --output_dir runs/ner/$(notdir $(ENCODER:/=)) $(ARGS)
 
 silver: setup  ## a small model learns from text that a trained one tags: TEACHER=its folder, DATA=folder of CoNLL-2003, TEXT="news/*.txt"
 	@test -n "$(TEACHER)" && test -n "$(DATA)" && test -n "$(TEXT)" || { \
 	    echo 'usage: make silver TEACHER=runs/ner/name DATA=path/to/conll2003 TEXT="path/to/*.txt" [EVERY=4]' >&2; exit 2; }
 	$(BIN)/python -m recipe.words $(TEXT) --every $(EVERY) --output runs/ner/silver/words.conll
 	$(LAUNCH) run_ner.py --config $(TEACHER_CONFIG) --model_name_or_path $(TEACHER) --output_dir runs/ner/silver \
-	    --test_file runs/ner/silver/words.conll --do_train false --do_eval false --eval_strategy no
+	    --test_file runs/ner/silver/words.conll --encoding utf-8 --word_column 0 --tag_column -1 --comment_prefix "" \
+	    --do_train false --do_eval false --eval_strategy no
 	$(LAUNCH) run_ner.py --config $(NER_CONFIG) --data_dir $(DATA) --extra_train_file runs/ner/silver/predictions.conll \
 	    --num_train_epochs 3 --output_dir runs/ner/student $(ARGS)
 

@@ -13,9 +13,9 @@ from functools import partial
 from transformers import AutoModelForMaskedLM
 
 from recipe.arguments import MlmArguments, ModelArguments, TrainingArguments, parse
-from recipe.corpus import build_blocks, find_bad_line, load_articles
+from recipe.corpus import build_blocks, find_bad_line, load_articles, read_texts
 from recipe.encoders import check_length, check_vocabulary, load_config, load_model, load_tokenizer
-from recipe.errors import exit_with
+from recipe.errors import RecipeError, exit_with
 from recipe.masking import build_collator, draw_masks, score_positions, summarize_positions
 from recipe.stage import Stage
 from recipe.stream import BlockStream
@@ -27,15 +27,18 @@ def main(argv: list[str] | None = None) -> None:
     """Settings -> articles -> blocks -> masks -> Trainer -> perplexity. `argv`: the command line."""
     arguments = parse(sys.argv[1:] if argv is None else argv, ModelArguments, MlmArguments, TrainingArguments)
     model_args, data_args, training_args = arguments
+    if not (training_args.do_train or training_args.do_eval):
+        raise RecipeError("nothing to do: set do_train or do_eval")
     stage = Stage(*arguments)
 
     articles = load_articles(data_args, training_args.do_eval, model_args.cache_dir)
     config = load_config(model_args)
     if not (model_args.tokenizer_name or model_args.model_name_or_path):
-        texts = (row["text"] for row in articles["train"])
-        folder = stage.make_once("tokenizer", lambda folder: train_tokenizer(texts, data_args).save_pretrained(folder))
-        model_args.tokenizer_name = str(folder)
-    tokenizer = load_tokenizer(model_args)
+        texts = read_texts(articles["train"], data_args)
+        model_args.tokenizer_name = stage.make_once(
+            "tokenizer", lambda folder: train_tokenizer(texts, data_args).save_pretrained(folder)
+        )
+    tokenizer = load_tokenizer(model_args, training_args.do_train)
     if not model_args.model_name_or_path:
         config.vocab_size, config.pad_token_id = len(tokenizer), tokenizer.pad_token_id
     check_vocabulary(tokenizer, config)

@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     config = load_config(model_args, list_labels(documents["train"]) if training_args.do_train else None)
     labels = [config.id2label[label_id] for label_id in range(config.num_labels)]
     check_labels(documents, labels)
-    tokenizer = load_tokenizer(model_args)
+    tokenizer = load_tokenizer(model_args, training_args.do_train)
     check_vocabulary(tokenizer, config)
     check_length("max_seq_length", data_args.max_seq_length, tokenizer, config)
     context_sizes = {"train": 0, "dev": data_args.context_size, "test": data_args.context_size}

@@ -78,8 +78,9 @@ def plot_speed(tables: list[dict], path: Path) -> None:
     from matplotlib import pyplot
 
     heights = [len(table["rows"]) for table in tables]
-    figure, axes = pyplot.subplots(len(tables), 1, figsize=(9, 0.28 * sum(heights) + 2), height_ratios=heights)
-    for axis, table in zip(axes, tables, strict=True):
+    size = (9, 0.28 * sum(heights) + 2)
+    figure, axes = pyplot.subplots(len(tables), figsize=size, height_ratios=heights, squeeze=False)
+    for axis, table in zip(axes[:, 0], tables, strict=True):
         plain = next(iter(table["rows"].values()))["tokens_per_second"]
         names = [name.replace("`", "") for name in table["rows"]]
         rows = list(table["rows"].values())
@@ -106,7 +107,7 @@ def load_study(folder: Path = RESULTS) -> list[tuple[Run, dict]]:
     """The study's runs, trials among them, each with its report."""
     paths = sorted([*folder.glob("*.json"), *folder.glob("study/*.json")], key=lambda path: path.name)
     reports = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-    return [(Run(**report["study"]), report) for report in reports]
+    return [(Run(**report["study"]), report) for report in reports if "study" in report]
 
 
 def format_study(study: list[tuple[Run, dict]]) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from recipe.errors import RecipeError, exit_with
 from recipe.ner_data import find_files
 from recipe.results import format_mean
 from recipe.words import write_words
@@ -114,6 +115,7 @@ SILVER_SHARE, SILVER_EPOCHS = 4, 3  # one article in so many: thrice the words o
 
 ARGMAX = {"constrained_decoding": False}
 MORE_DROPOUT = {"config_overrides": "attention_probs_dropout_prob=0.0,hidden_dropout_prob=0.2"}
+BY_LENGTH = {"train_sampling_strategy": "group_by_length"}
 MINILM_FLAT = {"learning_rate": 4e-4, "layer_lr_decay": 1, **ARGMAX}
 MPNET_FLAT = {"learning_rate": 4e-5, "layer_lr_decay": 1, **ARGMAX}
 KEEP_FIVE = {"save_strategy": "steps", "save_steps": 0.05, "save_total_limit": 5}  # of the last fifth of the training
@@ -121,12 +123,12 @@ MLM_FLAT = {"learning_rate": 5e-4, "layer_lr_decay": 1, "warmup_steps": 244}
 TRIALS = [
     Run("minilm", trial="argmax", changes=ARGMAX),
     Run("mpnet", trial="argmax", changes=ARGMAX),
-    Run("minilm", markers=False, context="none", trial="argmax-lr4e-4", changes=MINILM_FLAT),
-    Run("minilm", markers=False, trial="argmax-lr4e-4", changes=MINILM_FLAT),
+    Run("minilm", markers=False, context="none", trial="argmax-lr4e-4", changes=MINILM_FLAT | BY_LENGTH),
+    Run("minilm", markers=False, trial="argmax-lr4e-4", changes=MINILM_FLAT | BY_LENGTH),
     Run("minilm", trial="argmax-lr4e-4", changes=MINILM_FLAT),
     Run("minilm", 2, trial="argmax-lr4e-4", changes=MINILM_FLAT),
     Run("minilm", 7, trial="argmax-lr4e-4-mlm-lr5e-4", changes=MINILM_FLAT, mlm_changes=MLM_FLAT),
-    Run("mpnet", markers=False, trial="argmax-lr4e-5", changes=MPNET_FLAT),
+    Run("mpnet", markers=False, trial="argmax-lr4e-5", changes=MPNET_FLAT | BY_LENGTH),
     Run("mpnet", trial="argmax-lr4e-5", changes=MPNET_FLAT),
     Run("minilm", trial="epochs8", changes={"num_train_epochs": 8}),
     Run("minilm", trial="batch2", changes={"per_device_train_batch_size": 2}),
@@ -244,8 +246,11 @@ def main() -> None:
         parser.add_argument(f"--{setting.name}", required=True)
     parser.add_argument("names", nargs="*", default=["*"])
     settings = vars(parser.parse_args())
-    names, data = settings.pop("names"), Data(**settings)
-    for run in list_runs():
+    names, data, runs = settings.pop("names"), Data(**settings), list_runs()
+    for name in names:
+        if not any(fnmatch(run.name, name) for run in runs):
+            raise RecipeError(f"names: {name}: no run is called so, as {runs[0].name} is")
+    for run in runs:
         if run.result.exists() or not any(fnmatch(run.name, name) for name in names):
             continue
         report = fine_tune(run, data)
@@ -255,4 +260,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    exit_with(main)

@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import json
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -64,8 +65,18 @@ class SourceArguments:
     train_file: list[str] | None = field(default=None, metadata={"help": "Training files; globs are expanded."})
     validation_file: list[str] | None = field(default=None, metadata={"help": "Validation files or globs."})
     text_column_name: str | None = field(default=None, metadata={"help": "Column or key of the text (or words)."})
-    encoding: str = field(default="utf-8", metadata={"help": "Encoding of text and column files."})
-    preprocessing_num_workers: int | None = field(default=None, metadata={"help": "Processes that tokenise."})
+    encoding: str = field(default="utf-8", metadata={"help": "Encoding of the files."})
+    max_train_samples: int | None = field(
+        default=None, metadata={"help": "Use this many training articles or sentences."}
+    )
+    max_eval_samples: int | None = field(
+        default=None, metadata={"help": "Use this many validation articles or sentences."}
+    )
+
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            if re.fullmatch("max_.*_samples", name) and value is not None and value < 1:
+                raise ValueError(f"{name}: {value} is none: name at least 1, or leave it out")
 
 
 @dataclass
@@ -82,8 +93,7 @@ class MlmArguments(SourceArguments):
     random_replace_prob: float = field(default=0.1, metadata={"help": "Share of those replaced by a random token."})
     eval_mask_seed: int = field(default=0, metadata={"help": "Seed of the masks drawn once for evaluation."})
     sparse_head: bool = field(default=True, metadata={"help": "Compute logits at masked positions only."})
-    max_train_samples: int | None = field(default=None, metadata={"help": "Use this many training articles."})
-    max_eval_samples: int | None = field(default=None, metadata={"help": "Use this many validation articles."})
+    preprocessing_num_workers: int | None = field(default=None, metadata={"help": "Processes that tokenise."})
     tokenizer_type: Literal["wordpiece", "bpe"] = field(
         default="wordpiece", metadata={"help": "From scratch: the tokenizer to train (bpe is byte-level)."}
     )
@@ -99,7 +109,7 @@ class NerArguments(SourceArguments):
     test_file: list[str] | None = field(default=None, metadata={"help": "Test files or globs."})
     extra_train_file: list[str] | None = field(
         default=None,
-        metadata={"help": "Column files to train on besides, as silver data; globs are expanded."},
+        metadata={"help": "Files to train on besides, as the recipe writes them: UTF-8, word first, tag last."},
     )
     label_column_name: str = field(default="ner_tags", metadata={"help": "Column or key of the tags (JSONL, Hub)."})
     word_column: int = field(default=0, metadata={"help": "Column files: index of the word's column."})
@@ -119,9 +129,12 @@ class NerArguments(SourceArguments):
         default=True, metadata={"help": "Predict a sentence's best tags that IOB2 allows, not the best of each word."}
     )
     max_seq_length: int = field(default=512, metadata={"help": "Length of a window in tokens, special ones included."})
-    max_train_samples: int | None = field(default=None, metadata={"help": "Use this many training sentences."})
-    max_eval_samples: int | None = field(default=None, metadata={"help": "Use this many dev sentences."})
     max_predict_samples: int | None = field(default=None, metadata={"help": "Use this many test sentences."})
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.context_size < 0:
+            raise ValueError(f"context_size: {self.context_size} is below 0")
 
 
 @dataclass
@@ -146,7 +159,7 @@ class TrainingArguments(transformers.TrainingArguments):
     pack_batches: bool = field(
         default=True, metadata={"help": "Training: pack a batch into few rows, its examples apart, rather than pad it."}
     )
-    train_sampling_strategy: Literal["group_by_length", "random", "sequential", "batch_rebalance"] = field(
+    train_sampling_strategy: Literal["group_by_length", "random", "sequential"] = field(
         default="random", metadata={"help": "How training examples are brought into batches."}
     )
     layer_lr_decay: float = field(
@@ -168,6 +181,11 @@ class TrainingArguments(transformers.TrainingArguments):
         if self.tf32 is None and not self.use_cpu and is_torch_tf32_available():
             self.tf32 = True
         super().__post_init__()
+
+    @property
+    def n_gpu(self) -> int:
+        """At most one: under torch's DataParallel, Trainer multiplies a loss that is computed over all replicas."""
+        return min(super().n_gpu, 1)
 
     def _set_precision(self) -> None:
         launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")  # by `accelerate launch --mixed_precision`

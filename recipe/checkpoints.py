@@ -14,7 +14,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from recipe.errors import RecipeError
+from recipe.errors import LocalError, RecipeError
 
 MANIFEST = "manifest.json"
 PARTIAL = "saving-"  # what is being written is called so, and nobody takes it for a checkpoint
@@ -121,7 +121,7 @@ def clear_partial(folder: Path) -> None:
 
 @contextmanager
 def guard_save(partial: Path) -> Iterator[None]:
-    """Write into `partial`. If that fails it is removed, and RecipeError tells what is left in the output folder."""
+    """Write into `partial`. If that fails it is removed, and LocalError tells what is left in the output folder."""
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
@@ -129,7 +129,7 @@ def guard_save(partial: Path) -> Iterator[None]:
         free = shutil.disk_usage(folder).free >> 20
         shutil.rmtree(partial, ignore_errors=True)
         left = [path.name for path in list_checkpoints(folder)] or ["none"]
-        raise RecipeError(
+        raise LocalError(
             f"{folder}: {partial.name.removeprefix(PARTIAL)} could not be saved ({str(error).splitlines()[0]}; "
             f"{free} MB free): earlier checkpoints are intact ({', '.join(left)}): make room, and give the same command"
         ) from error

@@ -73,6 +73,8 @@ def read_columns(
     for number, line in enumerate(read_lines(path, encoding), 1):
         if len(line) > LONGEST_LINE:
             raise RecipeError(f"{path}:{number}: {len(line)} characters in one line: is this a file of columns?")
+        if "\r" in line:
+            raise RecipeError(f"{path}:{number}: a carriage return within the line: turn the line ends into line feeds")
         columns = [column for column in line.split("\t" if "\t" in line else " ") if column]
         if comment_prefix and line.startswith(comment_prefix):
             continue
@@ -143,14 +145,14 @@ def write_conll(path: str | Path, documents: Iterable[Document], *columns: Seque
     """Write words, tags and further `columns` (for each sentence of all documents, a tag a word), parted by spaces.
 
     Documents open with `-DOCSTART-`. White space and NUL inside a word or tag, which would break the columns, become
-    `_`, and so does the first hyphen of a word that looks like the opening of a document.
+    `_`, and so does the first hyphen of a word that is the opening of a document.
     """
     rows = iter(zip(*columns, strict=True))
     with open(path, "w", encoding="utf-8", newline="\n") as file:
         for document in documents:
             file.write(" ".join([DOCUMENT_START, "O", *["O"] * len(columns)]) + "\n\n")
             for sentence in document.sentences:
-                words = [word.replace(DOCUMENT_START, "_DOCSTART-") for word in sentence.words]
+                words = ["_DOCSTART-" if word == DOCUMENT_START else word for word in sentence.words]
                 for line in zip(words, sentence.tags, *(next(rows) if columns else ()), strict=True):
                     file.write(" ".join(re.sub(r"[ \t\r\n\0]", "_", cell) or "_" for cell in line) + "\n")
                 file.write("\n")

@@ -48,11 +48,24 @@ def load_articles(
     if validate and "validation" not in articles:
         if arguments.streaming:
             raise RecipeError(
-                "do_eval: streamed articles cannot be held out: name validation_file, or switch do_eval off"
+                "do_eval: streamed articles cannot be held out: name validation_file, or switch do_eval and "
+                "eval_strategy off"
             )
         articles = _hold_out(articles["train"], arguments.validation_split_percentage)
     limits = {"train": arguments.max_train_samples, "validation": arguments.max_eval_samples}
-    return {name: rows if limits[name] is None else rows.take(limits[name]) for name, rows in articles.items()}
+    articles = {name: rows if limits[name] is None else rows.take(limits[name]) for name, rows in articles.items()}
+    if isinstance(articles.get("validation"), datasets.IterableDataset):  # of the Hub; a fixed set is evaluated on
+        articles["validation"] = datasets.Dataset.from_list(list(articles["validation"]))
+    return articles
+
+
+def read_texts(articles, arguments: MlmArguments) -> Iterator[str]:
+    """The texts of training articles one after another. Raises RecipeError where streamed files cannot be read."""
+    try:
+        for row in articles:
+            yield row["text"] or ""  # an empty cell of a table is None
+    except READ_ERRORS as error:
+        raise _explain(arguments, error) from error
 
 
 def build_blocks(articles, tokenizer: PreTrainedTokenizerBase, arguments: MlmArguments):
@@ -116,7 +129,8 @@ def _load_files(key: str, patterns: list[str], arguments: MlmArguments, streamin
     if not any(Path(file).stat().st_size for file in files):
         raise RecipeError(f"{key}: {' '.join(files)}: no articles, the file is empty: check the files")
     builder = BUILDERS[kinds.pop()]
-    options = {"sample_by": "paragraph", "encoding": arguments.encoding} if builder == "text" else {}
+    options = {} if builder == "parquet" else {"encoding": arguments.encoding}
+    options |= {"sample_by": "paragraph"} if builder == "text" else {}
     if builder != "parquet" and not streaming and not arguments.encoding.lower().startswith(("utf-16", "utf-32")):
         for file in files:
             refuse_nul(file)
@@ -159,6 +173,13 @@ def _check_json(path: str, number: int, text: str) -> None:
         raise RecipeError(f"{path}:{number}: not JSON: {error}: mend the line") from None
 
 
+def _explain(arguments: MlmArguments, error: Exception) -> RecipeError:
+    """What to say of training data that cannot be read. Raises RecipeError itself where a line is at fault."""
+    find_bad_line(arguments)
+    files = " ".join(arguments.train_file or [arguments.dataset_name or ""])
+    return RecipeError(f"{files}: {_tell_reason(error)}: mend the file, or set encoding")
+
+
 def _tell_reason(error: Exception) -> str:
     return str(error.__cause__ or error).strip().splitlines()[0]
 
@@ -168,13 +189,13 @@ def _as_text(rows, arguments: MlmArguments):
     try:
         sample = next(iter(rows), None)
     except READ_ERRORS as error:
-        find_bad_line(arguments)
-        files = " ".join(arguments.train_file or [arguments.dataset_name or ""])
-        raise RecipeError(f"{files}: {_tell_reason(error)}: mend the file, or set encoding") from error
+        raise _explain(arguments, error) from error
     if sample is None:
         raise RecipeError("no articles: the training or validation data are empty: check the files")
     columns = rows.column_names or list(sample)
     column = pick_column(columns, arguments.text_column_name or "text", "text_column_name")
+    if not isinstance(sample[column], str | list | None):
+        raise RecipeError(f"text_column_name: the column {column!r} holds no text, but {sample[column]!r}")
     if isinstance(sample[column], list):
         return rows.map(lambda row: {"text": " ".join(row[column])}, remove_columns=columns)
     rows = rows.remove_columns([name for name in columns if name != column])

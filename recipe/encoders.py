@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from transformers import (
 from recipe.arguments import ModelArguments
 from recipe.case_markers import add_case_markers
 from recipe.connection import explain_download
-from recipe.dropout import lighten_dropout
+from recipe.dropout import ATTENTION, SUPPORTED, lighten_dropout
 from recipe.errors import RecipeError
 
 EMBEDDED = "minilm-l6"
@@ -30,6 +31,8 @@ CHECKSUMS = {
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
+
+logger = logging.getLogger(__name__)
 
 
 def resolve_name(name: str) -> str:
@@ -52,12 +55,14 @@ def resolve_name(name: str) -> str:
     return str(folder)
 
 
-def load_tokenizer(arguments: ModelArguments) -> PreTrainedTokenizerBase:
+def load_tokenizer(arguments: ModelArguments, training: bool = True) -> PreTrainedTokenizerBase:
     """Load the tokenizer of `tokenizer_name`, or else of the model, so that words given one by one stay words.
 
     Byte-level BPE tokenizers (RoBERTa, ModernBERT, DeBERTa ...) know a word by the space before it; without
     `add_prefix_space` a word of a list would be read as the continuation of the one before. `from_pretrained` ignores
-    that option for a tokenizer.json that has it off, so it is set on the loaded tokenizer, and saved with it.
+    that option for a tokenizer.json that has it off, so it is set on the loaded tokenizer, and saved with it: also as
+    an attribute, of which classes such as RobertaTokenizer make the splitter anew. Padding is on the right.
+    training: whether the model is to be trained; one that is only scored gets no markers that it has not learnt.
     """
     name = arguments.tokenizer_name or arguments.model_name_or_path
     tokenizer = _load(AutoTokenizer, name, arguments)
@@ -68,9 +73,10 @@ def load_tokenizer(arguments: ModelArguments) -> PreTrainedTokenizerBase:
     splitter = tokenizer.backend_tokenizer.pre_tokenizer
     for step in splitter if isinstance(splitter, pre_tokenizers.Sequence) else [splitter]:
         if isinstance(step, pre_tokenizers.ByteLevel):
-            step.add_prefix_space = True
+            step.add_prefix_space = tokenizer.add_prefix_space = True
     tokenizer.backend_tokenizer.pre_tokenizer = splitter
-    return add_case_markers(tokenizer) if arguments.case_markers else tokenizer
+    tokenizer.padding_side = "right"
+    return add_case_markers(tokenizer) if arguments.case_markers and training else tokenizer
 
 
 def load_config(arguments: ModelArguments, labels: Sequence[str] | None = None) -> PreTrainedConfig:
@@ -112,9 +118,13 @@ def load_model(auto_class: type, arguments: ModelArguments, config: PreTrainedCo
     """Load `model_name_or_path` by `auto_class` (`AutoModelFor...`), or make a new model of `config` without one.
 
     In float32, whatever the checkpoint is stored in: mixed precision is the Trainer's affair, and weights loaded in
-    half precision would also be updated in it.
+    half precision would also be updated in it. Where the recipe's own attention is not known to fit, it is "eager".
     """
-    options = {"dtype": "float32", "attn_implementation": arguments.attn_implementation}
+    attention = arguments.attn_implementation
+    if attention == ATTENTION and config.model_type not in SUPPORTED:
+        logger.warning("attention eager: %s is not known to fit a %s", ATTENTION, config.model_type)
+        attention = "eager"
+    options = {"dtype": "float32", "attn_implementation": attention}
     name = arguments.model_name_or_path
     if name:
         pickled = [path.name for path in Path(name).glob("*.bin") if not list(Path(name).glob("*.safetensors"))]
@@ -148,14 +158,18 @@ def find_first_position(config: PreTrainedConfig) -> int:
 
 def check_length(key: str, length: int, tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> None:
     """Raise RecipeError if `length`, the value of setting `key`, is more tokens than the model reads at once."""
-    positions = getattr(config, "max_position_embeddings", tokenizer.model_max_length)
-    longest = min(tokenizer.model_max_length, positions - find_first_position(config))
+    positions = getattr(config, "max_position_embeddings", -1)
+    longest = tokenizer.model_max_length
+    if positions > 0:  # XLNet's -1 is no limit
+        longest = min(longest, positions - find_first_position(config))
     if length > longest:
         raise RecipeError(f"{key}: {length} is more than the {longest} tokens that the model reads at once: lower it")
 
 
 def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> None:
-    """Raise RecipeError if the tokenizer makes ids for which the model has no embedding."""
+    """Raise RecipeError if the tokenizer makes ids for which the model has no embedding, or another padding id."""
+    if config.model_type == "mpnet" and tokenizer.pad_token_id != 1:
+        raise RecipeError("mpnet: pads with the id 1, whatever its configuration says: set tokenizer_type bpe")
     if len(tokenizer) > config.vocab_size:
         raise RecipeError(
             f"the tokenizer has {len(tokenizer)} entries, the model embeddings for {config.vocab_size}: "

@@ -12,6 +12,8 @@ from transformers import PreTrainedModel
 
 from recipe.errors import RecipeError
 
+WRAPPER = "_fsdp_wrapped_module."  # in the names of what FSDP 1 has wrapped
+
 
 def decay_rates(optimizer: torch.optim.Optimizer, model: nn.Module, encoder: PreTrainedModel, decay: float) -> None:
     """Split the groups of `optimizer` by depth: what lies `depth` layers below the head learns at lr * decay ** depth.
@@ -25,7 +27,7 @@ def decay_rates(optimizer: torch.optim.Optimizer, model: nn.Module, encoder: Pre
     pattern = re.compile(rf"(?:^|\.)(?:{re.escape(layers)}\.(?P<layer>\d+)\.|{encoder.base_model_prefix}\.)")
 
     def find_depth(name: str) -> int:
-        found = pattern.search(name.replace("_fsdp_wrapped_module.", ""))
+        found = pattern.search(name.replace(WRAPPER, ""))
         if not found:
             return 0
         return count + 1 if found["layer"] is None else count - int(found["layer"])
@@ -44,7 +46,7 @@ def _find_layers(encoder: PreTrainedModel) -> str:
     """Where the list of layers stands in the encoder, as bert.encoder.layer."""
     for name, module in encoder.named_modules():
         if isinstance(module, nn.ModuleList) and len(module) == encoder.config.num_hidden_layers:
-            return name
+            return name.replace(WRAPPER, "")
     raise RecipeError(
         f"layer_lr_decay: {encoder.config.model_type} has no list of its layers to lower the rates of: leave it at 1"
     )

@@ -1,6 +1,7 @@
 """Named-entity data: a folder, files or a Hub data set -> documents for each split, and the label list."""
 
 import json
+import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from recipe.schemes import split_tag
 from recipe.sources import expand_files, load_hub, pick_column
 
 SPLITS = ("train", "dev", "test")
-TASKS = {"train": "do_train", "dev": "do_eval", "test": "do_predict"}
+TASKS = {"train": "do_train", "dev": "do_eval and eval_strategy", "test": "do_predict"}
 FILES = {
     "train": ("*.train", "train.*"),
     "dev": ("*.testa", "dev.*", "valid.*", "validation.*"),
@@ -32,7 +33,7 @@ def load_splits(
     Raises RecipeError for what is missing or cannot be read.
     """
     if not wanted:
-        raise RecipeError(f"nothing to do: set one of {', '.join(TASKS.values())}")
+        raise RecipeError("nothing to do: set do_train, do_eval or do_predict")
     named = {"train": arguments.train_file, "dev": arguments.validation_file, "test": arguments.test_file}
     keys = {"train": "train_file", "dev": "validation_file", "test": "test_file"}
     files = find_files(arguments.data_dir) if arguments.data_dir else {}
@@ -57,7 +58,7 @@ def load_splits(
         for split, documents in splits.items()
     }
     if "train" in splits and arguments.extra_train_file:
-        splits["train"] += _read_files(expand_files("extra_train_file", arguments.extra_train_file), arguments)
+        splits["train"] += _read_files(expand_files("extra_train_file", arguments.extra_train_file), NerArguments())
     return splits
 
 
@@ -88,7 +89,10 @@ def list_labels(documents: list[Document]) -> list[str]:
 
 
 def check_labels(splits: dict[str, list[Document]], labels: Sequence[str]) -> None:
-    """Raise RecipeError at the first sentence that holds a tag which `labels` lacks."""
+    """Raise RecipeError for labels of another scheme, and at the first sentence that holds a tag `labels` lacks."""
+    foreign = [label for label in labels if label != "O" and not re.fullmatch("[BI]-.+", label)]
+    if foreign:
+        raise RecipeError(f"the model predicts {' '.join(foreign)}: only labels O, B- and I- of a type can be scored")
     for sentence in list_sentences(document for documents in splits.values() for document in documents):
         unknown = set(sentence.tags).difference(labels)
         if unknown:
@@ -147,6 +151,10 @@ def _find_rows(arguments: NerArguments, cache_dir: str | None) -> dict[str, data
 def _read_rows(rows: datasets.Dataset, arguments: NerArguments) -> list[Document]:
     words_key = pick_column(rows.column_names, arguments.text_column_name or "tokens", "text_column_name")
     tags_key = pick_column(rows.column_names, arguments.label_column_name, "label_column_name")
+    for key, setting in ((words_key, "text_column_name"), (tags_key, "label_column_name")):
+        if not hasattr(rows.features[key], "feature"):
+            columns = ", ".join(rows.column_names)
+            raise RecipeError(f"{setting}: the column {key!r} holds no lists: name another of {columns}")
     feature = rows.features[tags_key].feature
     decode = feature.int2str if isinstance(feature, datasets.ClassLabel) else list
     place = f"{arguments.dataset_name}/{rows.split}"

@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from recipe.errors import RecipeError, exit_with
-from recipe.scoring import REFERENCE
+from recipe.scoring import REFERENCE, is_of_reference
 
 HEADER = ["recipe", "model", "data", "dev F1", "test F1", "seeds", "minutes", "hardware", "config", "commit"]
 
@@ -30,7 +30,7 @@ def format_table(paths: list[str]) -> str:
                 " ".join(str(report["run"]["seed"]) for report in reports),
                 f"{statistics.mean(report['run']['total_minutes'] for report in reports):.0f}",
                 run["hardware"],
-                f"[{Path(run['config']).name}]({run['config']})",
+                f"[{Path(run['config']).name}]({run['config']})" if run["config"] else "",
                 " ".join(sorted({report["run"]["commit"] for report in reports})),
             ]
         )
@@ -38,8 +38,8 @@ def format_table(paths: list[str]) -> str:
 
 
 def format_reference(paths: list[str]) -> str:
-    """A Markdown table of tag-level test F1, mean over seeds: the reference's beside each recipe's."""
-    groups = _group_reports(paths)
+    """A Markdown table of tag-level F1 on CoNLL-2003's test, mean over seeds: the reference's beside each recipe's."""
+    groups = {name: group for name, group in _group_reports(paths).items() if is_of_reference(group[0]["test"])}
     rows = []
     for tag, (_, _, reference, support) in REFERENCE.items():
         scores = [statistics.mean(report["test"]["tags"][tag]["f1"] for report in group) for group in groups.values()]
@@ -50,7 +50,10 @@ def format_reference(paths: list[str]) -> str:
 def _group_reports(paths: list[str]) -> dict[str, list[dict]]:
     groups = defaultdict(list)
     for path in sorted(paths):
-        report = json.loads(Path(path).read_text(encoding="utf-8"))
+        try:
+            report = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RecipeError(f"{path}: {error}: name copies of report.json") from None
         if "test" in report:
             groups[Path(path).stem.split("-seed")[0]].append(report)
     return groups

@@ -77,22 +77,28 @@ def score_tags(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]
 
 def format_report(report: Report) -> str:
     """Both tables as text; the tags' beside the reference where the supports show that this is the CoNLL-2003 test."""
-    tags = report["tags"]
-    lines = ["Entities (strict)", *_format_rows(report["entities"]), "", "Tags", *_format_rows(tags)]
-    if {tag: row["support"] for tag, row in tags.items()} == {tag: row[3] for tag, row in REFERENCE.items()}:
-        lines += ["", "Tags: reference and difference to it", *_format_differences(tags)]
+    lines = ["Entities (strict)", *_format_rows(report["entities"]), "", "Tags", *_format_rows(report["tags"])]
+    if is_of_reference(report):
+        lines += ["", "Tags: reference and difference to it", *_format_differences(report["tags"])]
     return "\n".join(lines) + "\n"
+
+
+def is_of_reference(report: Report) -> bool:
+    """Whether the supports of the tags are those of the reference, the CoNLL-2003 test."""
+    supports = {tag: row["support"] for tag, row in report["tags"].items()}
+    return supports == {tag: row[3] for tag, row in REFERENCE.items()}
 
 
 def score_file(path: str) -> Report:
     """Score a column file whose last two columns are gold and predicted tags.
 
-    The scheme is that of the gold tags. Gold in IOB2 has its predictions read strictly; in any other scheme they are
-    turned into IOB2 first, ill-formed tags opening an entity as in conlleval.
+    Where both are in IOB2 the predictions are read strictly; those of any other scheme are turned into IOB2 first,
+    ill-formed tags opening an entity as in conlleval.
     """
     gold = read_columns(path, tag_column=-2)
     predicted = list_tags(read_columns(path, tag_column=-1))
-    if convert_tags(list_sentences(gold)) != "IOB2":
+    foreign = any(tag[:1] not in "OBI" for tags in predicted for tag in tags)
+    if convert_tags(list_sentences(gold)) != "IOB2" or foreign:
         predicted = [to_iob2(tags) for tags in predicted]
     return score(list_tags(gold), predicted)
 

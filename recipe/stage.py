@@ -17,6 +17,7 @@ import torch
 import transformers
 import yaml
 from transformers import set_seed
+from transformers.integrations import get_available_reporting_integrations
 
 from recipe.arguments import ModelArguments, SourceArguments, TrainingArguments
 from recipe.card import trace_origin, write_card
@@ -28,6 +29,7 @@ from recipe.checkpoints import (
     guard_save,
     list_changes,
     publish,
+    read_manifest,
     set_aside,
     write_manifest,
 )
@@ -50,11 +52,15 @@ class Stage:
         self.folder = Path(training_args.output_dir)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            if training_args.process_index == 0:
+                # The Hub obeys this file: predictions hold the text of the data, which may not be ours to pass on.
+                (self.folder / ".gitignore").write_text("predictions.conll\ntrain.log\ntokenizer/\n")
         except OSError as error:
             raise RecipeError(f"output_dir {self.folder}: {error.strerror}: name a folder to write in") from None
+        missing = set(training_args.report_to) - set(get_available_reporting_integrations())
+        if missing:
+            raise RecipeError(f"report_to: {min(missing)} is not installed: pip install it, or set report_to none")
         if training_args.process_index == 0:
-            # The Hub obeys this file: predictions hold the text of the data, whose licence may forbid to pass it on.
-            (self.folder / ".gitignore").write_text("predictions.conll\ntrain.log\ntokenizer/\n")
             logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
         else:
             logging.disable(logging.WARNING)
@@ -85,21 +91,46 @@ class Stage:
             raise RecipeError(f"{self.folder}: holds a finished run: name another output_dir, or add --restart")
         if checkpoint and not checkpoint.is_dir():
             raise RecipeError(f"resume_from_checkpoint: no folder at {checkpoint}")
-        changes = list_changes(checkpoint, self._facts) if checkpoint else []
-        if changes and wanted is None:
+        if checkpoint:
+            self._check(checkpoint)
+        return checkpoint
+
+    def _check(self, checkpoint: Path) -> None:
+        """Raise RecipeError if `checkpoint` cannot be continued, or not unasked."""
+        damage = find_damage(checkpoint)
+        if damage:
+            raise RecipeError(f"resume_from_checkpoint {checkpoint}: {damage}: name a whole checkpoint of the recipe's")
+        made = read_manifest(checkpoint)["settings"] or {}
+        if made.get("save_only_model"):
+            raise RecipeError(
+                f"{checkpoint}: holds no state of the optimizer (save_only_model): begin anew with --restart, or start "
+                "from its weights with --model_name_or_path and another output_dir"
+            )
+        processes = self.training_args.world_size
+        if getattr(self.data_args, "streaming", False) and made.get("processes") != processes:
+            raise RecipeError(
+                f"{checkpoint}: streamed by {made.get('processes')} process(es), each with its place in the text: "
+                f"{processes} cannot go on there: start as many"
+            )
+        changes = list_changes(checkpoint, self._facts)
+        if changes and self.training_args.resume_from_checkpoint is None:
             raise RecipeError(
                 f"{checkpoint}: made with other settings, {', '.join(changes)}: restore them, name another output_dir, "
                 "begin anew with --restart, or train on all the same with --resume_from_checkpoint last"
             )
-        return checkpoint
 
     @property
     def _facts(self) -> dict:
         """What a checkpoint is compared by: the settings and the number of processes, which share out the examples."""
         return self.settings | {"processes": self.training_args.world_size}
 
-    def make_once(self, name: str, make: Callable[[Path], None]) -> Path:
-        """The folder `name` of the output folder, filled by `make` in one process, unless an earlier start did so."""
+    def make_once(self, name: str, make: Callable[[Path], None]) -> str:
+        """The folder `name` of the output folder, filled by `make` in one process, unless an earlier start did so.
+
+        Where a run is continued, its checkpoint: that holds what was made then, whatever the settings are now.
+        """
+        if self.checkpoint:
+            return str(self.checkpoint)
         final, partial = self.folder / name, self.folder / f"{PARTIAL}{name}"
         with self.training_args.main_process_first(local=False, desc=f"making {name}"):
             if self.training_args.process_index == 0 and (find_damage(final) or list_changes(final, self._facts)):
@@ -108,7 +139,7 @@ class Stage:
                     make(partial)
                     write_manifest(partial, 0, self._facts)
                     publish(partial, final)
-        return final
+        return str(final)
 
     def train(self, trainer: RecipeTrainer) -> None:
         """Train from where the output folder stands, and save model, tokenizer and trainer state.

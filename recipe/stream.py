@@ -11,7 +11,7 @@ from torch.utils.data import IterableDataset
 
 from recipe.arguments import TrainingArguments
 from recipe.corpus import READ_ERRORS
-from recipe.errors import RecipeError
+from recipe.errors import LocalError, RecipeError
 from recipe.masking import MaskingCollator
 from recipe.seeds import derive_seed
 
@@ -69,14 +69,17 @@ class BlockStream(IterableDataset):
                 yield {**self.collator(batch), "position": position}
             number, skipped, before = number + 1, 0, self.blocks.state_dict()
         if not number:
-            raise RecipeError("streaming: no text for this process: give at least as many files as there are processes")
+            raise LocalError("streaming: no text for this process: give at least as many files as there are processes")
 
     def _read_chunk(self, blocks: Iterator[dict]) -> list[dict]:
         try:
             return list(islice(blocks, CHUNK))
         except READ_ERRORS as error:
-            self.find_fault()
-            raise RecipeError(f"streaming: {error}: mend the file that holds it, or set encoding") from error
+            try:
+                self.find_fault()
+            except RecipeError as fault:
+                raise LocalError(str(fault)) from error
+            raise LocalError(f"streaming: {error}: mend the file that holds it, or set encoding") from error
 
 
 def _start_pass(number: int) -> dict:

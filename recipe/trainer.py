@@ -43,8 +43,7 @@ class RecipeTrainer(ResumableTrainer):
     def __init__(self, *, args, sparse_head: bool = False, **options):
         loss = partial(token_mean_loss, label_smoothing=args.label_smoothing_factor)
         super().__init__(args=args, compute_loss_func=loss, **options)
-        # torch's DataParallel (several GPUs, one process) would hand each replica a part of the batch.
-        self._sparse_head = SparseHead(self.model) if sparse_head and args.n_gpu <= 1 else None
+        self._sparse_head = SparseHead(self.model) if sparse_head else None
 
     def compute_loss(self, model, inputs, *args, **options):
         labelled = inputs["labels"] != IGNORED
@@ -60,7 +59,7 @@ class RecipeTrainer(ResumableTrainer):
 
     @cached_property
     def _packer(self) -> Packer | None:
-        return Packer(self.model) if self.args.pack_batches and self.args.n_gpu <= 1 else None
+        return Packer(self.model) if self.args.pack_batches else None
 
     def training_step(self, model, inputs, num_items_in_batch=None):
         return super().training_step(model, self._packer(inputs) if self._packer else inputs, num_items_in_batch)

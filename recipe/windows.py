@@ -14,6 +14,7 @@ import numpy as np
 
 from recipe.case_markers import find_markers
 from recipe.conll import Document, Sentence, list_sentences
+from recipe.errors import RecipeError
 from recipe.tokens import IGNORED, special_tokens, tokenize_words
 
 if TYPE_CHECKING:
@@ -90,9 +91,12 @@ def build_windows(
     context_size: see `plan_spans`; 0 for training, where each token then occurs once.
     A word of more sub-words than a window holds keeps those that fit. Windows come longest first, so that batches of
     neighbours need little padding and the first batch shows whether memory suffices.
+    Raises RecipeError if `max_seq_length` leaves no room for a word.
     """
     prefix, suffix = special_tokens(tokenizer)
     capacity = max_seq_length - len(prefix) - len(suffix)
+    if capacity < 1:
+        raise RecipeError(f"max_seq_length: {max_seq_length} leaves no room between the special tokens")
     label_ids = {label: number for number, label in enumerate(labels)}
     markers, outside = find_markers(tokenizer), label_ids.get("O", IGNORED)
     windows, number = [], 0

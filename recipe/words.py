@@ -7,10 +7,12 @@ Articles are parted by blank lines; each becomes a document, each of its lines a
 
 import argparse
 import html
-import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+
+import regex
 
 from recipe.conll import Document, Sentence, read_lines, write_conll
 from recipe.errors import RecipeError, exit_with
@@ -18,15 +20,18 @@ from recipe.sources import expand_files
 
 CLITIC = r"['\u2019](?:s|re|ve|ll|d|m)\b"
 # As corpora of entities part them: clitics, initials or a word with signs and more within, any other sign by itself.
-WORD = re.compile(rf"{CLITIC}|(?:(?:[^\W\d]\.){{2,}}|\w+)(?:(?!{CLITIC})[-.,/&@'\u2019]\w+)*|[^\w\s]")
+WORD = regex.compile(rf"{CLITIC}|(?:(?:[^\W\d]\.){{2,}}|\w+)(?:(?!{CLITIC})[-.,/&@'\u2019]\w+)*|[^\w\s]")
 
 
 def write_words(patterns: list[str], output: str | Path, every: int = 1, encoding: str = "utf-8") -> None:
     """Write the words of every so-many-th article of the files that paths and globs name.
 
-    Raises RecipeError for a file that is missing or cannot be decoded, or that `output` would overwrite.
+    Raises RecipeError for a file that is missing, no plain text or cannot be decoded, or that `output` would overwrite.
     """
     files = expand_files("files", patterns)
+    others = [file for file in files if Path(file).suffix != ".txt"]
+    if others:
+        raise RecipeError(f"{others[0]}: is not read as plain text: expected files named .txt")
     if Path(output).resolve() in [Path(file).resolve() for file in files]:
         raise RecipeError(f"output: {output} is one of the files to read: name another")
     if every < 1:
@@ -40,7 +45,7 @@ def split_articles(lines: Iterable[str]) -> Iterator[Document]:
     """The articles of a text, their words tagged `O`."""
     article = Document()
     for line in lines:
-        words = WORD.findall(html.unescape(line))
+        words = WORD.findall(unicodedata.normalize("NFC", html.unescape(line)))
         if words:
             article.sentences.append(Sentence(words, ["O"] * len(words)))
         elif article.sentences:

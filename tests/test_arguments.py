@@ -1,7 +1,8 @@
 import pytest
+import torch
 
 from recipe.arguments import MlmArguments, ModelArguments, NerArguments, TrainingArguments, parse
-from recipe.errors import RecipeError, exit_with
+from recipe.errors import LocalError, RecipeError, exit_with
 
 
 def parse_ner(*argv):
@@ -93,3 +94,36 @@ def test_errors_are_one_line_and_status_two(capsys):
         exit_with(fail)
     assert caught.value.code == 2
     assert capsys.readouterr().err == "error: file.txt:3: mend it\n"
+
+
+@pytest.mark.parametrize(("error", "lines"), [(RecipeError("no a.txt"), 2), (LocalError("disk full"), 4)])
+def test_errors_come_from_one_process_of_each_host_unless_they_are_its_own(capsys, monkeypatch, error, lines):
+    def fail():
+        raise error
+
+    for rank in range(4):
+        monkeypatch.setenv("RANK", str(rank))
+        monkeypatch.setenv("LOCAL_RANK", str(rank % 2))
+        with pytest.raises(SystemExit):
+            exit_with(fail)
+    assert capsys.readouterr().err == f"error: {error}\n" * lines
+
+
+def test_an_error_in_a_data_loading_worker_is_one_line_too(capsys):
+    def fail():
+        list(torch.utils.data.DataLoader(Torn(), num_workers=1))
+
+    with pytest.raises(SystemExit) as caught:
+        exit_with(fail)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == "error: a.txt:3: torn\n"
+
+
+class Torn(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        raise LocalError("a.txt:3: torn")
+
+
+def test_one_process_uses_one_gpu(monkeypatch, tmp_path):
+    monkeypatch.setattr("transformers.TrainingArguments.n_gpu", 3)
+    assert TrainingArguments(str(tmp_path)).n_gpu == 1

@@ -63,6 +63,7 @@ def refusal(folder, encoder, capsys):
         (b"a I-PER\n\nb B-PER\n\nc S-PER\nd E-LOC\n", "the tags of the sentence that begins here are not"),
         (b"Ana B-PER\nR\xe9mi B-PER\n", "valid.txt:2: byte 0xe9 is not utf-8: set encoding"),
         (b"Ana B-PER\nle\0ft O\n", "valid.txt:2: a NUL byte: mend the file, or set encoding"),
+        (b"Ana B-PER\nleft O\rOslo B-LOC\r\n", "valid.txt:2: a carriage return within the line"),
         (GOOD.encode("utf-16-le"), "valid.txt:1: a NUL byte: mend the file, or set encoding"),
         (b"Ana B-PER\n" + b"x" * 1_000_000 + b" O\n", "valid.txt:2: 1000002 characters in one line"),
     ],
@@ -102,6 +103,11 @@ def test_bad_json_lines_are_refused_by_file_and_line(folder, refusal, content, e
             "max_seq_length: 65 is more than the 64 tokens that the model reads at once: lower",
         ),
         ({"resume_from_checkpoint": "/no/folder"}, "resume_from_checkpoint: no folder at /no/folder"),
+        ({"max_seq_length": 2}, "max_seq_length: 2 leaves no room between the special tokens"),
+        ({"context_size": -1}, "context_size: -1 is below 0"),
+        ({"max_eval_samples": 0}, "max_eval_samples: 0 is none: name at least 1, or leave it out"),
+        ({"report_to": "flytrap"}, "report_to: flytrap is not installed"),
+        ({"do_train": False, "do_eval": False}, "nothing to do: set do_train, do_eval or do_predict"),
     ],
 )
 def test_bad_settings_of_ner_are_refused_by_name(refusal, changes, expected):
@@ -117,6 +123,8 @@ def test_bad_settings_of_ner_are_refused_by_name(refusal, changes, expected):
         ("a.txt", b"one\n\nR\xc3", "a.txt:3: byte 0xc3 is not utf-8: set encoding"),  # cut within a character
         ("a.jsonl", b'{"text": "a"}\n{"text"\n', "a.jsonl:2: not JSON"),
         ("a.jsonl", b'{"words": "a"}\n', "text_column_name: no column 'text' in the data; it has words"),
+        ("a.jsonl", b'{"text": 1}\n', "text_column_name: the column 'text' holds no text, but 1"),
+        ("a.csv", b"text\nR\xe9mi\n", "a.csv:2: byte 0xe9 is not utf-8: set encoding"),
         ("a.parquet", b"PAR1", "a.parquet"),
         ("a.pdf", b"", "expected files of one kind"),
     ],
@@ -142,6 +150,12 @@ def test_bad_bytes_met_in_the_middle_of_streaming_are_named_by_file_and_line(fol
     assert "1.txt:3999: byte 0xe9 is not utf-8" in refusal(run_mlm, train_file=folder / "*.txt", **more)
 
 
+def test_bad_bytes_in_text_to_train_a_tokenizer_on_are_named_by_file_and_line(folder, refusal):
+    (folder / "a.txt").write_bytes(b"\n\n".join([b"one two three"] * 2000) + b"\nR\xe9mi\n")
+    more = {"streaming": True, "do_eval": False, "max_steps": 1, "model_name_or_path": None, "model_type": "bert"}
+    assert "a.txt:4000: byte 0xe9 is not utf-8" in refusal(run_mlm, train_file=folder / "a.txt", **more)
+
+
 @pytest.mark.parametrize(
     ("content", "place"), [(b"one\n\ntwo\nR\xe9mi\n", "a.txt:4: byte 0xe9"), (b"one\ntwo\0\n", "a.txt:2: a NUL byte")]
 )
@@ -160,6 +174,7 @@ def test_bad_bytes_in_text_are_named_by_line(folder, refusal, content, place):
         ({"streaming": True, "max_steps": -1}, "streaming: streamed text has no known length: set max_steps"),
         ({"mlm_probability": 2}, "masking: mlm_probability"),
         ({"model_name_or_path": None}, "no model: set model_name_or_path"),
+        ({"do_train": False}, "nothing to do: set do_train or do_eval"),
     ],
 )
 def test_bad_settings_of_mlm_are_refused_by_name(refusal, changes, expected):
@@ -205,6 +220,12 @@ def test_a_checkpoint_of_another_label_set_is_refused(folder, refusal, labels):
     assert "has learnt the labels O B-CAR I-CAR" in line
     assert "the training data hold O B-LOC I-LOC B-PER I-PER: start from its encoder" in line
     assert "holds B-" in refusal(run_ner, model_name_or_path=folder / "model", do_train=False, output_dir=folder / "o")
+
+
+def test_a_checkpoint_of_another_scheme_is_refused(folder, refusal):
+    save_tagger(folder / "model", ["O", "B-LOC", "I-LOC", "S-LOC", "B-PER", "I-PER", "S-PER"])
+    line = refusal(run_ner, model_name_or_path=folder / "model", do_train=False)
+    assert "the model predicts S-LOC S-PER: only labels O, B- and I- of a type can be scored" in line
 
 
 def test_a_checkpoint_of_the_same_labels_keeps_their_order(folder, encoder):

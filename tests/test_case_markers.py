@@ -92,6 +92,11 @@ def test_a_tokenizer_that_marks_case_is_left_as_it_is(folder, marked, plain):
     assert not find_markers(plain)
 
 
+def test_a_checkpoint_that_is_only_scored_gets_no_markers(plain):
+    arguments = ModelArguments(model_name_or_path="minilm-l6", case_markers=True)
+    assert load_tokenizer(arguments, training=False)("Oslo").input_ids == plain("Oslo").input_ids
+
+
 def test_labels_stand_behind_markers(marked):
     document = Document([Sentence(["Oslo", "met", "McKinley", "(EU"], ["B-X", "O", "B-Y", "O"])])
     window = build_windows([document], marked, ["O", "B-X", "B-Y"], 32)[0]

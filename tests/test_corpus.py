@@ -1,10 +1,12 @@
 import json
 
+import datasets
 import pytest
 
 from recipe.arguments import MlmArguments
-from recipe.corpus import build_blocks, load_articles, pack_blocks
+from recipe.corpus import build_blocks, load_articles, pack_blocks, read_texts
 from recipe.errors import RecipeError
+from recipe.masking import draw_masks
 
 SEP = 0
 
@@ -37,8 +39,6 @@ def write(tmp_path, suffix):
     elif suffix == ".csv":
         path.write_text("id,text\n" + "\n".join(f"1,{text}" for text in texts))
     else:
-        import datasets
-
         datasets.Dataset.from_dict({"text": texts, "id": [1] * 4}).to_parquet(path)
     return str(path)
 
@@ -50,6 +50,29 @@ def test_articles_from_every_kind_of_file(tmp_path, suffix, streaming):
     rows = list(load_articles(arguments, validate=False)["train"])
     assert [row["text"].strip() for row in rows] == ["one two", "three", "four five", "six"]
     assert all(row.keys() == {"text"} for row in rows)
+
+
+def test_streamed_text_of_the_hub_is_evaluated_on_a_fixed_set(tmp_path, tokenizer):
+    rows = [json.dumps({"text": f"article {number}"}) for number in range(9)]
+    (tmp_path / "train.jsonl").write_text("\n".join(rows))
+    (tmp_path / "validation.jsonl").write_text("\n".join(rows[:5]))
+    arguments = MlmArguments(dataset_name=str(tmp_path), streaming=True, max_eval_samples=3, block_size=16)
+    articles = load_articles(arguments)
+    assert isinstance(articles["train"], datasets.IterableDataset)
+    assert list(articles["validation"]["text"]) == ["article 0", "article 1", "article 2"]
+    blocks = draw_masks(build_blocks(articles["validation"], tokenizer, arguments), tokenizer, arguments)
+    assert {"input_ids", "labels"} <= set(blocks.column_names)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize(
+    ("suffix", "content"), [(".csv", 'id,text\n1,"Rémi"\n2,\n'), (".jsonl", '{"text": "Rémi"}\n{}')]
+)
+def test_tables_are_read_in_their_encoding_and_empty_cells_are_empty_texts(tmp_path, streaming, suffix, content):
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(content.encode("latin-1"))
+    arguments = MlmArguments(train_file=[str(path)], encoding="latin-1", streaming=streaming)
+    assert list(read_texts(load_articles(arguments, validate=False)["train"], arguments)) == ["Rémi", ""]
 
 
 def test_held_out_articles_are_spread_and_not_trained_on(articles_file):

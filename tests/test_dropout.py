@@ -2,8 +2,8 @@ import pytest
 import torch
 from transformers import AutoModelForMaskedLM, BertForMaskedLM
 
-from conftest import make_config
-from recipe.dropout import ATTENTION, LightDropout, drop, lighten_dropout
+from conftest import make_config, make_config_of
+from recipe.dropout import ATTENTION, SUPPORTED, LightDropout, drop, lighten_dropout
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
@@ -63,15 +63,21 @@ def test_a_lightened_model_keeps_its_weights_and_drops_in_training_only():
     assert not torch.allclose(model(ids).logits, before, atol=1e-3)
 
 
-def test_its_attention_is_the_eager_one():
+@pytest.mark.parametrize("model_type", SUPPORTED)
+def test_its_attention_is_the_eager_one(model_type):
     inputs = {"input_ids": torch.arange(5, 45).view(2, 20), "attention_mask": torch.ones(2, 20, dtype=torch.long)}
     inputs["attention_mask"][1, 12:] = 0
+    special = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "cls_token_id": 0, "sep_token_id": 2}
+    special |= {"mask_token_id": 3} if model_type == "esm" else {}
     logits = []
     for name in ("eager", ATTENTION):
         torch.manual_seed(0)
-        model = AutoModelForMaskedLM.from_config(make_config(), attn_implementation=name)
+        config = make_config_of(model_type, **special)
+        model = AutoModelForMaskedLM.from_config(config, attn_implementation=name)
         assert model.config._attn_implementation == name
         logits.append(model.eval()(**inputs).logits[inputs["attention_mask"] == 1])
+        with torch.autocast("cpu", torch.bfloat16):
+            model.train()(**inputs).logits.float().sum().backward()
     torch.testing.assert_close(*logits, rtol=1e-5, atol=1e-6)
 
 

@@ -5,11 +5,21 @@ from pathlib import Path
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import AutoModelForMaskedLM, AutoModelForTokenClassification, PreTrainedTokenizerFast, RobertaConfig
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    MPNetConfig,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaTokenizer,
+    XLNetConfig,
+)
 
 from conftest import make_tokenizer
 from recipe import encoders
 from recipe.arguments import ModelArguments
+from recipe.dropout import ATTENTION
 from recipe.encoders import check_length, check_vocabulary, load_config, load_model, load_tokenizer, resolve_name
 from recipe.errors import RecipeError
 from recipe.tokens import tokenize_words
@@ -87,6 +97,47 @@ def test_lengths_and_vocabularies_must_fit(encoder, tokenizer):
     config.vocab_size = 10
     with pytest.raises(RecipeError, match="do not belong together"):
         check_vocabulary(tokenizer, config)
+
+
+def test_a_model_without_a_limit_reads_any_length(tokenizer):
+    check_length("max_seq_length", 64, tokenizer, XLNetConfig())  # whose limit is -1
+
+
+def test_mpnet_wants_its_own_padding_id(tokenizer):
+    with pytest.raises(RecipeError, match="mpnet: pads with the id 1"):
+        check_vocabulary(tokenizer, MPNetConfig())
+
+
+def test_padding_is_on_the_right(tmp_path):
+    tokenizer = make_tokenizer()
+    tokenizer.padding_side = "left"
+    tokenizer.save_pretrained(tmp_path)
+    assert load_tokenizer(ModelArguments(model_name_or_path=str(tmp_path))).padding_side == "right"
+
+
+def test_attention_is_the_models_own_where_ours_is_not_known_to_fit(caplog):
+    sizes = "vocab_size=50,hidden_size=16,num_hidden_layers=1,num_attention_heads=2,intermediate_size=8"
+    for model_type, expected in (("bert", ATTENTION), ("eurobert", "eager")):
+        arguments = ModelArguments(model_type=model_type, config_overrides=sizes, attn_implementation=ATTENTION)
+        config = load_config(arguments)
+        config.pad_token_id = config.bos_token_id = config.eos_token_id = 0
+        assert load_model(AutoModelForMaskedLM, arguments, config).config._attn_implementation == expected
+    assert "is not known to fit a eurobert" in caplog.text
+
+
+def test_a_saved_roberta_tokenizer_makes_the_ids_of_training(tmp_path):
+    """Its class makes the splitter anew from an attribute, whatever tokenizer.json says."""
+    vocabulary = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    numbers = {token: number for number, token in enumerate(vocabulary)}
+    RobertaTokenizer(vocab=numbers, merges=[]).save_pretrained(tmp_path)
+    RobertaConfig(vocab_size=len(vocabulary)).save_pretrained(tmp_path)
+    tokenizer = load_tokenizer(ModelArguments(model_name_or_path=str(tmp_path)))
+    trained = tokenizer(["ab", "cd"], is_split_into_words=True).tokens()
+    assert trained == ["<s>", "Ġ", "a", "b", "Ġ", "c", "d", "</s>"]
+    tokenizer.save_pretrained(tmp_path / "saved")
+    RobertaConfig(vocab_size=len(vocabulary)).save_pretrained(tmp_path / "saved")
+    again = AutoTokenizer.from_pretrained(tmp_path / "saved")
+    assert again(["ab", "cd"], is_split_into_words=True).tokens() == trained
 
 
 def test_byte_level_words_keep_their_leading_space(tmp_path):

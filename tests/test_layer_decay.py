@@ -49,10 +49,14 @@ def test_rates_fall_from_head_to_embeddings(model_type, tmp_path):
     assert decayed.param_groups[0]["lr"] == 1  # the one that Trainer logs
 
 
-def test_a_wrapped_model_has_the_same_rates():
+@pytest.mark.parametrize("wrapped", ["layer", "encoder"])
+def test_a_wrapped_model_has_the_same_rates(wrapped):
     model = make_model("bert")
     layer = model.bert.encoder.layer
-    layer[0] = torch.nn.ModuleDict({"_fsdp_wrapped_module": layer[0]})
+    if wrapped == "layer":
+        layer[0] = torch.nn.ModuleDict({"_fsdp_wrapped_module": layer[0]})
+    else:
+        model.bert.encoder = torch.nn.ModuleDict({"_fsdp_wrapped_module": model.bert.encoder})
     wrapper = torch.nn.ModuleDict({"_fsdp_wrapped_module": model})
     optimizer = torch.optim.AdamW(wrapper.parameters(), lr=1.0)
     decay_rates(optimizer, wrapper, model, 0.5)

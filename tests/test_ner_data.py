@@ -4,7 +4,7 @@ import datasets
 import pytest
 
 from recipe.arguments import NerArguments
-from recipe.conll import list_sentences, list_tags
+from recipe.conll import list_sentences, list_tags, write_conll
 from recipe.errors import RecipeError
 from recipe.ner_data import check_labels, find_files, list_labels, load_splits
 
@@ -64,6 +64,16 @@ def test_single_files_globs_and_limits(column_files):
         load_splits(NerArguments())
 
 
+def test_files_that_the_recipe_wrote_are_added_whatever_the_columns_of_the_others(tmp_path):
+    (tmp_path / "train.txt").write_bytes("1 Málaga B-LOC x\n".encode("latin-1"))
+    arguments = NerArguments(data_dir=str(tmp_path), encoding="latin-1", word_column=1, tag_column=2)
+    documents = load_splits(arguments, ["train"])["train"]
+    write_conll(tmp_path / "predictions.conll", documents, [["O"]])
+    arguments.extra_train_file = [str(tmp_path / "predictions.conll")]
+    train = list_sentences(load_splits(arguments, ["train"])["train"])
+    assert [(sentence.words, sentence.tags) for sentence in train] == [(["Málaga"], ["B-LOC"]), (["Málaga"], ["O"])]
+
+
 def test_jsonl(tmp_path):
     rows = [{"tokens": ["a", "b"], "ner_tags": ["I-X", "O"]}, {"tokens": ["c"], "ner_tags": ["O"]}]
     splits = load_splits(NerArguments(train_file=write_rows(tmp_path / "rows.jsonl", rows)), ["train"])
@@ -100,6 +110,12 @@ def test_hub_class_labels_come_from_the_data(tmp_path):
     assert len(splits["train"]) == 2
     with pytest.raises(RecipeError, match="label_column_name: no column 'tags'"):
         load_splits(NerArguments(dataset_name=str(tmp_path), label_column_name="tags"), ["train"])
+    split.add_column("id", range(4)).to_parquet(tmp_path / "train.parquet")
+    for key in ("label_column_name", "text_column_name"):
+        with pytest.raises(
+            RecipeError, match=f"{key}: the column 'id' holds no lists: name another of tokens, ner_tags"
+        ):
+            load_splits(NerArguments(dataset_name=str(tmp_path), **{key: "id"}), ["train"])
 
 
 def test_labels_come_in_pairs_after_o(column_files):

@@ -20,7 +20,6 @@ TAGS = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-
 SENTENCES = [
     ("Mara Okello left Oslo on Monday .", [1, 2, 0, 5, 0, 0, 0]),
     ("She had led Norvik Shipping , the Danish carrier .", [0, 0, 0, 3, 4, 0, 0, 7, 0, 0]),
-    ("-DOCSTART-", [0]),
     ("Rain is due in Lima and Quito .", [0, 0, 0, 0, 5, 0, 5, 0]),
     ("Pavel Strand won the Baltic Open .", [1, 2, 0, 0, 7, 8, 0]),
 ]

@@ -139,6 +139,10 @@ def test_a_run_from_scratch_keeps_the_tokenizer_that_it_trained(articles_file, i
     run_mlm.main(flags)
     run_mlm.main([*flags, f"--output_dir={tmp_path / 'other'}"])
     assert fingerprint(tmp_path / "run") == fingerprint(tmp_path / "other")
+    tokenizer = (tmp_path / "run" / "tokenizer.json").read_text()
+    run_mlm.main([*flags, "--max_steps=11", "--resume_from_checkpoint=last"])  # with other settings, the same tokenizer
+    assert (tmp_path / "run" / "tokenizer.json").read_text() == tokenizer
+    assert steps(tmp_path / "run")[-1] == 11
 
 
 def test_a_run_killed_during_a_save_resumes_from_the_checkpoint_before(start, reference, tmp_path, monkeypatch):
@@ -204,6 +208,23 @@ def test_changed_settings_are_refused_by_name(start, interrupt, tmp_path):
         start("mlm", tmp_path, learning_rate=2e-3, mlm_probability=0.3)
     assert "settings, learning_rate (0.001 -> 0.002), mlm_probability (0.15 -> 0.3): restore" in str(caught.value)
     start("mlm", tmp_path, learning_rate=2e-3, resume_from_checkpoint="last")
+
+
+def test_a_checkpoint_that_cannot_be_continued_is_refused(start, interrupt, tmp_path):
+    for name, more in {"weights": {"save_only_model": True}, "streamed": {"streaming": True}}.items():
+        interrupt(3, kill)
+        with pytest.raises(Killed):
+            start("mlm", tmp_path / name, **more)
+    with pytest.raises(RecipeError, match=r"checkpoint-2: holds no state of the optimizer \(save_only_model\)"):
+        start("mlm", tmp_path / "weights")
+    plain = tmp_path / "weights" / "checkpoint-2"
+    (plain / "manifest.json").unlink()
+    with pytest.raises(RecipeError, match=r"checkpoint-2: manifest.json is missing: name a whole checkpoint"):
+        start("mlm", tmp_path / "other", resume_from_checkpoint=plain)
+    manifest = tmp_path / "streamed" / "checkpoint-2" / "manifest.json"
+    edit(manifest, settings=json.loads(manifest.read_text())["settings"] | {"processes": 2})
+    with pytest.raises(RecipeError, match=r"streamed by 2 process\(es\), .*: 1 cannot go on there: start as many"):
+        start("mlm", tmp_path / "streamed", streaming=True, resume_from_checkpoint="last")
 
 
 def test_settings_that_change_no_weight_may_differ(start, interrupt, reference, tmp_path):
@@ -309,3 +330,6 @@ def test_an_output_folder_that_cannot_be_made_is_refused(start, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(RecipeError, match=r"output_dir .*file/run: Not a directory: name a folder to write in"):
         start("mlm", tmp_path / "file" / "run")
+    (tmp_path / "run" / ".gitignore").mkdir(parents=True)  # stands for a folder in which nothing can be written
+    with pytest.raises(RecipeError, match=r"output_dir .*run: Is a directory: name a folder to write in"):
+        start("mlm", tmp_path / "run")

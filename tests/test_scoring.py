@@ -121,6 +121,12 @@ def test_score_file_turns_iob1_into_iob2(tmp_path):
     assert score_file(path)["entities"]["X"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 3}
 
 
+def test_score_file_turns_predictions_of_another_scheme_into_iob2(tmp_path):
+    path = tmp_path / "predictions.conll"
+    path.write_text("a B-X S-X\nb O O\nc B-X B-X\nd I-X E-X\n")
+    assert score_file(path)["entities"]["X"]["f1"] == 1.0
+
+
 def test_scoring_without_a_file_names_its_usage(monkeypatch):
     monkeypatch.setattr("sys.argv", ["scoring"])
     with pytest.raises(RecipeError, match="usage"):

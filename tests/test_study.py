@@ -10,6 +10,7 @@ from bench import study
 from bench.report import format_study, format_trials, load_study
 from recipe.arguments import MlmArguments, ModelArguments, NerArguments, TrainingArguments, parse
 from recipe.conll import list_sentences, read_columns
+from recipe.errors import RecipeError
 
 DATA = study.Data("data", "conllpp.txt", "*.txt", "*.txt")
 FILES = {"dev": ["eng.testa"]}
@@ -69,6 +70,13 @@ def test_a_run_is_started_with_what_its_name_says(launched, run):
         step = text.block_size * pretraining.per_device_train_batch_size
         assert report["study"]["millions"] == run.millions
         assert step * study.MLM_STEPS == pytest.approx(1e6, rel=0.01)
+
+
+def test_a_name_without_a_run_is_refused(monkeypatch):
+    data = [word for key, value in vars(DATA).items() for word in (f"--{key}", value)]
+    monkeypatch.setattr("sys.argv", ["study", *data, "mniilm-*"])
+    with pytest.raises(RecipeError, match=r"names: mniilm-\*: no run is called so"):
+        study.main()
 
 
 def test_silver_data_are_tagged_by_the_trained_teacher(launched, tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ from recipe.words import split_articles, write_words
         ("They're O\u2019Neill\u2019s, 1,000 or 2.5%", "They 're O\u2019Neill \u2019s , 1,000 or 2.5 %"),
         ('Hill &amp; Sons of AT&amp;T ("no")', 'Hill & Sons of AT&T ( " no " )'),
         ("À Zürich, 中文", "À Zürich , 中文"),
+        ("Cafe\u0301 हिन्दी", "Café हिन्दी"),  # combining marks belong to their letters
     ],
 )
 def test_words(line, words):
@@ -42,6 +43,12 @@ def test_the_command_writes_a_column_file(tmp_path):
     subprocess.run(command, check=True)
     found = [[sentence.words for sentence in document.sentences] for document in read_columns(words)]
     assert found == [[["a", "one"]], [["a", "three"]], [["b", "two"]]]
+
+
+def test_other_kinds_of_files_are_refused(tmp_path):
+    (tmp_path / "text.jsonl").write_text('{"text": "One."}')
+    with pytest.raises(RecipeError, match=r"text.jsonl: is not read as plain text: expected files named .txt"):
+        write_words([str(tmp_path / "text.jsonl")], tmp_path / "words.conll")
 
 
 @pytest.mark.parametrize(
