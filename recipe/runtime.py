@@ -61,10 +61,11 @@ def prepare(model_args: "ModelArguments", training_args: "TrainingArguments") ->
         if model_args.attn_implementation is None:
             model_args.attn_implementation = ATTENTION if model_args.light_dropout else "eager"
             lines.append(f"attention {model_args.attn_implementation}: on a CPU it trains faster than sdpa")
-    elif training_args.tf32:
-        lines.append("fp32 matrix products in TF32, of 10 bits: the GPU has them; --tf32 false for all 23")
-    if torch.cuda.device_count() > 1 and training_args.world_size == 1:
-        lines.append(f"one GPU of {torch.cuda.device_count()}: configs/accelerate/multi_gpu.yaml uses all")
+    else:
+        if training_args.tf32:
+            lines.append("fp32 matrix products in TF32, of 10 bits: the GPU has them; --tf32 false for all 23")
+        if training_args.world_size == 1 < torch.cuda.device_count():
+            lines.append(f"one GPU of {torch.cuda.device_count()}: configs/accelerate/multi_gpu.yaml uses all")
     if training_args.process_index == 0:
         print(*(f"runtime: {line}" for line in lines), sep="\n", flush=True)
 
