@@ -74,32 +74,36 @@ reproduce: setup  ## both stages and the report, from the Hub's bert-base-cased 
 reproduce-local: setup  ## the same from local files: DATA=folder of CoNLL-2003, ENCODER=folder, TEXT="news/*.txt"
 	@test -n "$(DATA)" && test -n "$(ENCODER)" && test -n "$(TEXT)" || { \
 	    echo 'usage: make reproduce-local DATA=path/to/conll2003 ENCODER=path/to/encoder TEXT="path/to/*.txt"' >&2; exit 2; }
-	$(LAUNCH) run_mlm.py --config $(MLM_CONFIG) --model_name_or_path $(ENCODER) --train_file $(TEXT) \
-	    --output_dir runs/mlm/$(notdir $(ENCODER:/=)) $(ARGS)
-	$(LAUNCH) run_ner.py --config $(NER_CONFIG) --model_name_or_path runs/mlm/$(notdir $(ENCODER:/=)) --data_dir $(DATA) \
-	    --output_dir runs/ner/$(notdir $(ENCODER:/=)) $(ARGS)
+	name="$$(basename "$(ENCODER)")" && \
+	$(LAUNCH) run_mlm.py --config $(MLM_CONFIG) --model_name_or_path "$(ENCODER)" --train_file "$(TEXT)" \
+	    --output_dir "runs/mlm/$$name" $(ARGS) && \
+	$(LAUNCH) run_ner.py --config $(NER_CONFIG) --model_name_or_path "runs/mlm/$$name" --data_dir "$(DATA)" \
+	    --output_dir "runs/ner/$$name" $(ARGS)
 
 silver: setup  ## a small model learns from text that a trained one tags: TEACHER=its folder, DATA=folder of CoNLL-2003, TEXT="news/*.txt"
 	@test -n "$(TEACHER)" && test -n "$(DATA)" && test -n "$(TEXT)" || { \
 	    echo 'usage: make silver TEACHER=runs/ner/name DATA=path/to/conll2003 TEXT="path/to/*.txt" [EVERY=4]' >&2; exit 2; }
-	$(BIN)/python -m recipe.words $(TEXT) --every $(EVERY) --output runs/ner/silver/words.conll
-	$(LAUNCH) run_ner.py --config $(TEACHER_CONFIG) --model_name_or_path $(TEACHER) --output_dir runs/ner/silver \
+	$(BIN)/python -m recipe.words "$(TEXT)" --every $(EVERY) --output runs/ner/silver/words.conll
+	$(LAUNCH) run_ner.py --config $(TEACHER_CONFIG) --model_name_or_path "$(TEACHER)" --output_dir runs/ner/silver \
 	    --test_file runs/ner/silver/words.conll --encoding utf-8 --word_column 0 --tag_column -1 --comment_prefix "" \
 	    --do_train false --do_eval false --eval_strategy no
-	$(LAUNCH) run_ner.py --config $(NER_CONFIG) --data_dir $(DATA) --extra_train_file runs/ner/silver/predictions.conll \
+	$(LAUNCH) run_ner.py --config $(NER_CONFIG) --data_dir "$(DATA)" --extra_train_file runs/ner/silver/predictions.conll \
 	    --num_train_epochs 3 --output_dir runs/ner/student $(ARGS)
 
 push: setup  ## push a finished run or a checkpoint to the Hub: CKPT=runs/ner/name REPO=user/name
 	@test -n "$(CKPT)" && test -n "$(REPO)" || { echo 'usage: make push CKPT=runs/ner/name REPO=user/name' >&2; exit 2; }
-	$(BIN)/python -m recipe.hub $(CKPT) $(REPO) $(ARGS)
+	$(BIN)/python -m recipe.hub "$(CKPT)" $(REPO) $(ARGS)
 
 bench: .venv/requirements-bench.txt  ## speed and F1 beside plain scripts, two hours; DATA=folder of CoNLL-2003, TEXT="news/*.txt"
-	$(BIN)/python -m bench.speed $(if $(DATA),--data_dir $(DATA)) $(if $(TEXT),--text "$(TEXT)")
-	$(BIN)/python -m bench.quality $(if $(DATA),--data_dir $(DATA))
+	$(BIN)/python -m bench.speed $(if $(DATA),--data_dir "$(DATA)") $(if $(TEXT),--text "$(TEXT)")
+	$(BIN)/python -m bench.quality $(if $(DATA),--data_dir "$(DATA)")
 	$(BIN)/python -m bench.report docs
 
 study: .venv/requirements-bench.txt  ## what raises F1, days: DATA=folder of CoNLL-2003, CONLLPP=its corrected test, TEXT="news/*.txt", SILVER="news/*.txt"
-	$(BIN)/python -m bench.study --data_dir $(DATA) --conllpp $(CONLLPP) --text "$(TEXT)" --silver "$(SILVER)" $(RUNS)
+	@test -n "$(DATA)" && test -n "$(CONLLPP)" && test -n "$(TEXT)" && test -n "$(SILVER)" || { \
+	    echo 'usage: make study DATA=path/to/conll2003 CONLLPP=path/to/conllpp_test.txt TEXT="path/to/*.txt"' \
+	    'SILVER="path/to/*.txt" [RUNS="name ..."]' >&2; exit 2; }
+	$(BIN)/python -m bench.study --data_dir "$(DATA)" --conllpp "$(CONLLPP)" --text "$(TEXT)" --silver "$(SILVER)" $(RUNS)
 	$(BIN)/python -m bench.report docs
 
 table: setup  ## the README's tables of results, from results/*.json

@@ -13,6 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import torch
+
 from bench.speed import FOLDER
 from recipe.stage import describe_hardware, find_commit
 
@@ -40,7 +42,8 @@ SETTINGS = {
 def run(name: str, seed: int, settings: dict) -> dict[str, float]:
     """Train and score one contestant, unless its report is there: micro F1 of `dev` and `test`, and `peak_mb`."""
     key, module, *words = CONTESTANTS[name]
-    folder = Path("runs/bench", f"{key}-seed{seed}")
+    data = "-".join(Path(settings[name]).name for name in ("data_dir", "model_name_or_path"))
+    folder = Path("runs/bench", data, f"{key}-seed{seed}")
     if not (folder / "report.json").exists():
         flags = [f"--{key}={value}" for key, value in (settings | {"seed": seed, "output_dir": folder}).items()]
         process = subprocess.Popen([sys.executable, "-m", module, *words, *flags])
@@ -70,7 +73,11 @@ def main() -> None:
     settings = SETTINGS | vars(parser.parse_args())
     rows = {name: summarize([run(name, seed, settings) for seed in SEEDS]) for name in CONTESTANTS}
     settings["data_dir"] = Path(settings["data_dir"]).name
-    circumstances = {"seeds": SEEDS, "commit": find_commit(), "hardware": describe_hardware()}
+    circumstances = {
+        "seeds": SEEDS,
+        "commit": find_commit(),
+        "hardware": describe_hardware(min(1, torch.cuda.device_count())),
+    }
     result = {"settings": settings, **circumstances, "rows": rows}
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / "f1.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -16,6 +16,7 @@ from typing import Literal
 import torch
 import transformers
 import yaml
+from accelerate.utils import parse_flag_from_env
 from transformers import HfArgumentParser
 from transformers.utils import is_torch_tf32_available
 
@@ -174,7 +175,8 @@ class TrainingArguments(transformers.TrainingArguments):
     hub_data_note: str | None = field(default=None, metadata={"help": "Domain and year of the data, for the card."})
 
     def __post_init__(self):
-        self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
+        launched = parse_flag_from_env("ACCELERATE_USE_CPU")  # by `accelerate launch` and its configuration
+        self.use_cpu = self.use_cpu or launched or not torch.accelerator.is_available()
         self._set_precision()
         if not 0 < self.layer_lr_decay <= 1:
             raise ValueError(f"layer_lr_decay: {self.layer_lr_decay} is not within 0 (excluded) and 1")

@@ -14,6 +14,7 @@ import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from recipe.arguments import MlmArguments, ModelArguments, NerArguments, SourceArguments, TrainingArguments
+from recipe.case_markers import CAPITALISED, UPPER
 from recipe.encoders import EMBEDDED, ORIGIN
 from recipe.errors import RecipeError, exit_with
 from recipe.results import format_markdown
@@ -50,7 +51,10 @@ for guess in filler(f"The ship left the {{filler.tokenizer.mask_token}} on Monda
 
 
 class Run:
-    """What the files of a run's folder, or of a checkpoint's, tell; those of a run under way lack its results."""
+    """What the files of a run's folder, or of a checkpoint's, tell; those of a run under way lack its results.
+
+    A checkpoint that holds no `run.yaml` of its own has that of the run's folder, which it lies in.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -63,6 +67,8 @@ class Run:
 
     def _read(self, name: str) -> dict:
         path = self.folder / name
+        if name == "run.yaml" and not path.exists() and self.folder.name.startswith("checkpoint-"):
+            path = self.folder.parent / name
         if not path.exists():
             return {}
         text = path.read_text(encoding="utf-8")
@@ -77,18 +83,38 @@ class Run:
     @cached_property
     def data(self) -> str:
         """The name of the data, or the folders and names of its files."""
-        files = [str(Path(*Path(pattern).parts[-2:])) for pattern in self.settings.get("train_file") or []]
+        files = self._shorten("train_file")
         named = self.facts.get("data", "data not recorded")
-        return " ".join(files) if named == "files" and files else named
+        return files if named == "files" and files else named
+
+    @cached_property
+    def use_of_data(self) -> str:
+        """What was done with the data, those that were added to train on included."""
+        if self.settings.get("do_train") is False:
+            return f"scored on {self.data}"
+        extra = self._shorten("extra_train_file")
+        return f"trained on {self.data}" + (f" and {extra}" if extra else "")
+
+    def _shorten(self, key: str) -> str:
+        """The files that a setting names, each by its folder and name."""
+        return " ".join(str(Path(*Path(pattern).parts[-2:])) for pattern in self.settings.get(key) or [])
 
     @cached_property
     def entities(self) -> list[str]:
         return sorted({label.partition("-")[2] for label in self.config.get("id2label", {}).values()} - {""})
 
     @cached_property
-    def uncased(self) -> bool:
+    def case(self) -> str:
+        """What the tokenizer makes of case."""
         normalizer = json.dumps(self._read("tokenizer.json").get("normalizer"))
-        return '"lowercase": true' in normalizer or '"Lowercase"' in normalizer
+        if CAPITALISED in normalizer:
+            return (
+                f"uncased, but {CAPITALISED} stands before each capitalised word and {UPPER} before each one in upper "
+                "case; a pipeline shows them as tokens of their own unless it aggregates by `first`"
+            )
+        if '"lowercase": true' in normalizer or '"Lowercase"' in normalizer:
+            return "uncased: the tokenizer folds capitals, which tell names apart"
+        return "cased"
 
     @cached_property
     def results(self) -> dict[str, dict[str, float]]:
@@ -100,11 +126,11 @@ class Run:
         return {split: {key: row[key] for key in METRICS if key in row} for split, row in rows.items()}
 
 
-def trace_origin(model: ModelArguments, data: SourceArguments) -> dict:
-    """Hub ids where there are any: `base_model`, `dataset` that this run reads, and all `datasets` of the weights.
+def trace_origin(model: ModelArguments, data: SourceArguments, training: bool = True) -> dict:
+    """Hub ids where there are any: `base_model`, the `dataset` that is scored on, and all `datasets` of the weights.
 
     A model of an earlier stage passes on what its own run.yaml tells. Local files are no Hub data set, even if they
-    hold the same text; `dataset_name` counts only where the data are read from it.
+    hold the same text; `dataset_name` counts only where the data are read from it. training: whether the run does.
     """
     name = model.model_name_or_path
     earlier = Run(Path(name)).facts if name and Path(name).is_dir() else {}
@@ -117,8 +143,9 @@ def trace_origin(model: ModelArguments, data: SourceArguments) -> dict:
     dataset = data.dataset_name if not any(files) else None
     if dataset and (Path(dataset).exists() or not HUB_NAME.fullmatch(dataset)):
         dataset = None
-    datasets = {*earlier.get("datasets", []), dataset} - {None}
-    return {"base_model": base, "dataset": dataset, "datasets": sorted(datasets)}
+    datasets = {*earlier.get("datasets", []), dataset if training else None} - {None}
+    scored = None if data.validation_file else dataset
+    return {"base_model": base, "dataset": scored, "datasets": sorted(datasets)}
 
 
 def write_card(folder: Path, name: str) -> None:
@@ -180,17 +207,19 @@ def _introduce(run: Run) -> str:
     does = f"tags entities ({', '.join(run.entities)})" if tagger else "fills in masked tokens"
     base = run.facts.get("base_model")
     origin = f" It goes back to [{base}](https://huggingface.co/{base})." if base else ""
-    return f"A `{(run.config.get('architectures') or ['model'])[0]}` that {does}, trained on {run.data}.{origin}"
+    return f"A `{(run.config.get('architectures') or ['model'])[0]}` that {does}, {run.use_of_data}.{origin}"
 
 
 def _show_results(run: Run) -> str:
     if not run.scores:
-        return "None yet: this checkpoint was pushed while its training went on."
+        return "None: this is an intermediate checkpoint."
     if run.task == "fill-mask":
         return _tabulate_masked(run)
+    limited = any(run.settings.get(key) for key in ("max_eval_samples", "max_predict_samples"))
     parts = [
         "An entity counts if its type and both ends agree (strict, IOB2); `micro avg` is the F1 usually quoted. Tags "
-        "are counted by single words. Every word of a split is scored."
+        f"are counted by single words. {'The first sentences' if limited else 'Every word'} of a split "
+        f"{'are' if limited else 'is'} scored."
     ]
     for kind in ("entities", "tags"):
         for split, scores in run.scores.items():
@@ -228,7 +257,7 @@ def _describe_training(run: Run) -> str:
         ["data", run.data],
         ["seed", str(facts["seed"])],
         ["hardware", f"{facts['hardware']}; processes: {facts['processes']}; precision: {facts['precision']}"],
-        ["minutes", _tell_minutes(run) if run.scores else "not over"],
+        ["minutes", _tell_minutes(run) if run.scores else "not over when this was saved"],
         ["commit of the recipe", facts["commit"]],
         ["versions", versions],
     ]
@@ -241,7 +270,7 @@ def _describe_training(run: Run) -> str:
 
 
 def _tell_minutes(run: Run) -> str:
-    resumed = " (after it was resumed)" if run.settings.get("resume_from_checkpoint") else ""
+    resumed = " (after it was resumed)" if run.facts.get("resumed") else ""
     return f"{run.facts['train_minutes']} of training, {run.facts['total_minutes']} in all{resumed}"
 
 
@@ -249,11 +278,12 @@ def _list_changed(settings: dict) -> dict:
     """The settings of a run that are not those of a run without any."""
     classes = (ModelArguments, MlmArguments, NerArguments, TrainingArguments)
     defaults = {field.name: field.default for cls in classes for field in dataclasses.fields(cls)}
-    derived = {"output_dir", "hub_token", "accelerator_config", "use_cpu", "dataloader_pin_memory"}
+    derived = {"output_dir", "hub_token", "accelerator_config", "use_cpu", "dataloader_pin_memory", "disable_tqdm"}
+    derived |= {"activation_checkpointing", "gradient_checkpointing"}
     return {
         key: value
         for key, value in settings.items()
-        if value and key in defaults.keys() - derived and value != defaults[key]
+        if value not in (None, [], {}, "") and key in defaults.keys() - derived and value != defaults[key]
     }
 
 
@@ -279,7 +309,7 @@ def _state_limits(run: Run) -> str:
     note = settings.get("hub_data_note") or "not recorded; expect little of other kinds of text than it was trained on"
     lines = [
         f"Domain and year of the data: {note}.",
-        f"Case: {'uncased: the tokenizer folds capitals, which tell names apart' if run.uncased else 'cased'}.",
+        f"Case: {run.case}.",
         "One run with one seed; another seed gives other figures.",
     ]
     if run.task == "token-classification":

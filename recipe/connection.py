@@ -47,6 +47,8 @@ def explain(error: BaseException) -> str:
         return f"no connection: {_first_line(str(error))}"
     if isinstance(error, RuntimeError) and error.__cause__:  # the upload of a file, which wraps any of the above
         return f"{_first_line(str(error))} {explain(error.__cause__)}"
+    if isinstance(error, ValueError):  # metadata that the Hub does not accept, listed line by line
+        return " ".join(str(error).split())
     return _first_line(str(error)) or type(error).__name__
 
 

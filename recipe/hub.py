@@ -13,7 +13,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from huggingface_hub import CommitOperationAdd, HfApi, get_token
+from huggingface_hub import CommitOperationAdd, HfApi, ModelCardData, get_token
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import httpx
 from transformers import TrainerCallback
@@ -75,11 +75,12 @@ class Repository:
 
 
 def open_repository(
-    name: str, token: str | None = None, private: bool | None = True, revision: str | None = None
+    name: str, token: str | None = None, private: bool | None = True, revision: str | None = None, card: str = ""
 ) -> Repository:
     """Make sure, in seconds, that `name` exists and may be written to; create it, and the branch, where missing.
 
-    private: of a new repository; one that exists stays as it is. Raises RecipeError.
+    private: of a new repository; one that exists stays as it is. card: a model card whose metadata the Hub is to
+    accept. Raises RecipeError.
     """
     limit_silence(CHECK_SILENCE)
     repository = Repository(name, token, revision)
@@ -87,6 +88,10 @@ def open_repository(
     try:
         if api.whoami().get("auth", {}).get("accessToken", {}).get("role") == "read":
             raise RecipeError(f"push to {name}: the token may only read; it needs the role `write`")
+        if card:
+            api._validate_yaml(
+                card
+            )  # as a commit does; ModelCard.validate asks huggingface.co, whatever HF_ENDPOINT is
         repository.name = api.create_repo(name, private=private, exist_ok=True).repo_id
         _check_permission(repository)
         if revision not in (None, "main") and not revision.startswith("refs/"):
@@ -133,13 +138,15 @@ class RunPusher(TrainerCallback):
     """
 
     def __init__(self, args: TrainingArguments):
-        """Check that `hub_model_id` can be pushed to. Trainer is told not to push and does not see the token."""
+        """Check that `hub_model_id` can be pushed to, with what the card will declare. Trainer is told not to push."""
         self.folder, self.strategy, self.queue_all = Path(args.output_dir), args.hub_strategy, args.hub_always_push
         name = args.hub_model_id or self.folder.absolute().name
         self.repository = None
         if args.process_index == 0:
-            self.repository = open_repository(name, args.hub_token, args.hub_private_repo, args.hub_revision)
-        args.push_to_hub, args.hub_token = False, None
+            declared = ModelCardData(language=args.hub_language, license=args.hub_license)
+            card = f"---\n{declared.to_yaml()}\n---\n" if declared.to_dict() else ""
+            self.repository = open_repository(name, args.hub_token, args.hub_private_repo, args.hub_revision, card)
+        args.push_to_hub = False
         self.worker, self.running = ThreadPoolExecutor(1, "push"), Future()
         self.running.set_result(None)
 

@@ -67,10 +67,11 @@ class Stage:
             transformers.utils.logging.set_verbosity_error()
         prepare(model_args, training_args)
         set_seed(training_args.seed)
-        self.origin = trace_origin(model_args, data_args)
+        self.origin = trace_origin(model_args, data_args, training_args.do_train)
         self.settings = {**vars(model_args), **vars(data_args), **json.loads(training_args.to_json_string())}
         limit_silence(PUSH_SILENCE)
         self.pusher = RunPusher(training_args) if training_args.push_to_hub else None
+        training_args.hub_token = None  # else it would stand in training_args.bin
         with training_args.main_process_first(local=False):
             self.checkpoint = self._find_start() if training_args.do_train else None
 
@@ -189,8 +190,9 @@ class Stage:
             "data": Path(data).name,
             "seed": training.seed,
             "commit": find_commit(),
-            "hardware": describe_hardware(),
+            "hardware": describe_hardware(0 if training.use_cpu else training.world_size),
             "processes": training.world_size,
+            "resumed": self.checkpoint is not None,
             "precision": "bf16" if training.bf16 else "fp16" if training.fp16 else "fp32",
             "train_minutes": round(self.train_seconds / 60, 1),
             "total_minutes": round((time.perf_counter() - self.started) / 60, 1),
@@ -222,10 +224,10 @@ def find_command() -> str:
     return shlex.join(re.sub(r"(--hub[_-]token[=\0])[^\0]*", r"\1***", "\0".join(command)).split("\0"))
 
 
-def describe_hardware() -> str:
-    """The accelerators, or else the processor and the threads in use."""
-    if torch.cuda.is_available():
-        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+def describe_hardware(gpus: int = 0) -> str:
+    """The `gpus` that are used, or else the processor and the threads."""
+    if gpus and torch.cuda.is_available():
+        return f"{gpus} x {torch.cuda.get_device_name()}"
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

@@ -127,3 +127,9 @@ class Torn(torch.utils.data.IterableDataset):
 def test_one_process_uses_one_gpu(monkeypatch, tmp_path):
     monkeypatch.setattr("transformers.TrainingArguments.n_gpu", 3)
     assert TrainingArguments(str(tmp_path)).n_gpu == 1
+
+
+def test_a_launch_on_the_cpu_is_on_the_cpu_whatever_the_machine_has(monkeypatch, tmp_path):
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: True)
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    assert TrainingArguments(str(tmp_path)).use_cpu

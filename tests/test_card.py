@@ -84,9 +84,11 @@ def test_hub_data_and_models_are_named():
     data = MlmArguments(dataset_name="owner/text", validation_file=["mine.txt"])
     assert trace_origin(model, data) == {
         "base_model": "google-bert/bert-base-cased",
-        "dataset": "owner/text",
+        "dataset": None,  # the figures are those of mine.txt
         "datasets": ["owner/text"],
     }
+    scored = trace_origin(model, NerArguments(dataset_name="owner/text"), training=False)
+    assert (scored["dataset"], scored["datasets"]) == ("owner/text", [])
     assert trace_origin(model, NerArguments(dataset_name="owner/text", test_file=["mine.txt"]))["dataset"] is None
 
 
@@ -108,8 +110,10 @@ def test_the_embedded_encoder_is_known_by_its_name_on_the_hub():
 
 def test_settings_that_were_changed_are_listed(tmp_path):
     settings = {"max_seq_length": 512, "context": "none", "learning_rate": 3e-4, "seed": 42, "hub_token": "<HUB_TOKEN>"}
+    settings |= {"pack_batches": False, "context_size": 0}
     text = str(render_card(write_run(tmp_path, settings), "mara/tagger"))
-    assert "```yaml\ncontext: none\nlearning_rate: 0.0003\n```" in text
+    changed = "context: none\ncontext_size: 0\nlearning_rate: 0.0003\npack_batches: false\n"
+    assert f"```yaml\n{changed}```" in text
     assert FACTS["command"] in text
 
 
@@ -131,10 +135,38 @@ def test_the_learning_curve_is_thinned_out_and_keeps_its_end_and_all_evaluations
         ({"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"}]}, "uncased"),
         ({"type": "BertNormalizer", "lowercase": False}, "cased"),
         (None, "cased"),
+        (
+            {"type": "Sequence", "normalizers": [{"content": "[unused1]"}, {"lowercase": True}]},
+            "uncased, but [unused1] stands before each capitalised word",
+        ),
     ],
 )
 def test_the_card_tells_whether_the_model_is_cased(tmp_path, normalizer, word):
     assert f"- Case: {word}" in str(render_card(write_run(tmp_path, normalizer=normalizer), "mara/tagger"))
+
+
+def test_the_card_tells_what_was_trained_on_and_what_only_scored(tmp_path):
+    extra = {"do_train": True, "extra_train_file": ["runs/ner/silver/predictions.conll"], "max_eval_samples": 10}
+    scores = {"dev": {"entities": {"micro avg": ROW}, "tags": {"B-LOC": ROW}}}
+    text = str(render_card(write_run(tmp_path, extra, scores=scores, resumed=True), "mara/tagger"))
+    assert "trained on conll2003 and silver/predictions.conll." in text
+    assert "The first sentences of a split are scored." in text
+    assert "2.5 in all (after it was resumed)" in text
+    text = str(render_card(write_run(tmp_path, {"do_train": False}, scores=scores), "mara/tagger"))
+    assert "scored on conll2003." in text
+    assert "Every word of a split is scored." in text
+    assert "resumed" not in text
+
+
+def test_a_checkpoint_has_the_facts_of_the_run_that_it_lies_in(tmp_path):
+    write_run(tmp_path, {"hub_license": "mit"}, base_model="owner/encoder", datasets=["owner/text"])
+    (tmp_path / "checkpoint-9").mkdir()
+    write_run(tmp_path / "checkpoint-9")
+    (tmp_path / "checkpoint-9" / "run.yaml").unlink()
+    data = render_card(tmp_path / "checkpoint-9", "mara/tagger").data
+    assert (data.license, data.base_model, data.datasets) == ("mit", "owner/encoder", ["owner/text"])
+    origin = trace_origin(ModelArguments(model_name_or_path=str(tmp_path / "checkpoint-9")), MlmArguments())
+    assert (origin["base_model"], origin["datasets"]) == ("owner/encoder", ["owner/text"])
 
 
 def test_what_is_not_recorded_is_not_made_up(tmp_path):
@@ -143,7 +175,7 @@ def test_what_is_not_recorded_is_not_made_up(tmp_path):
     text = str(render_card(tmp_path, "mara/tagger"))
     assert check_metadata(text) == []
     assert "## Training\n\nNot recorded." in text
-    assert "None yet" in text
+    assert "None: this is an intermediate checkpoint" in text
     assert "No licence is declared" in text
 
 

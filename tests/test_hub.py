@@ -193,7 +193,7 @@ def test_each_commit_holds_one_whole_checkpoint(hub, ner_flags, tmp_path):
     assert weights[-1] == hashlib.sha256((tmp_path / "run" / "model.safetensors").read_bytes()).hexdigest()
     steps = [re.findall(r"^\| (\d+) \|", files["README.md"].content.decode(), re.M) for _, files in commits]
     assert [column[-1] for column in steps] == ["2", "4", "6", "6"]  # the card's learning curve ends where weights do
-    assert "None yet" in commits[0][1]["README.md"].content.decode()
+    assert "None: this is an intermediate checkpoint" in commits[0][1]["README.md"].content.decode()
     assert not (tmp_path / "run" / ".push").exists()
 
 
@@ -218,7 +218,7 @@ def test_a_checkpoint_is_pushed_later_without_training(hub, ner_flags, tmp_path,
     assert not hub.requests
     push_again(monkeypatch, tmp_path / "run" / "checkpoint-2", "mara/early", "--hub_private_repo", "false")
     assert not hub.repositories["models", "mara/early"].private
-    assert "None yet" in hub.read("mara/early", "README.md").decode()
+    assert "None: this is an intermediate checkpoint" in hub.read("mara/early", "README.md").decode()
     assert AutoModelForTokenClassification.from_pretrained("mara/early").config.id2label[0] == "O"
 
 
@@ -469,6 +469,17 @@ def test_xet_failures_are_told_like_others(hub, point_to, pushable, monkeypatch,
     with pytest.raises(PushError, match=r"push to mara/tagger failed: .*xet-write-token"):
         push_folder(repository, pushable, "Push")
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("declared", [{"hub_license": "Apache 2.0"}, {"hub_language": "English"}])
+def test_a_licence_or_language_that_the_hub_does_not_know_is_refused_before_training(
+    hub, ner_flags, tmp_path, declared
+):
+    [(key, value)] = declared.items()
+    reason = f"Invalid metadata in README.md. - {key.removeprefix('hub_')}: {value}"
+    with pytest.raises(RecipeError, match=f"push to mara/tagger: {reason}"):
+        run_ner.main(ner_flags(**declared))
+    assert not (tmp_path / "run" / "model.safetensors").exists()
 
 
 def test_a_token_that_no_header_can_hold_is_not_repeated(hub, point_to, ner_flags):
