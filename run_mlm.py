@@ -13,7 +13,7 @@ from functools import partial
 from transformers import AutoModelForMaskedLM
 
 from recipe.arguments import MlmArguments, ModelArguments, TrainingArguments, parse
-from recipe.corpus import build_blocks, find_bad_line, load_articles, read_texts
+from recipe.corpus import build_blocks, explain_reading, load_articles, read_texts
 from recipe.encoders import check_length, check_vocabulary, load_config, load_model, load_tokenizer
 from recipe.errors import RecipeError, exit_with
 from recipe.masking import build_collator, draw_masks, score_positions, summarize_positions
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
         blocks = {split: build_blocks(articles[split], tokenizer, data_args) for split in articles}
     collator = build_collator(tokenizer, data_args, training_args.seed)
     if data_args.streaming:
-        blocks["train"] = BlockStream(blocks["train"], collator, training_args, partial(find_bad_line, data_args))
+        blocks["train"] = BlockStream(blocks["train"], collator, training_args, partial(explain_reading, data_args))
     if "validation" in blocks:
         blocks["validation"] = draw_masks(blocks["validation"], tokenizer, data_args)
 

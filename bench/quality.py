@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from bench.speed import FOLDER
-from recipe.stage import describe_hardware, find_commit
+from recipe.provenance import describe_hardware, find_commit
 
 SEEDS = (1, 2, 3)
 RECIPE = ("run_ner", "--do_train", "--do_eval", "--do_predict", "--context=none")

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import torch
 
+from recipe.provenance import describe_hardware, find_commit
 from recipe.runtime import choose_precision, count_cores
-from recipe.stage import describe_hardware, find_commit
 
 TABLES = ("mlm-minilm", "mlm-bert-base", "ner-minilm", "ner-bert-base")
 FOLDER = Path("results/speed")

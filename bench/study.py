@@ -89,13 +89,17 @@ class Run:
     def line(self) -> str:
         """What was crossed, as mpnet-markers-document."""
         mlm = f"mlm{self.millions}M" if self.millions else ""
-        parts = [self.encoder, mlm, self.extra, "markers" * self.markers, self.context]
-        return "-".join(part for part in parts if part)
+        return _join(self.encoder, mlm, self.extra, "markers" * self.markers, self.context)
 
     @property
     def name(self) -> str:
         """What its files are called."""
-        return "-".join(part for part in (self.line, self.trial, f"seed{self.seed}") if part)
+        return _join(self.line, self.trial, f"seed{self.seed}")
+
+    @property
+    def folder(self) -> Path:
+        """Where it is trained."""
+        return RUNS / self.name
 
     @property
     def result(self) -> Path:
@@ -106,8 +110,11 @@ class Run:
     @property
     def pretraining(self) -> Path:
         """The folder of the masked pretraining that it starts from a checkpoint of."""
-        parts = [self.encoder, "mlm", "markers" * self.markers, self.trial * bool(self.mlm_changes)]
-        return RUNS / "-".join(part for part in parts if part)
+        return RUNS / _join(self.encoder, "mlm", "markers" * self.markers, self.trial * bool(self.mlm_changes))
+
+
+def _join(*parts: str) -> str:
+    return "-".join(part for part in parts if part)
 
 
 TEACHER = Run("mpnet")
@@ -165,25 +172,26 @@ def pretrain(run: Run, data: Data) -> Path:
 
 def fine_tune(run: Run, data: Data) -> dict:
     """Train and score `run`: its report, with the scores on CoNLL++, or of a trial those on dev alone."""
-    settings = {"case_markers": run.markers, "context": run.context, "seed": run.seed}
+    settings = {"config": ENCODERS[run.encoder].ner, "data_dir": data.data_dir}
+    settings |= {"case_markers": run.markers, "context": run.context, "seed": run.seed}
     if run.context == "none":
         settings["per_device_train_batch_size"] = ENCODERS[run.encoder].sentences
     if run.extra:
         settings |= extend_training(run, data)
     if run.millions:
         settings["model_name_or_path"] = pretrain(run, data)
-    common = {"config": ENCODERS[run.encoder].ner, "data_dir": data.data_dir}
-    launch("run_ner.py", **common, **settings | run.changes, do_predict=not run.trial, output_dir=RUNS / run.name)
-    report = read_report(RUNS / run.name)
+    settings |= run.changes
+    launch("run_ner.py", **settings, do_predict=not run.trial, output_dir=run.folder)
+    report = read_report(run.folder)
     report["study"] = vars(run)
     if run.averaged:
-        folder = average(RUNS / run.name)
-        again = {"model_name_or_path": folder, "do_train": False, "do_predict": False, "output_dir": folder}
-        launch("run_ner.py", **common | settings | again)
-        report["dev"] = read_report(folder)["dev"]
+        averaged = average(run.folder)
+        settings |= {"model_name_or_path": averaged, "do_train": False, "do_predict": False}
+        launch("run_ner.py", **settings, output_dir=averaged)
+        report["dev"] = read_report(averaged)["dev"]
     if not run.trial:
-        predict(run, data.conllpp, RUNS / run.name / "conllpp")
-        report["conllpp"] = read_report(RUNS / run.name / "conllpp")["test"]
+        predict(run, data.conllpp, run.folder / "conllpp")
+        report["conllpp"] = read_report(run.folder / "conllpp")["test"]
     return report
 
 
@@ -191,9 +199,9 @@ def extend_training(run: Run, data: Data) -> dict:
     """Settings that add to the training split what `run.extra` names."""
     if run.extra == "dev":
         return {"extra_train_file": find_files(data.data_dir)["dev"], "do_eval": False, "eval_strategy": "no"}
-    tagged = RUNS / TEACHER.name / "silver"
+    tagged = TEACHER.folder / "silver"
     if not (tagged / "predictions.conll").exists():
-        if not (RUNS / TEACHER.name / "report.json").exists():
+        if not (TEACHER.folder / "report.json").exists():
             fine_tune(TEACHER, data)
         words = RUNS / "words.conll"
         write_words([data.silver], words, SILVER_SHARE)
@@ -203,21 +211,21 @@ def extend_training(run: Run, data: Data) -> dict:
 
 def predict(run: Run, file: str | Path, folder: Path) -> None:
     """Tag `file` by the checkpoint of `run`; `folder` then holds its report and its predictions."""
-    settings = {"model_name_or_path": RUNS / run.name, "test_file": file, "context": run.context}
+    settings = {"model_name_or_path": run.folder, "test_file": file, "context": run.context}
     settings |= {"do_train": False, "do_eval": False, "eval_strategy": "no"}  # a strategy would switch do_eval on
     launch("run_ner.py", config=ENCODERS[run.encoder].ner, **settings, output_dir=folder)
 
 
-def average(run: Path) -> Path:
-    """A folder with the model of the folder `run`, its weights the mean of those in its checkpoints."""
-    weights = [load_file(checkpoint / "model.safetensors") for checkpoint in run.glob("checkpoint-*")]
+def average(folder: Path) -> Path:
+    """A folder with the model of a run's `folder`, its weights the mean of those in its checkpoints."""
+    weights = [load_file(checkpoint / "model.safetensors") for checkpoint in folder.glob("checkpoint-*")]
     mean = {name: torch.stack([weight[name] for weight in weights]).mean(0) for name in weights[0]}
-    folder = run / "averaged"
-    folder.mkdir(exist_ok=True)
-    save_file(mean, folder / "model.safetensors", {"format": "pt"})
+    averaged = folder / "averaged"
+    averaged.mkdir(exist_ok=True)
+    save_file(mean, averaged / "model.safetensors", {"format": "pt"})
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(run / name, folder)
-    return folder
+        shutil.copy(folder / name, averaged)
+    return averaged
 
 
 def launch(script: str, **settings) -> None:

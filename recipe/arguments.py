@@ -18,6 +18,7 @@ import transformers
 import yaml
 from accelerate.utils import parse_flag_from_env
 from transformers import HfArgumentParser
+from transformers.integrations import get_available_reporting_integrations
 from transformers.utils import is_torch_tf32_available
 
 from recipe.errors import RecipeError
@@ -180,9 +181,14 @@ class TrainingArguments(transformers.TrainingArguments):
         self._set_precision()
         if not 0 < self.layer_lr_decay <= 1:
             raise ValueError(f"layer_lr_decay: {self.layer_lr_decay} is not within 0 (excluded) and 1")
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(f"threads: {self.threads} is none: name at least 1, or leave it out")
         if self.tf32 is None and not self.use_cpu and is_torch_tf32_available():
             self.tf32 = True
         super().__post_init__()
+        missing = set(self.report_to) - set(get_available_reporting_integrations())
+        if missing:
+            raise ValueError(f"report_to: {min(missing)} is not installed: pip install it, or set report_to none")
 
     @property
     def n_gpu(self) -> int:

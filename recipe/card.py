@@ -5,7 +5,6 @@
 
 import dataclasses
 import json
-import re
 import sys
 from functools import cached_property
 from pathlib import Path
@@ -13,13 +12,11 @@ from pathlib import Path
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from recipe.arguments import MlmArguments, ModelArguments, NerArguments, SourceArguments, TrainingArguments
+from recipe.arguments import MlmArguments, ModelArguments, NerArguments, TrainingArguments
 from recipe.case_markers import CAPITALISED, UPPER
-from recipe.encoders import EMBEDDED, ORIGIN
 from recipe.errors import RecipeError, exit_with
 from recipe.results import format_markdown
 
-HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 CURVE_ROWS = 12
 SPLITS = {"dev": "validation", "validation": "validation", "test": "test"}  # ours -> the Hub's
 CURVE = {"loss": "training loss", "eval_loss": "validation loss", "eval_f1": "dev F1", "eval_perplexity": "perplexity"}
@@ -124,28 +121,6 @@ class Run:
             for split, scores in self.scores.items()
         }
         return {split: {key: row[key] for key in METRICS if key in row} for split, row in rows.items()}
-
-
-def trace_origin(model: ModelArguments, data: SourceArguments, training: bool = True) -> dict:
-    """Hub ids where there are any: `base_model`, the `dataset` that is scored on, and all `datasets` of the weights.
-
-    A model of an earlier stage passes on what its own run.yaml tells. Local files are no Hub data set, even if they
-    hold the same text; `dataset_name` counts only where the data are read from it. training: whether the run does.
-    """
-    name = model.model_name_or_path
-    earlier = Run(Path(name)).facts if name and Path(name).is_dir() else {}
-    base = ORIGIN if name == EMBEDDED else name
-    if base is None or Path(base).exists() or not HUB_NAME.fullmatch(base):
-        base = earlier.get("base_model")
-    files = (data.train_file, getattr(data, "data_dir", None), getattr(data, "test_file", None))
-    if isinstance(data, NerArguments):
-        files += (data.validation_file,)
-    dataset = data.dataset_name if not any(files) else None
-    if dataset and (Path(dataset).exists() or not HUB_NAME.fullmatch(dataset)):
-        dataset = None
-    datasets = {*earlier.get("datasets", []), dataset if training else None} - {None}
-    scored = None if data.validation_file else dataset
-    return {"base_model": base, "dataset": scored, "datasets": sorted(datasets)}
 
 
 def write_card(folder: Path, name: str) -> None:

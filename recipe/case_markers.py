@@ -4,15 +4,10 @@ Both are unused entries of the encoder's vocabulary, and the tokenizer itself pu
 `tokenizer.json` gets the same ids, from text as from single words. A word's label stays on its first real sub-word.
 """
 
-from typing import TYPE_CHECKING
-
 from tokenizers import AddedToken, Regex, normalizers
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from recipe.errors import RecipeError
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 CAPITALISED, UPPER = MARKERS = ("[unused1]", "[unused2]")
 
@@ -26,7 +21,7 @@ _UPPER = rf"\p{{Lu}}(?:[\p{{N}}{_JOINTS}]*\p{{Lu}})+(?!\p{{L}})"
 _START = rf"(?:\A\s+|(?<!\s)(?!\A)(?=\s)|(?<![\s\w])(?<!\w[{_JOINTS}]))(?=\s*%s)"
 
 
-def add_case_markers(tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedTokenizerBase":
+def add_case_markers(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
     """A tokenizer that marks case, made of an uncased one of BERT's kind; one that does so already is returned.
 
     Raises RecipeError for a tokenizer that keeps case, or is of another kind, or has no unused entries.
@@ -60,7 +55,7 @@ def add_case_markers(tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedTokeniz
     )
 
 
-def find_markers(tokenizer: "PreTrainedTokenizerBase") -> frozenset[int]:
+def find_markers(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     """The ids of the markers that the tokenizer sets; empty if it sets none."""
     added = tokenizer.added_tokens_decoder
     return frozenset(token_id for token_id, token in added.items() if token.content in MARKERS and token.normalized)

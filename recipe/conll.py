@@ -11,6 +11,7 @@ from pathlib import Path
 
 from recipe.errors import RecipeError
 from recipe.schemes import PREFIXES, is_well_formed, split_tag, to_iob2
+from recipe.text_files import read_lines
 
 DOCUMENT_START = "-DOCSTART-"
 MOST_SLIPS = 0.01  # share of sentences that may break their file's scheme
@@ -69,15 +70,16 @@ def read_columns(
     columns as long as both that are read exist. A byte order mark and CRLF line ends are dropped.
     Raises RecipeError, with file and line, for what cannot be read.
     """
+    needed = max(2, *(index + 1 if index >= 0 else -index for index in (word_column, tag_column)))
     documents, sentence = [Document()], None
     for number, line in enumerate(read_lines(path, encoding), 1):
         if len(line) > LONGEST_LINE:
             raise RecipeError(f"{path}:{number}: {len(line)} characters in one line: is this a file of columns?")
         if "\r" in line:
             raise RecipeError(f"{path}:{number}: a carriage return within the line: turn the line ends into line feeds")
-        columns = [column for column in line.split("\t" if "\t" in line else " ") if column]
         if comment_prefix and line.startswith(comment_prefix):
             continue
+        columns = [column for column in line.split("\t" if "\t" in line else " ") if column]
         if not columns or columns[0] == DOCUMENT_START:
             sentence = None
             if columns:
@@ -86,19 +88,18 @@ def read_columns(
         if sentence is None:
             sentence = Sentence([], [], f"{path}:{number}")
             documents[-1].sentences.append(sentence)
-        try:
-            sentence.words.append(columns[word_column])
-            sentence.tags.append(columns[tag_column].strip())
-            if len(columns) < 2:
-                raise IndexError
-            split_tag(sentence.tags[-1])
-        except IndexError:
+        if len(columns) < needed:
             raise RecipeError(
                 f"{path}:{number}: too few columns ({len(columns)}) for word_column {word_column} and tag_column "
                 f"{tag_column}: mend the line or the settings"
-            ) from None
+            )
+        word, tag = columns[word_column], columns[tag_column].strip()
+        try:
+            split_tag(tag)
         except ValueError as error:
             raise RecipeError(f"{path}:{number}: {error}: check tag_column (now {tag_column})") from None
+        sentence.words.append(word)
+        sentence.tags.append(tag)
     documents = [document for document in documents if document.sentences]
     if not documents:
         raise RecipeError(f"{path}: no sentences: the file holds no lines of words and tags: check the path")
@@ -156,30 +157,3 @@ def write_conll(path: str | Path, documents: Iterable[Document], *columns: Seque
                 for line in zip(words, sentence.tags, *(next(rows) if columns else ()), strict=True):
                     file.write(" ".join(re.sub(r"[ \t\r\n\0]", "_", cell) or "_" for cell in line) + "\n")
                 file.write("\n")
-
-
-def explain_unreadable(path: str | Path, encoding: str, error: Exception, line: int) -> RecipeError:
-    """What to say of a file that cannot be opened, an unknown encoding, or a byte on `line` that is none of it."""
-    if isinstance(error, OSError):
-        return RecipeError(f"{path}: {error.strerror}: check the path")
-    if isinstance(error, UnicodeDecodeError):
-        byte = error.object[error.start]
-        return RecipeError(f"{path}:{line}: byte 0x{byte:02x} is not {encoding}: set encoding (older corpora: latin-1)")
-    return RecipeError(f"encoding: {encoding!r} is not one that Python knows")
-
-
-def read_lines(path: str | Path, encoding: str) -> list[str]:
-    """The file's lines, split at line feeds alone: other separators may be part of a word.
-
-    Raises RecipeError for a file that cannot be read or decoded, and for a NUL byte in it.
-    """
-    try:
-        data = Path(path).read_bytes()
-        text = data.decode(encoding)
-    except (OSError, LookupError, ValueError) as error:
-        line = data.count(b"\n", 0, error.start) + 1 if isinstance(error, UnicodeDecodeError) else 0
-        raise explain_unreadable(path, encoding, error, line) from None
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise RecipeError(f"{path}:{line}: a NUL byte: mend the file, or set encoding if it is UTF-16 or UTF-32")
-    return [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]

@@ -4,8 +4,6 @@ An article is a paragraph of a text file (blank lines end it), a line of JSON, a
 Blocks are cut from `BATCH` articles at a time, in order; the last block of each such run holds the remainder.
 """
 
-import codecs
-import json
 import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,9 +12,10 @@ import datasets
 from transformers import PreTrainedTokenizerBase
 
 from recipe.arguments import MlmArguments
-from recipe.conll import explain_unreadable, read_columns
+from recipe.conll import read_columns
 from recipe.errors import RecipeError
-from recipe.sources import expand_files, load_hub, pick_column, refuse_nul
+from recipe.sources import expand_files, load_hub, pick_column
+from recipe.text_files import check_lines, refuse_nul
 from recipe.tokens import special_tokens
 
 COLUMN_FILE = ".conll"
@@ -34,14 +33,14 @@ def load_articles(
     evenly over the corpus. With `streaming` the training articles are an `IterableDataset` and none can be held out.
     """
     if arguments.train_file:
-        articles = {"train": _load_files("train_file", arguments.train_file, arguments, arguments.streaming)}
+        articles = {"train": _load_files("train_file", arguments, arguments.streaming)}
     elif arguments.dataset_name:
         articles = load_hub(arguments, cache_dir, arguments.streaming)
         articles = {name: articles[name] for name in ("train", "validation") if name in articles}
     else:
         raise RecipeError("no data: set train_file or dataset_name")
     if arguments.validation_file:
-        articles["validation"] = _load_files("validation_file", arguments.validation_file, arguments, streaming=False)
+        articles["validation"] = _load_files("validation_file", arguments, streaming=False)
     if not validate:
         articles.pop("validation", None)
     articles = {name: _as_text(rows, arguments) for name, rows in articles.items()}
@@ -65,7 +64,7 @@ def read_texts(articles, arguments: MlmArguments) -> Iterator[str]:
         for row in articles:
             yield row["text"] or ""  # an empty cell of a table is None
     except READ_ERRORS as error:
-        raise _explain(arguments, error) from error
+        raise explain_reading(arguments, error) from error
 
 
 def build_blocks(articles, tokenizer: PreTrainedTokenizerBase, arguments: MlmArguments):
@@ -115,8 +114,25 @@ def pack_blocks(articles: Iterable[list[int]], size: int, separator: int) -> Ite
         yield block
 
 
-def _load_files(key: str, patterns: list[str], arguments: MlmArguments, streaming: bool):
-    files = expand_files(key, patterns)
+def explain_reading(arguments: MlmArguments, error: Exception, key: str = "train_file") -> RecipeError:
+    """What to say of text that cannot be read: the first line at fault, or else the reader's own reason.
+
+    key: the setting that names the files.
+    """
+    patterns = getattr(arguments, key) or []
+    try:
+        for file in expand_files(key, patterns):
+            if not file.endswith(".parquet"):
+                check_lines(file, arguments.encoding)
+    except RecipeError as fault:
+        return fault
+    place = f"{key}: {' '.join(patterns)}" if patterns else f"dataset_name: {arguments.dataset_name}"
+    reason = str(error.__cause__ or error).strip().splitlines()[0]
+    return RecipeError(f"{place}: {reason}: mend the file, or set encoding")
+
+
+def _load_files(key: str, arguments: MlmArguments, streaming: bool):
+    files = expand_files(key, getattr(arguments, key))
     kinds = {Path(file).suffix for file in files}
     if kinds == {COLUMN_FILE}:
         documents = [document for file in files for document in read_columns(file, encoding=arguments.encoding)]
@@ -139,49 +155,7 @@ def _load_files(key: str, patterns: list[str], arguments: MlmArguments, streamin
     try:
         return datasets.load_dataset(builder, data_files=files, split="train", streaming=streaming, **options)
     except READ_ERRORS as error:
-        for file in files:
-            _check_lines(file, arguments.encoding)
-        raise RecipeError(f"{key}: {' '.join(files)}: {_tell_reason(error)}: mend the file, or set encoding") from error
-
-
-def find_bad_line(arguments: MlmArguments) -> None:
-    """Raise RecipeError for the first line of the training files that cannot be decoded or parsed, if there is one."""
-    for file in expand_files("train_file", arguments.train_file or []):
-        _check_lines(file, arguments.encoding)
-
-
-def _check_lines(path: str, encoding: str) -> None:
-    """The same for one file, line by line: streamed files may be larger than the memory."""
-    if Path(path).suffix == ".parquet":
-        return
-    number = 0
-    try:
-        decoder = codecs.getincrementaldecoder(encoding)()
-        with open(path, "rb") as file:
-            for number, line in enumerate(file, 1):
-                text = decoder.decode(line, final=not line.endswith(b"\n"))
-                if path.endswith(".jsonl"):
-                    _check_json(path, number, text)
-    except (OSError, LookupError, ValueError) as error:
-        raise explain_unreadable(path, encoding, error, number) from None
-
-
-def _check_json(path: str, number: int, text: str) -> None:
-    try:
-        json.loads(text.strip() or "{}")
-    except (ValueError, RecursionError) as error:
-        raise RecipeError(f"{path}:{number}: not JSON: {error}: mend the line") from None
-
-
-def _explain(arguments: MlmArguments, error: Exception) -> RecipeError:
-    """What to say of training data that cannot be read. Raises RecipeError itself where a line is at fault."""
-    find_bad_line(arguments)
-    files = " ".join(arguments.train_file or [arguments.dataset_name or ""])
-    return RecipeError(f"{files}: {_tell_reason(error)}: mend the file, or set encoding")
-
-
-def _tell_reason(error: Exception) -> str:
-    return str(error.__cause__ or error).strip().splitlines()[0]
+        raise explain_reading(arguments, error, key) from error
 
 
 def _as_text(rows, arguments: MlmArguments):
@@ -189,7 +163,7 @@ def _as_text(rows, arguments: MlmArguments):
     try:
         sample = next(iter(rows), None)
     except READ_ERRORS as error:
-        raise _explain(arguments, error) from error
+        raise explain_reading(arguments, error) from error
     if sample is None:
         raise RecipeError("no articles: the training or validation data are empty: check the files")
     columns = rows.column_names or list(sample)

@@ -33,33 +33,33 @@ def forbid_transitions(labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     That is minus infinity for an I which follows neither B nor I of its type, 0 for all else. A type that has no B
     among `labels` is not constrained.
     """
-    start, within = np.zeros(len(labels)), np.zeros((len(labels), len(labels)))
+    start, transitions = np.zeros(len(labels)), np.zeros((len(labels), len(labels)))
     for label_id, label in enumerate(labels):
         prefix, _, kind = label.partition("-")
         if prefix == "I" and f"B-{kind}" in labels:
             start[label_id] = -np.inf
-            within[:, label_id] = [0 if before in (f"B-{kind}", label) else -np.inf for before in labels]
-    return start, within
+            transitions[:, label_id] = [0 if before in (f"B-{kind}", label) else -np.inf for before in labels]
+    return start, transitions
 
 
-def find_best_paths(scores: np.ndarray, lengths: np.ndarray, start: np.ndarray, within: np.ndarray) -> np.ndarray:
+def find_best_paths(scores: np.ndarray, lengths: np.ndarray, start: np.ndarray, transitions: np.ndarray) -> np.ndarray:
     """The label id of each word on the path of the highest total through each sentence, all sentences side by side.
 
-    scores, lengths: as of `decode`. start, within: as `forbid_transitions` returns them.
+    scores, lengths: as of `decode`. start, transitions: as `forbid_transitions` returns them.
     """
     order = np.argsort(-lengths, kind="stable")  # longest first: those that reach a position come before the others
     firsts = (np.cumsum(lengths) - lengths)[order]
     reaching = [int(np.sum(lengths > position)) for position in range(lengths.max(initial=0))]
     totals = scores[firsts] + start  # (sentences, labels): of the best path that ends so
-    before = np.zeros(scores.shape, int)  # on that path, the label id at the word before
+    backpointers = np.zeros(scores.shape, int)  # on that path, the label id at the word before
     for position, count in enumerate(reaching[1:], 1):
-        paths = totals[:count, :, None] + within
+        paths = totals[:count, :, None] + transitions
         words = firsts[:count] + position
-        before[words] = paths.argmax(1)
+        backpointers[words] = paths.argmax(1)
         totals[:count] = paths.max(1) + scores[words]
     label_ids, last = np.zeros(len(scores), int), totals.argmax(-1)
     for position, count in reversed(list(enumerate(reaching))):
         words = firsts[:count] + position
         label_ids[words] = last[:count]
-        last[:count] = before[words, last[:count]]
+        last[:count] = backpointers[words, last[:count]]
     return label_ids

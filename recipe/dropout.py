@@ -7,26 +7,8 @@ probability is a multiple of 2**-16 (0.1 becomes 0.10001); masks still follow fr
 
 import torch
 from torch import nn
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
-from transformers.masking_utils import eager_mask
+from transformers import PreTrainedModel
 
-ATTENTION = "eager_light_dropout"  # the name of `attend` for `attn_implementation`
-# Model types that `attend` computes as their own eager attention does, in bf16 too; a test compares them. Others cap
-# scores, share keys among heads, or hand over keys and values of different types.
-SUPPORTED = (
-    "albert",
-    "bert",
-    "camembert",
-    "deberta-v2",
-    "distilbert",
-    "electra",
-    "ernie",
-    "esm",
-    "modernbert",
-    "mpnet",
-    "roberta",
-    "xlm-roberta",
-)
 STEPS = 2**16  # probabilities are multiples of 1 / STEPS
 
 
@@ -67,22 +49,3 @@ def lighten_dropout(model: PreTrainedModel) -> None:
         for name, child in parent.named_children():
             if type(child) is nn.Dropout:
                 setattr(parent, name, LightDropout(child.p).train(child.training))
-
-
-def attend(module, query, key, value, attention_mask, scaling=None, dropout=0.0, **_) -> tuple[torch.Tensor, ...]:
-    """transformers' eager attention with `drop`; on a CPU it trains faster than torch's fused kernels.
-
-    query, key, value: (batch, heads, length, head size). Returns the output, (batch, length, heads, head size), and
-    the attention weights, (batch, heads, length, length).
-    """
-    scaling = query.size(-1) ** -0.5 if scaling is None else scaling
-    with torch.autocast(query.device.type, enabled=False):  # which would store the weights in fp32: twice the traffic
-        scores = torch.matmul(query * scaling, key.transpose(2, 3))
-        if attention_mask is not None:
-            scores = scores + attention_mask.to(scores.dtype)
-        weights = drop(scores.softmax(-1), dropout, module.training)
-        return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights
-
-
-AttentionInterface.register(ATTENTION, attend)
-AttentionMaskInterface.register(ATTENTION, eager_mask)

@@ -18,9 +18,10 @@ from transformers import (
 )
 
 from recipe.arguments import ModelArguments
+from recipe.attention import ATTENTION, SUPPORTED
 from recipe.case_markers import add_case_markers
 from recipe.connection import explain_download
-from recipe.dropout import ATTENTION, SUPPORTED, lighten_dropout
+from recipe.dropout import lighten_dropout
 from recipe.errors import RecipeError
 
 EMBEDDED = "minilm-l6"

@@ -88,10 +88,8 @@ def open_repository(
     try:
         if api.whoami().get("auth", {}).get("accessToken", {}).get("role") == "read":
             raise RecipeError(f"push to {name}: the token may only read; it needs the role `write`")
-        if card:
-            api._validate_yaml(
-                card
-            )  # as a commit does; ModelCard.validate asks huggingface.co, whatever HF_ENDPOINT is
+        if card:  # as a commit does; ModelCard.validate asks huggingface.co, whatever HF_ENDPOINT is
+            api._validate_yaml(card)
         repository.name = api.create_repo(name, private=private, exist_ok=True).repo_id
         _check_permission(repository)
         if revision not in (None, "main") and not revision.startswith("refs/"):

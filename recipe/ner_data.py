@@ -9,13 +9,17 @@ from pathlib import Path
 import datasets
 
 from recipe.arguments import NerArguments
-from recipe.conll import DOCUMENT_START, Document, Sentence, convert_tags, list_sentences, read_conll, read_lines
+from recipe.conll import DOCUMENT_START, Document, Sentence, convert_tags, list_sentences, read_conll
 from recipe.errors import RecipeError
 from recipe.schemes import split_tag
 from recipe.sources import expand_files, load_hub, pick_column
+from recipe.text_files import read_lines
 
-SPLITS = ("train", "dev", "test")
-TASKS = {"train": "do_train", "dev": "do_eval and eval_strategy", "test": "do_predict"}
+SETTINGS = {  # split -> what names its files, what limits it, what asks for it
+    "train": ("train_file", "max_train_samples", "do_train"),
+    "dev": ("validation_file", "max_eval_samples", "do_eval and eval_strategy"),
+    "test": ("test_file", "max_predict_samples", "do_predict"),
+}
 FILES = {
     "train": ("*.train", "train.*"),
     "dev": ("*.testa", "dev.*", "valid.*", "validation.*"),
@@ -25,7 +29,7 @@ SUFFIXES = {".train", ".testa", ".testb", ".txt", ".conll", ".iob", ".iob2", ".b
 
 
 def load_splits(
-    arguments: NerArguments, wanted: Sequence[str] = SPLITS, cache_dir: str | None = None
+    arguments: NerArguments, wanted: Sequence[str] = tuple(SETTINGS), cache_dir: str | None = None
 ) -> dict[str, list[Document]]:
     """Read the `wanted` splits (of train, dev, test) as documents tagged in IOB2.
 
@@ -34,10 +38,10 @@ def load_splits(
     """
     if not wanted:
         raise RecipeError("nothing to do: set do_train, do_eval or do_predict")
-    named = {"train": arguments.train_file, "dev": arguments.validation_file, "test": arguments.test_file}
-    keys = {"train": "train_file", "dev": "validation_file", "test": "test_file"}
     files = find_files(arguments.data_dir) if arguments.data_dir else {}
-    files |= {split: expand_files(keys[split], patterns) for split, patterns in named.items() if patterns}
+    for split, (key, _, _) in SETTINGS.items():
+        if patterns := getattr(arguments, key):
+            files[split] = expand_files(key, patterns)
     if files:
         load, found = partial(_read_files, arguments=arguments), files
     elif arguments.dataset_name:
@@ -46,17 +50,8 @@ def load_splits(
         raise RecipeError("no data: set data_dir, train_file (validation_file, test_file) or dataset_name")
     missing = [split for split in wanted if split not in found]
     if missing:
-        raise RecipeError(f"no {missing[0]} data: name them, or switch off {TASKS[missing[0]]}")
-    splits = {split: load(found[split]) for split in wanted}
-    limits = {
-        "train": arguments.max_train_samples,
-        "dev": arguments.max_eval_samples,
-        "test": arguments.max_predict_samples,
-    }
-    splits = {
-        split: documents if limits[split] is None else _take_sentences(documents, limits[split])
-        for split, documents in splits.items()
-    }
+        raise RecipeError(f"no {missing[0]} data: name them, or switch off {SETTINGS[missing[0]][2]}")
+    splits = {split: _take_sentences(load(found[split]), getattr(arguments, SETTINGS[split][1])) for split in wanted}
     if "train" in splits and arguments.extra_train_file:
         splits["train"] += _read_files(expand_files("extra_train_file", arguments.extra_train_file), NerArguments())
     return splits
@@ -187,7 +182,9 @@ def _group_documents(place: str, sentences: list[Sentence], tag_scheme: str | No
     return documents
 
 
-def _take_sentences(documents: list[Document], limit: int) -> list[Document]:
+def _take_sentences(documents: list[Document], limit: int | None) -> list[Document]:
+    if limit is None:
+        return documents
     taken = []
     for document in documents:
         if limit > 0:

@@ -12,13 +12,13 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 
-from recipe.dropout import ATTENTION
+from recipe.attention import ATTENTION
 from recipe.encoders import find_first_position
 from recipe.tokens import IGNORED
 
 # Model types whose attention takes such a mask; a test compares each with padding.
 SUPPORTED = ("bert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta")
-MASKS = {"eager": torch.float32, ATTENTION: torch.float32, "sdpa": torch.bool}  # what attention expects
+MASK_DTYPES = {"eager": torch.float32, ATTENTION: torch.float32, "sdpa": torch.bool}  # what attention expects
 ROW = 64  # tokens: shorter rows leave more padding, longer ones cost more attention
 WORTH = 0.9  # of the padded size: a batch that packing makes no smaller than this stays as it is
 
@@ -30,13 +30,14 @@ class Packer:
 
     def __init__(self, model: PreTrainedModel):
         config = model.config
-        self._mask = MASKS.get(config._attn_implementation)
+        self._mask_dtype = MASK_DTYPES.get(config._attn_implementation)
         self._first_position = find_first_position(config)
-        self._possible = self._mask is not None and config.model_type in SUPPORTED
+        self._possible = self._mask_dtype is not None and config.model_type in SUPPORTED
         if not self._possible:
             logger.warning(
-                f"pack_batches: not possible for {config.model_type} with {config._attn_implementation} attention: "
-                "batches are padded"
+                "pack_batches: not possible for %s with %s attention: batches are padded",
+                config.model_type,
+                config._attn_implementation,
             )
 
     def __call__(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -57,12 +58,14 @@ class Packer:
             name: values.flatten()[source].masked_fill(empty, IGNORED if name == "labels" else 0)
             for name, values in batch.items()
         }
-        counts = [torch.cat([torch.arange(lengths[number]) for number in row]) for row in rows]
-        packed["position_ids"] = pad_sequence(counts, True).to(mask.device) + self._first_position
+        positions = [torch.cat([torch.arange(lengths[number]) for number in row]) for row in rows]
+        packed["position_ids"] = pad_sequence(positions, True).to(mask.device) + self._first_position
         attended = example[:, None, :, None] == example[:, None, None, :]
-        if self._mask != torch.bool:
-            lowest = torch.finfo(self._mask).min
-            attended = torch.zeros(attended.shape, dtype=self._mask, device=mask.device).masked_fill(~attended, lowest)
+        if self._mask_dtype != torch.bool:
+            lowest = torch.finfo(self._mask_dtype).min
+            attended = torch.zeros(attended.shape, dtype=self._mask_dtype, device=mask.device).masked_fill(
+                ~attended, lowest
+            )
         packed["attention_mask"] = attended
         return packed
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from recipe.errors import RecipeError, exit_with
-from recipe.scoring import REFERENCE, is_of_reference
+from recipe.scoring import REFERENCE, is_conll2003_test
 
 HEADER = ["recipe", "model", "data", "dev F1", "test F1", "seeds", "minutes", "hardware", "config", "commit"]
 
@@ -39,7 +39,7 @@ def format_table(paths: list[str]) -> str:
 
 def format_reference(paths: list[str]) -> str:
     """A Markdown table of tag-level F1 on CoNLL-2003's test, mean over seeds: the reference's beside each recipe's."""
-    groups = {name: group for name, group in _group_reports(paths).items() if is_of_reference(group[0]["test"])}
+    groups = {name: group for name, group in _group_reports(paths).items() if is_conll2003_test(group[0]["test"])}
     rows = []
     for tag, (_, _, reference, support) in REFERENCE.items():
         scores = [statistics.mean(report["test"]["tags"][tag]["f1"] for report in group) for group in groups.values()]

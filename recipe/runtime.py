@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 import psutil
 import torch
 
-from recipe.dropout import ATTENTION
-from recipe.errors import RecipeError
+from recipe.attention import ATTENTION
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # arguments imports choose_precision from here
     from recipe.arguments import ModelArguments, TrainingArguments
 
 MOST_ERROR = 1e-5  # relative, of a fast fp32 matrix product against float64
@@ -72,8 +71,6 @@ def prepare(model_args: "ModelArguments", training_args: "TrainingArguments") ->
 
 def _set_threads(wanted: int | None, ranks: int) -> str:
     cores = count_cores()
-    if wanted is not None and wanted < 1:
-        raise RecipeError(f"threads: {wanted} is none: name at least 1, or leave it out")
     # torch took its number from OMP_NUM_THREADS, which `accelerate launch` sets to 1 unless told otherwise.
     torch.set_num_threads(wanted or max(1, cores // ranks))
     reason = "as set" if wanted else f"{cores} physical core(s) for {ranks} process(es)"

@@ -31,8 +31,10 @@ def is_well_formed(tags: Sequence[str], scheme: str) -> bool:
             allowed = prefix != "B" or continues
         elif scheme == "IOB2":
             allowed = prefix != "I" or continues
+        elif before in "BI":  # an open entity must go on
+            allowed = continues and prefix in "IEL"
         else:
-            allowed = continues and prefix in "IEL" if before in "BI" else prefix not in "IEL"
+            allowed = prefix not in "IEL"
         if not allowed:
             return False
     return True

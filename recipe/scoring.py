@@ -78,13 +78,13 @@ def score_tags(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]
 def format_report(report: Report) -> str:
     """Both tables as text; the tags' beside the reference where the supports show that this is the CoNLL-2003 test."""
     lines = ["Entities (strict)", *_format_rows(report["entities"]), "", "Tags", *_format_rows(report["tags"])]
-    if is_of_reference(report):
+    if is_conll2003_test(report):
         lines += ["", "Tags: reference and difference to it", *_format_differences(report["tags"])]
     return "\n".join(lines) + "\n"
 
 
-def is_of_reference(report: Report) -> bool:
-    """Whether the supports of the tags are those of the reference, the CoNLL-2003 test."""
+def is_conll2003_test(report: Report) -> bool:
+    """Whether the supports of the tags are those of the reference."""
     supports = {tag: row["support"] for tag, row in report["tags"].items()}
     return supports == {tag: row[3] for tag, row in REFERENCE.items()}
 
@@ -135,7 +135,7 @@ def main() -> None:
     if len(paths) != 1:
         raise RecipeError("usage: python -m recipe.scoring [--json] predictions.conll")
     report = score_file(paths[0])
-    print(json.dumps(report, indent=2) if "--json" in sys.argv else format_report(report), end="\n")
+    print(json.dumps(report, indent=2) if "--json" in sys.argv else format_report(report))
 
 
 if __name__ == "__main__":

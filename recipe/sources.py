@@ -22,17 +22,6 @@ def expand_files(key: str, patterns: list[str]) -> list[str]:
     return files
 
 
-def refuse_nul(path: str) -> None:
-    """Raise RecipeError, with its line, for a NUL byte in a file of text."""
-    line = 1
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            if b"\0" in chunk:
-                line += chunk.count(b"\n", 0, chunk.index(b"\0"))
-                raise RecipeError(f"{path}:{line}: a NUL byte: mend the file, or convert it to UTF-8 if it is UTF-16")
-            line += chunk.count(b"\n")
-
-
 def load_hub(arguments: SourceArguments, cache_dir: str | None = None, streaming: bool = False) -> dict:
     """All splits of `dataset_name`, by name."""
     try:

@@ -2,25 +2,18 @@
 
 import json
 import logging
-import os
-import platform
-import re
-import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-import torch
 import transformers
 import yaml
 from transformers import set_seed
-from transformers.integrations import get_available_reporting_integrations
 
 from recipe.arguments import ModelArguments, SourceArguments, TrainingArguments
-from recipe.card import trace_origin, write_card
+from recipe.card import write_card
 from recipe.checkpoints import (
     PARTIAL,
     clear_partial,
@@ -37,6 +30,7 @@ from recipe.connection import limit_silence
 from recipe.errors import RecipeError
 from recipe.hub import PUSH_SILENCE, RunPusher
 from recipe.interruption import Interruption
+from recipe.provenance import describe_hardware, find_command, find_commit, trace_origin
 from recipe.runtime import prepare
 from recipe.trainer import RecipeTrainer
 
@@ -57,9 +51,6 @@ class Stage:
                 (self.folder / ".gitignore").write_text("predictions.conll\ntrain.log\ntokenizer/\n")
         except OSError as error:
             raise RecipeError(f"output_dir {self.folder}: {error.strerror}: name a folder to write in") from None
-        missing = set(training_args.report_to) - set(get_available_reporting_integrations())
-        if missing:
-            raise RecipeError(f"report_to: {min(missing)} is not installed: pip install it, or set report_to none")
         if training_args.process_index == 0:
             logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
         else:
@@ -202,35 +193,3 @@ class Stage:
     def write_json(self, name: str, content: dict) -> None:
         """Write `content` into the output folder."""
         (self.folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def find_commit() -> str:
-    """The commit of this repository, with `-dirty` if its files differ from it; `unknown` outside a checkout."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*"]
-    try:
-        found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return found.stdout.strip()
-
-
-def find_command() -> str:
-    """The command line of this run, from `accelerate launch` on where that began it; a token is left out."""
-    command = ["python", Path(sys.argv[0]).name, *sys.argv[1:]]
-    parent = Path(f"/proc/{os.getppid()}/cmdline")
-    words = parent.read_text().split("\0")[:-1] if parent.exists() else []
-    if "launch" in words and Path(words[words.index("launch") - 1]).name == "accelerate":
-        command = ["accelerate", *words[words.index("launch") :]]
-    return shlex.join(re.sub(r"(--hub[_-]token[=\0])[^\0]*", r"\1***", "\0".join(command)).split("\0"))
-
-
-def describe_hardware(gpus: int = 0) -> str:
-    """The `gpus` that are used, or else the processor and the threads."""
-    if gpus and torch.cuda.is_available():
-        return f"{gpus} x {torch.cuda.get_device_name()}"
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        models = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        name = models[0].partition(":")[2].strip() if models else name
-    return f"{name}, {torch.get_num_threads()} threads"

@@ -24,7 +24,7 @@ class BlockStream(IterableDataset):
     The files are divided among the processes; where there are fewer files than processes, the blocks are. Files come in
     another order in each pass, and blocks are shuffled within each `CHUNK` of them. `load_state_dict` of a position
     makes the next iteration begin there, and reads no file that lies before.
-    find_fault: called when the text cannot be read, to raise an error that says where.
+    explain: what to say of text that cannot be read, as `corpus.explain_reading`.
     Raises RecipeError if `max_steps` sets no end.
     """
 
@@ -33,14 +33,14 @@ class BlockStream(IterableDataset):
         blocks: datasets.IterableDataset,
         collator: MaskingCollator,
         arguments: TrainingArguments,
-        find_fault: Callable[[], None] = lambda: None,
+        explain: Callable[[Exception], RecipeError],
     ):
         if arguments.max_steps <= 0:
             raise RecipeError("streaming: streamed text has no known length: set max_steps")
         strategy = "shards" if blocks.num_shards >= arguments.world_size else "auto"
         self.blocks = split_dataset_by_node(blocks, arguments.process_index, arguments.world_size, strategy)
         self.collator, self.batch_size, self.seed = collator, arguments.train_batch_size, arguments.seed
-        self.find_fault = find_fault
+        self.explain = explain
         self.load_state_dict(_start_pass(0))
 
     def load_state_dict(self, position: dict) -> None:
@@ -75,11 +75,7 @@ class BlockStream(IterableDataset):
         try:
             return list(islice(blocks, CHUNK))
         except READ_ERRORS as error:
-            try:
-                self.find_fault()
-            except RecipeError as fault:
-                raise LocalError(str(fault)) from error
-            raise LocalError(f"streaming: {error}: mend the file that holds it, or set encoding") from error
+            raise LocalError(str(self.explain(error))) from error
 
 
 def _start_pass(number: int) -> dict:

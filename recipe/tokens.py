@@ -1,16 +1,13 @@
 """What a fast tokenizer makes of single words and of one sequence: plain lists of token ids."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
+from transformers import PreTrainedTokenizerBase
 
 IGNORED = -100  # the label of a position where nothing is to be predicted, torch's default ignore_index
 
 
-def special_tokens(tokenizer: "PreTrainedTokenizerBase") -> tuple[list[int], list[int]]:
+def special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
     """The ids that the tokenizer puts before and after one sequence, such as `([CLS], [SEP])`."""
     ids = tokenizer("a").input_ids
     inner = tokenizer("a", add_special_tokens=False).input_ids
@@ -18,7 +15,7 @@ def special_tokens(tokenizer: "PreTrainedTokenizerBase") -> tuple[list[int], lis
     return ids[:start], ids[start + len(inner) :]
 
 
-def tokenize_words(tokenizer: "PreTrainedTokenizerBase", sentences: Sequence[list[str]]) -> list[list[list[int]]]:
+def tokenize_words(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[list[str]]) -> list[list[list[int]]]:
     """The sub-word ids of each word of each sentence. A word that the tokenizer drops becomes the unknown token."""
     unknown = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.pad_token_id
     encodings = tokenizer(list(sentences), is_split_into_words=True, add_special_tokens=False, verbose=False).encodings

@@ -8,17 +8,15 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict
 
 import numpy as np
+from transformers import PreTrainedTokenizerBase
 
 from recipe.case_markers import find_markers
 from recipe.conll import Document, Sentence, list_sentences
 from recipe.errors import RecipeError
 from recipe.tokens import IGNORED, special_tokens, tokenize_words
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 
 class Window(TypedDict):
@@ -35,12 +33,12 @@ class Window(TypedDict):
 
 @dataclass(frozen=True)
 class Span:
-    """Words `start` to `stop - 1` of a text stand in a window; those from `first` to `last - 1` are labelled there."""
+    """Words `start` to `stop - 1` of a text stand in a window; some of them are labelled there."""
 
     start: int
     stop: int
-    first: int
-    last: int
+    labelled_start: int
+    labelled_stop: int
 
 
 def plan_spans(sizes: Sequence[int], starts: Iterable[int], capacity: int, context: int = 0) -> list[Span]:
@@ -79,7 +77,7 @@ def plan_spans(sizes: Sequence[int], starts: Iterable[int], capacity: int, conte
 
 def build_windows(
     documents: Iterable[Document],
-    tokenizer: "PreTrainedTokenizerBase",
+    tokenizer: PreTrainedTokenizerBase,
     labels: Sequence[str],
     max_seq_length: int,
     context: str = "none",
@@ -106,23 +104,32 @@ def build_windows(
         word_labels = [label_ids[tag] for sentence in sentences for tag in sentence.tags]
         starts = accumulate(len(sentence.words) for sentence in sentences)
         for span in plan_spans([len(ids) for ids in words], starts, capacity, context_size):
-            input_ids, token_labels, word_ids = list(prefix), [IGNORED] * len(prefix), [-1] * len(prefix)
-            for word in range(span.start, span.stop):
-                at = len(input_ids)
-                input_ids += words[word]
-                token_labels += [IGNORED] * len(words[word])
-                word_ids += [-1] * len(words[word])
-                if span.first <= word < span.last:
-                    while input_ids[at] in markers and at + 1 < len(input_ids):
-                        token_labels[at] = outside
-                        at += 1
-                    token_labels[at], word_ids[at] = word_labels[word], number + word
-            input_ids += suffix
-            token_labels += [IGNORED] * len(suffix)
-            word_ids += [-1] * len(suffix)
-            windows.append(Window(input_ids=input_ids, labels=token_labels, word_ids=word_ids))
+            labelled = range(span.labelled_start, span.labelled_stop)
+            pieces = [
+                (words[word], word_labels[word], number + word) if word in labelled else (words[word], None, -1)
+                for word in range(span.start, span.stop)
+            ]
+            windows.append(_join([(prefix, None, -1), *pieces, (suffix, None, -1)], markers, outside))
         number += len(words)
     return sorted(windows, key=lambda window: len(window["input_ids"]), reverse=True)
+
+
+def _join(pieces: Iterable[tuple[list[int], int | None, int]], markers: frozenset[int], outside: int) -> Window:
+    """The window of `pieces`, each the ids of a word, its label id, None for none, and its number in the split.
+
+    A label stands on the first sub-word behind the markers, which are labelled `outside`.
+    """
+    window = Window(input_ids=[], labels=[], word_ids=[])
+    for ids, label, number in pieces:
+        labels, word_ids = [IGNORED] * len(ids), [-1] * len(ids)
+        if label is not None:
+            first = next((at for at, token_id in enumerate(ids) if token_id not in markers), len(ids) - 1)
+            labels[: first + 1] = [*[outside] * first, label]
+            word_ids[first] = number
+        window["input_ids"] += ids
+        window["labels"] += labels
+        window["word_ids"] += word_ids
+    return window
 
 
 def collect_scores(rows: Sequence[np.ndarray], windows: Iterable[Window]) -> np.ndarray:

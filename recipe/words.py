@@ -14,9 +14,10 @@ from pathlib import Path
 
 import regex
 
-from recipe.conll import Document, Sentence, read_lines, write_conll
+from recipe.conll import Document, Sentence, write_conll
 from recipe.errors import RecipeError, exit_with
 from recipe.sources import expand_files
+from recipe.text_files import read_lines
 
 CLITIC = r"['\u2019](?:s|re|ve|ll|d|m)\b"
 # As corpora of entities part them: clitics, initials or a word with signs and more within, any other sign by itself.

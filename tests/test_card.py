@@ -9,7 +9,8 @@ from huggingface_hub import ModelCard
 
 from hub_server import check_metadata
 from recipe.arguments import MlmArguments, ModelArguments, NerArguments
-from recipe.card import render_card, trace_origin
+from recipe.card import render_card
+from recipe.provenance import trace_origin
 
 ROOT = Path(__file__).parents[1]
 ROW = {"precision": 0.5, "recall": 0.25, "f1": 1 / 3, "support": 4}

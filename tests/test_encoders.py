@@ -19,7 +19,7 @@ from transformers import (
 from conftest import make_tokenizer
 from recipe import encoders
 from recipe.arguments import ModelArguments
-from recipe.dropout import ATTENTION
+from recipe.attention import ATTENTION
 from recipe.encoders import check_length, check_vocabulary, load_config, load_model, load_tokenizer, resolve_name
 from recipe.errors import RecipeError
 from recipe.tokens import tokenize_words

@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 import time
+from functools import partial
 
 import datasets
 import pytest
@@ -14,7 +15,7 @@ from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 from conftest import ROOT
 from recipe.arguments import MlmArguments, TrainingArguments
 from recipe.checkpoints import find_checkpoint
-from recipe.corpus import build_blocks, load_articles
+from recipe.corpus import build_blocks, explain_reading, load_articles
 from recipe.masking import build_collator
 from recipe.runtime import count_cores
 from recipe.stream import BlockStream
@@ -54,7 +55,8 @@ def read_one_pass(folder):
     blocks = build_blocks(load_articles(arguments, validate=False)["train"], tokenizer, arguments)
     training = TrainingArguments(output_dir=f"{folder}/out", max_steps=1, per_device_train_batch_size=64)
     tokens, started = 0, time.perf_counter()
-    for batch in BlockStream(blocks, build_collator(tokenizer, arguments), training):
+    explain = partial(explain_reading, arguments)
+    for batch in BlockStream(blocks, build_collator(tokenizer, arguments), training, explain):
         if batch["position"]["pass"]:
             break
         tokens += batch["input_ids"].numel()

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForTokenClassification
 
 from conftest import assert_same_gradients, compute_gradients, make_config_of
-from recipe.packing import MASKS, ROW, SUPPORTED, Packer, plan_rows
+from recipe.packing import MASK_DTYPES, ROW, SUPPORTED, Packer, plan_rows
 from recipe.trainer import token_mean_loss
 
 PADDING = 1
@@ -43,7 +43,7 @@ def compute(model, batch):
 
 @pytest.mark.parametrize(
     ("model_type", "attention"),
-    [(kind, attention) for kind in SUPPORTED for attention in MASKS if (kind, attention) != ("mpnet", "sdpa")],
+    [(kind, attention) for kind in SUPPORTED for attention in MASK_DTYPES if (kind, attention) != ("mpnet", "sdpa")],
 )
 def test_loss_and_gradients_are_those_of_padded_batches(model_type, attention):
     model, batch = make_model(model_type, attention), make_batch()

@@ -9,7 +9,7 @@ import torch
 
 from recipe import runtime
 from recipe.arguments import ModelArguments, TrainingArguments, parse
-from recipe.dropout import ATTENTION
+from recipe.attention import ATTENTION
 from recipe.errors import RecipeError
 
 ROOT = Path(__file__).parents[1]
@@ -85,7 +85,7 @@ def test_threads_are_the_physical_cores_whatever_was_exported(tmp_path, monkeypa
     runtime.prepare(*settings(tmp_path, threads=3))
     assert torch.get_num_threads() == 3
     with pytest.raises(RecipeError, match="threads: 0"):
-        runtime.prepare(*settings(tmp_path, threads=0))
+        settings(tmp_path, threads=0)
 
 
 @pytest.mark.parametrize(("quota", "cores"), [("max 100000", 8), ("250000 100000", 2), ("50000 100000", 1)])

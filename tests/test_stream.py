@@ -3,13 +3,14 @@
 import json
 import random
 import re
+from functools import partial
 from itertools import islice, takewhile
 
 import pytest
 
 from recipe import stream
 from recipe.arguments import MlmArguments, TrainingArguments
-from recipe.corpus import build_blocks, load_articles
+from recipe.corpus import build_blocks, explain_reading, load_articles
 from recipe.errors import RecipeError
 from recipe.masking import build_collator
 from recipe.stream import BlockStream
@@ -35,7 +36,9 @@ def make_stream(tokenizer, tmp_path, monkeypatch):
             output_dir=str(tmp_path / "out"), max_steps=1, per_device_train_batch_size=4, seed=3
         )
         blocks = build_blocks(load_articles(arguments, validate=False)["train"], tokenizer, arguments)
-        return BlockStream(blocks, build_collator(tokenizer, arguments, 3), Processes(training, rank, processes))
+        explain = partial(explain_reading, arguments)
+        collator = build_collator(tokenizer, arguments, 3)
+        return BlockStream(blocks, collator, Processes(training, rank, processes), explain)
 
     return make
 
@@ -102,7 +105,7 @@ def test_resuming_reads_no_file_that_lies_before(make_stream, tokenizer, tmp_pat
         (tmp_path / f"{file}.txt").write_bytes(b"\xff\xff")
     stream.load_state_dict(whole[at - 1]["position"])
     assert [plain(batch) for batch in islice(stream, len(whole) - at)] == [plain(batch) for batch in whole[at:]]
-    with pytest.raises(RecipeError, match="can't decode byte 0xff"):
+    with pytest.raises(RecipeError, match=r"\d.txt:1: byte 0xff is not utf-8"):
         list(islice(stream, len(whole)))  # the next pass does read them
 
 

@@ -33,16 +33,16 @@ def test_every_word_is_labelled_once_with_its_context(seed):
     starts = [word for word in range(len(sizes)) if draw.random() < draw.choice([0.02, 0.3])]
     context = draw.choice([0, 2, 5, 100])
     spans = plan_spans(sizes, starts, capacity, context)
-    assert [word for s in spans for word in range(s.first, s.last)] == list(range(len(sizes)))
+    assert [word for s in spans for word in range(s.labelled_start, s.labelled_stop)] == list(range(len(sizes)))
     for s in spans:
-        assert s.start <= s.first < s.last <= s.stop
+        assert s.start <= s.labelled_start < s.labelled_stop <= s.stop
         assert sum(sizes[s.start : s.stop]) <= capacity
         if largest <= 3:
             wanted = min(context, capacity // 4)
-            assert s.start == 0 or sum(sizes[s.start : s.first]) >= wanted
-            assert s.stop == len(sizes) or sum(sizes[s.last : s.stop]) >= wanted
+            assert s.start == 0 or sum(sizes[s.start : s.labelled_start]) >= wanted
+            assert s.stop == len(sizes) or sum(sizes[s.labelled_stop : s.stop]) >= wanted
     if context == 0:
-        assert all((s.start, s.stop) == (s.first, s.last) for s in spans)
+        assert all((s.start, s.stop) == (s.labelled_start, s.labelled_stop) for s in spans)
 
 
 def make_documents(tag_seed=0):

@@ -1,0 +1,71 @@
+"""Where a run and its weights come from: Hub ids, commit, command, hardware."""
+
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from recipe.arguments import ModelArguments, NerArguments, SourceArguments
+from recipe.card import Run
+from recipe.encoders import EMBEDDED, ORIGIN
+
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def trace_origin(model: ModelArguments, data: SourceArguments, training: bool = True) -> dict:
+    """Hub ids where there are any: `base_model`, the `dataset` that is scored on, and all `datasets` of the weights.
+
+    A model of an earlier stage passes on what its own run.yaml tells. Local files are no Hub data set, even if they
+    hold the same text; `dataset_name` counts only where the data are read from it. training: whether the run does.
+    """
+    name = model.model_name_or_path
+    earlier = Run(Path(name)).facts if name and Path(name).is_dir() else {}
+    base = ORIGIN if name == EMBEDDED else name
+    if base is None or Path(base).exists() or not HUB_NAME.fullmatch(base):
+        base = earlier.get("base_model")
+    files = (data.train_file, getattr(data, "data_dir", None), getattr(data, "test_file", None))
+    if isinstance(data, NerArguments):
+        files += (data.validation_file,)
+    dataset = data.dataset_name if not any(files) else None
+    if dataset and (Path(dataset).exists() or not HUB_NAME.fullmatch(dataset)):
+        dataset = None
+    datasets = {*earlier.get("datasets", []), dataset if training else None} - {None}
+    scored = None if data.validation_file else dataset
+    return {"base_model": base, "dataset": scored, "datasets": sorted(datasets)}
+
+
+def find_commit() -> str:
+    """The commit of this repository, with `-dirty` if its files differ from it; `unknown` outside a checkout."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*"]
+    try:
+        found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return found.stdout.strip()
+
+
+def find_command() -> str:
+    """The command line of this run, from `accelerate launch` on where that began it; a token is left out."""
+    command = ["python", Path(sys.argv[0]).name, *sys.argv[1:]]
+    parent = Path(f"/proc/{os.getppid()}/cmdline")
+    words = parent.read_text().split("\0")[:-1] if parent.exists() else []
+    if "launch" in words and Path(words[words.index("launch") - 1]).name == "accelerate":
+        command = ["accelerate", *words[words.index("launch") :]]
+    return shlex.join(re.sub(r"(--hub[_-]token[=\0])[^\0]*", r"\1***", "\0".join(command)).split("\0"))
+
+
+def describe_hardware(gpus: int = 0) -> str:
+    """The `gpus` that are used, or else the processor and the threads."""
+    if gpus and torch.cuda.is_available():
+        return f"{gpus} x {torch.cuda.get_device_name()}"
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        models = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        name = models[0].partition(":")[2].strip() if models else name
+    return f"{name}, {torch.get_num_threads()} threads"
