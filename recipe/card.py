@@ -14,6 +14,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from recipe.arguments import MlmArguments, ModelArguments, NerArguments, TrainingArguments
 from recipe.case_markers import CAPITALISED, UPPER
+from recipe.checkpoints import find_step
 from recipe.errors import RecipeError, exit_with
 from recipe.results import format_markdown
 
@@ -64,7 +65,7 @@ class Run:
 
     def _read(self, name: str) -> dict:
         path = self.folder / name
-        if name == "run.yaml" and not path.exists() and self.folder.name.startswith("checkpoint-"):
+        if name == "run.yaml" and not path.exists() and find_step(self.folder) is not None:
             path = self.folder.parent / name
         if not path.exists():
             return {}

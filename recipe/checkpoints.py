@@ -35,10 +35,16 @@ def name_checkpoint(folder: Path, step: int) -> Path:
     return folder / f"checkpoint-{step}"
 
 
+def find_step(folder: Path) -> int | None:
+    """The step of a checkpoint by the name of its folder; None if it is not called like one."""
+    named = re.fullmatch(r"checkpoint-(\d+)", folder.name)
+    return int(named[1]) if named else None
+
+
 def list_checkpoints(folder: Path) -> list[Path]:
     """The checkpoints of an output folder, whole or not, newest first."""
-    found = [path for path in folder.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
-    return sorted(found, key=lambda path: int(path.name.partition("-")[2]), reverse=True)
+    found = [path for path in folder.glob("checkpoint-*") if find_step(path) is not None]
+    return sorted(found, key=find_step, reverse=True)
 
 
 def find_checkpoint(folder: Path) -> Path | None:
@@ -72,9 +78,9 @@ def find_damage(folder: Path) -> str | None:
                 with safe_open(folder / name, framework="numpy"):
                     pass
         steps = {manifest["step"]}
-        if folder.name.startswith("checkpoint-"):
+        if (step := find_step(folder)) is not None:
             state = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
-            steps |= {int(folder.name.partition("-")[2]), state["global_step"]}
+            steps |= {step, state["global_step"]}
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing"
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:

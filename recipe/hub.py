@@ -22,6 +22,7 @@ from transformers.trainer_utils import HubStrategy
 
 from recipe.arguments import TrainingArguments
 from recipe.card import write_card
+from recipe.checkpoints import name_checkpoint
 from recipe.connection import explain, limit_silence
 from recipe.errors import PushError, RecipeError, exit_with
 
@@ -150,7 +151,7 @@ class RunPusher(TrainerCallback):
 
     def on_save(self, args, state, control, **_):
         """Push the checkpoint just saved, beside training; not if the one before is still under way."""
-        checkpoint = self.folder / f"checkpoint-{state.global_step}"
+        checkpoint = name_checkpoint(self.folder, state.global_step)
         if self.repository is None or self.strategy == HubStrategy.END or not checkpoint.is_dir():
             return
         if not self.running.done() and not self.queue_all:

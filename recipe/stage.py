@@ -19,6 +19,7 @@ from recipe.checkpoints import (
     clear_partial,
     find_checkpoint,
     find_damage,
+    find_step,
     guard_save,
     list_changes,
     publish,
@@ -177,7 +178,7 @@ class Stage:
         model = Path(self.model_args.model_name_or_path or "from scratch")
         return {
             "config": self.model_args.config,
-            "model": "/".join(model.parts[-2:]) if model.name.startswith("checkpoint-") else model.name,
+            "model": model.name if find_step(model) is None else "/".join(model.parts[-2:]),
             "data": Path(data).name,
             "seed": training.seed,
             "commit": find_commit(),
