@@ -105,22 +105,22 @@ def build_windows(
         starts = accumulate(len(sentence.words) for sentence in sentences)
         for span in plan_spans([len(ids) for ids in words], starts, capacity, context_size):
             labelled = range(span.labelled_start, span.labelled_stop)
-            pieces = [
+            parts = [
                 (words[word], word_labels[word], number + word) if word in labelled else (words[word], None, -1)
                 for word in range(span.start, span.stop)
             ]
-            windows.append(_join([(prefix, None, -1), *pieces, (suffix, None, -1)], markers, outside))
+            windows.append(_join([(prefix, None, -1), *parts, (suffix, None, -1)], markers, outside))
         number += len(words)
     return sorted(windows, key=lambda window: len(window["input_ids"]), reverse=True)
 
 
-def _join(pieces: Iterable[tuple[list[int], int | None, int]], markers: frozenset[int], outside: int) -> Window:
-    """The window of `pieces`, each the ids of a word, its label id, None for none, and its number in the split.
+def _join(parts: Iterable[tuple[list[int], int | None, int]], markers: frozenset[int], outside: int) -> Window:
+    """The window of `parts`, each the ids of a word, its label id, None for none, and its number in the split.
 
     A label stands on the first sub-word behind the markers, which are labelled `outside`.
     """
     window = Window(input_ids=[], labels=[], word_ids=[])
-    for ids, label, number in pieces:
+    for ids, label, number in parts:
         labels, word_ids = [IGNORED] * len(ids), [-1] * len(ids)
         if label is not None:
             first = next((at for at, token_id in enumerate(ids) if token_id not in markers), len(ids) - 1)
