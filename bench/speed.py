@@ -194,7 +194,7 @@ def run_table(table: str, data: dict, rounds: int) -> dict:
         "gflops": {name: statistics.median(rates[name] for rates in products) for name in products[0]},
         "flops_per_token": count_flops(table, BLOCK if task == "mlm" else 20),
         "commit": find_commit(),
-        "hardware": describe_hardware(min(1, torch.cuda.device_count())),
+        "hardware": describe_hardware(),
         "precision": choose_precision("auto", on_cpu=True)[0],
     }
 

@@ -59,8 +59,8 @@ def find_command() -> str:
     return shlex.join(re.sub(r"(--hub[_-]token[=\0])[^\0]*", r"\1***", "\0".join(command)).split("\0"))
 
 
-def describe_hardware(gpus: int = 0) -> str:
-    """The `gpus` that are used, or else the processor and the threads."""
+def describe_hardware(gpus: int = 1) -> str:
+    """The GPUs in use, `gpus` of them where there are any, or else the processor and the threads."""
     if gpus and torch.cuda.is_available():
         return f"{gpus} x {torch.cuda.get_device_name()}"
     name = platform.processor() or platform.machine()
