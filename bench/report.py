@@ -10,6 +10,7 @@ from statistics import mean, stdev
 from bench.speed import FOLDER, TABLES
 from bench.study import RESULTS, Run
 from recipe.results import format_markdown, format_mean, read_f1
+from recipe.scoring import REFERENCE
 
 TITLES = {
     "mlm-minilm": "Masked pretraining, 6 x 384",
@@ -18,6 +19,8 @@ TITLES = {
     "ner-bert-base": "Entities, 12 x 768",
 }
 SPLITS = ("dev", "test", "conllpp")
+BEST = "mpnet-markers-document"  # the line whose tags are shown
+LABELS = RESULTS / "labels" / "conllpp.json"  # test's own labels against those of CoNLL++, by recipe.scoring --json
 
 
 def load_tables(folder: Path = FOLDER) -> list[dict]:
@@ -140,6 +143,21 @@ def format_trials(study: list[tuple[Run, dict]]) -> str:
     return format_markdown(["line", "masked pretraining", "fine-tuning", "dev F1", "minutes", "commit"], lines)
 
 
+def format_tags(study: list[tuple[Run, dict]], line: str, labels: Path = LABELS) -> str:
+    """A Markdown table of tag-level F1 of the runs of `line` on dev, test and CoNLL++, mean over the seeds.
+
+    Beside them the reference's, and that of test's own labels if CoNLL++'s are taken for the truth, or the other way.
+    """
+    reports = [report for run, report in study if run.line == line and not run.trial]
+    agreement = json.loads(labels.read_text(encoding="utf-8"))["tags"]
+    lines = []
+    for tag, (_, _, reference, _) in REFERENCE.items():
+        scores = [mean(report[split]["tags"][tag]["f1"] for report in reports) for split in SPLITS]
+        lines.append([tag, *(f"{score:.3f}" for score in (reference, *scores, agreement[tag]["f1"]))])
+    header = ["tag", "reference, test", "dev", "test", "CoNLL++", "test's labels against CoNLL++'s"]
+    return format_markdown(header, lines)
+
+
 def spell_flags(settings: dict) -> str:
     """Settings as Markdown of the command line's flags."""
     return f"`{' '.join(f'--{key} {value}' for key, value in settings.items())}`" if settings else ""
@@ -177,7 +195,7 @@ def main() -> None:
     """Print the tables; draw the plots if a folder is named for them."""
     tables, study = load_tables(), load_study()
     print(format_speed(tables), format_rates(tables), format_f1(), sep="\n\n")
-    print(format_study(study), format_trials(study), sep="\n\n")
+    print(format_tags(study, BEST), format_study(study), format_trials(study), sep="\n\n")
     if len(sys.argv) > 1:
         plot_speed(tables, Path(sys.argv[1], "speed.png"))
         plot_growth(study, Path(sys.argv[1], "growth.png"))

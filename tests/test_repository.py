@@ -11,7 +11,17 @@ import yaml
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from huggingface_hub import ModelCard
 
-from bench.report import format_f1, format_rates, format_speed, format_study, format_trials, load_study, load_tables
+from bench.report import (
+    BEST,
+    format_f1,
+    format_rates,
+    format_speed,
+    format_study,
+    format_tags,
+    format_trials,
+    load_study,
+    load_tables,
+)
 from recipe.arguments import MlmArguments, ModelArguments, NerArguments, TrainingArguments, parse
 from recipe.results import format_reference, format_table
 from recipe.scoring import format_report
@@ -110,6 +120,7 @@ def test_readme_shows_the_tables_that_the_results_make():
     assert format_rates(load_tables()) in speed
     assert format_f1() in speed
     quality = (ROOT / "docs" / "quality.md").read_text()
+    assert format_tags(load_study(), BEST) in quality
     assert format_study(load_study()) in quality
     assert format_trials(load_study()) in quality
     quickstart = json.loads((ROOT / "results" / "quickstart" / "report.json").read_text())

@@ -1,5 +1,6 @@
 """The study's runs are settings of the scripts, its trials see no test split, and its tables say what was measured."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -7,10 +8,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from bench import study
-from bench.report import format_study, format_trials, load_study
+from bench.report import format_study, format_tags, format_trials, load_study
 from recipe.arguments import MlmArguments, ModelArguments, NerArguments, TrainingArguments, parse
 from recipe.conll import list_sentences, read_columns
 from recipe.errors import RecipeError
+from recipe.scoring import REFERENCE
 
 DATA = study.Data("data", "conllpp.txt", "*.txt", "*.txt")
 FILES = {"dev": ["eng.testa"]}
@@ -110,6 +112,21 @@ def test_what_was_crossed_is_a_table_of_means():
     table = format_study([*seeds, (study.Run("minilm", trial="bold"), make_report(0.5))])
     assert table.splitlines()[0].endswith("| no markers, context document | markers, context document |")
     assert table.splitlines()[2:] == ["| minilm | none |  |  |  |  | 90.5 ± 0.7 / 90.5 ± 0.7 / 90.5 ± 0.7 |"]
+
+
+def test_tags_are_means_over_the_seeds_of_one_line(tmp_path):
+    def tags(f1):
+        return {"tags": {tag: {"f1": f1} for tag in REFERENCE}}
+
+    labels = tmp_path / "labels.json"
+    labels.write_text(json.dumps(tags(0.97)))
+    first = {"dev": tags(0.95), "test": tags(0.90), "conllpp": tags(0.80)}
+    second = {"dev": tags(0.97), "test": tags(0.92), "conllpp": tags(0.84)}
+    seeds = [(study.Run("mpnet", seed=1), first), (study.Run("mpnet", seed=2), second)]
+    others = [(study.Run("minilm"), {}), (study.Run("mpnet", trial="bold"), {})]
+    table = format_tags([*seeds, *others], "mpnet-markers-document", labels)
+    assert table.splitlines()[2] == "| B-LOC | 0.916 | 0.960 | 0.910 | 0.820 | 0.970 |"
+    assert len(table.splitlines()) == 2 + len(REFERENCE)
 
 
 def test_what_was_trained_on_has_no_score():
