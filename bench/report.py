@@ -146,7 +146,7 @@ def format_trials(study: list[tuple[Run, dict]]) -> str:
 def format_tags(study: list[tuple[Run, dict]], line: str, labels: Path = LABELS) -> str:
     """A Markdown table of tag-level F1 of the runs of `line` on dev, test and CoNLL++, mean over the seeds.
 
-    Beside them the reference's, and that of test's own labels if CoNLL++'s are taken for the truth, or the other way.
+    Beside them the reference's, and how far the labels of test and of CoNLL++ agree.
     """
     reports = [report for run, report in study if run.line == line and not run.trial]
     agreement = json.loads(labels.read_text(encoding="utf-8"))["tags"]
