@@ -9,7 +9,7 @@ from statistics import mean, stdev
 
 from bench.speed import FOLDER, TABLES
 from bench.study import RESULTS, Run
-from recipe.results import format_markdown, format_mean, read_f1
+from recipe.results import format_markdown, format_mean, mean_tag_f1, read_f1
 from recipe.scoring import REFERENCE
 
 TITLES = {
@@ -152,7 +152,7 @@ def format_tags(study: list[tuple[Run, dict]], line: str, labels: Path = LABELS)
     agreement = json.loads(labels.read_text(encoding="utf-8"))["tags"]
     lines = []
     for tag, (_, _, reference, _) in REFERENCE.items():
-        scores = [mean(report[split]["tags"][tag]["f1"] for report in reports) for split in SPLITS]
+        scores = [mean_tag_f1(reports, split, tag) for split in SPLITS]
         lines.append([tag, *(f"{score:.3f}" for score in (reference, *scores, agreement[tag]["f1"]))])
     header = ["tag", "reference, test", "dev", "test", "CoNLL++", "test's labels against CoNLL++'s"]
     return format_markdown(header, lines)

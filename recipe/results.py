@@ -42,7 +42,7 @@ def format_reference(paths: list[str]) -> str:
     groups = {name: group for name, group in _group_reports(paths).items() if is_conll2003_test(group[0]["test"])}
     rows = []
     for tag, (_, _, reference, support) in REFERENCE.items():
-        scores = [statistics.mean(report["test"]["tags"][tag]["f1"] for report in group) for group in groups.values()]
+        scores = [mean_tag_f1(group, "test", tag) for group in groups.values()]
         rows.append([tag, f"{reference:.3f}", *(f"{score:.3f}" for score in scores), str(support)])
     return format_markdown(["tag", "reference", *groups, "support"], rows)
 
@@ -67,6 +67,11 @@ def format_markdown(header: list[str], rows: list[list[str]]) -> str:
 def read_f1(report: dict, split: str) -> float:
     """F1 (strict, micro average) of a split of one `report.json`, in percent."""
     return 100 * report[split]["entities"]["micro avg"]["f1"]
+
+
+def mean_tag_f1(reports: list[dict], split: str, tag: str) -> float:
+    """F1 of one tag of a split, mean over some seeds' reports."""
+    return statistics.mean(report[split]["tags"][tag]["f1"] for report in reports)
 
 
 def format_mean(reports: list[dict], split: str) -> str:
