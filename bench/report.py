@@ -138,7 +138,8 @@ def format_trials(study: list[tuple[Run, dict]]) -> str:
     for run, report in study:
         if run.trial:
             score, minutes = f"{read_f1(report, 'dev'):.2f}", f"{report['run']['train_minutes']:.0f}"
-            changes = [spell_flags(run.mlm_changes), spell_flags(run.changes) + ", averaged" * run.averaged]
+            pretraining = spell_flags(run.mlm_changes) + "the training split's articles too" * run.articles
+            changes = [pretraining, spell_flags(run.changes) + ", averaged" * run.averaged]
             lines.append([run.line, *changes, score, minutes, report["run"]["commit"]])
     return format_markdown(["line", "masked pretraining", "fine-tuning", "dev F1", "minutes", "commit"], lines)
 

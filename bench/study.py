@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from recipe.conll import read_columns
 from recipe.errors import RecipeError, exit_with
 from recipe.ner_data import find_files
 from recipe.results import format_mean
@@ -71,6 +72,7 @@ class Run:
 
     extra: what it is trained on beside the training split: "dev", or "silver", text that MPNet has tagged.
     changes, mlm_changes: settings of the fine-tuning and of the masked pretraining.
+    articles: pretrain on the articles of the training split too.
     averaged: score the mean of the weights of the checkpoints that were kept, not the last ones.
     """
 
@@ -83,6 +85,7 @@ class Run:
     trial: str = ""
     changes: dict = field(default_factory=dict)
     mlm_changes: dict = field(default_factory=dict)
+    articles: bool = False
     averaged: bool = False
 
     @property
@@ -110,7 +113,8 @@ class Run:
     @property
     def pretraining(self) -> Path:
         """The folder of the masked pretraining that it starts from a checkpoint of."""
-        return RUNS / _join(self.encoder, "mlm", "markers" * self.markers, self.trial * bool(self.mlm_changes))
+        other = self.articles or bool(self.mlm_changes)
+        return RUNS / _join(self.encoder, "mlm", "markers" * self.markers, self.trial * other)
 
 
 def _join(*parts: str) -> str:
@@ -135,6 +139,7 @@ TRIALS = [
     Run("minilm", trial="argmax-lr4e-4", changes=MINILM_FLAT),
     Run("minilm", 2, trial="argmax-lr4e-4", changes=MINILM_FLAT),
     Run("minilm", 7, trial="argmax-lr4e-4-mlm-lr5e-4", changes=MINILM_FLAT, mlm_changes=MLM_FLAT),
+    Run("minilm", 7, trial="articles", articles=True),
     Run("mpnet", markers=False, trial="argmax-lr4e-5", changes=MPNET_FLAT | BY_LENGTH),
     Run("mpnet", trial="argmax-lr4e-5", changes=MPNET_FLAT),
     Run("minilm", trial="epochs8", changes={"num_train_epochs": 8}),
@@ -166,8 +171,19 @@ def pretrain(run: Run, data: Data) -> Path:
     if not checkpoint.exists():
         settings = {"case_markers": run.markers, "max_steps": MLM_STEPS * run.millions, "save_total_limit": 100}
         settings |= {"resume_from_checkpoint": "last", "output_dir": run.pretraining}
-        launch("run_mlm.py", config=ENCODERS[run.encoder].mlm, train_file=data.text, **settings, **run.mlm_changes)
+        text = [data.text, write_articles(data)] if run.articles else data.text
+        launch("run_mlm.py", config=ENCODERS[run.encoder].mlm, train_file=text, **settings, **run.mlm_changes)
     return checkpoint
+
+
+def write_articles(data: Data) -> Path:
+    """A file of the training split as text: each sentence a line, its words parted by spaces."""
+    documents = [document for file in find_files(data.data_dir)["train"] for document in read_columns(file)]
+    articles = ["".join(" ".join(sentence.words) + "\n" for sentence in document.sentences) for document in documents]
+    path = RUNS / "articles.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(articles), encoding="utf-8")
+    return path
 
 
 def fine_tune(run: Run, data: Data) -> dict:

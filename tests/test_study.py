@@ -15,7 +15,7 @@ from recipe.errors import RecipeError
 from recipe.scoring import REFERENCE
 
 DATA = study.Data("data", "conllpp.txt", "*.txt", "*.txt")
-FILES = {"dev": ["eng.testa"]}
+FILES = {"train": [], "dev": ["eng.testa"]}
 
 
 @pytest.fixture
@@ -65,6 +65,7 @@ def test_a_run_is_started_with_what_its_name_says(launched, run):
     if run.millions:
         _, pretrained, text, pretraining = launched[0]
         assert pretrained.case_markers == run.markers
+        assert text.train_file == [DATA.text, *[str(study.RUNS / "articles.txt")] * run.articles]
         # the checkpoints that the runs start from are saved, and kept
         assert study.MLM_STEPS % pretraining.save_steps == 0
         assert pretraining.max_steps == run.millions * study.MLM_STEPS
@@ -94,6 +95,14 @@ def test_silver_data_are_tagged_by_the_trained_teacher(launched, tmp_path, monke
     assert student[2].extra_train_file == [f"{tagging[3].output_dir}/predictions.conll"]
     words = [sentence.words for sentence in list_sentences(read_columns(tmp_path / "words.conll"))]
     assert words == [["Ada", "met", "Bo", "."], ["Nobody", "else", "."]]
+
+
+def test_the_training_split_is_text_to_pretrain_on(tmp_path, monkeypatch):
+    (tmp_path / "train.txt").write_text(
+        "-DOCSTART- O\n\nAda B-PER\nmet O\nBo B-PER\n\nNobody O\n\n-DOCSTART- O\n\nRain O\n"
+    )
+    monkeypatch.setattr(study, "RUNS", tmp_path / "runs")
+    assert study.write_articles(replace(DATA, data_dir=str(tmp_path))).read_text() == "Ada met Bo\nNobody\n\nRain\n"
 
 
 def test_the_weights_of_the_checkpoints_are_averaged(tmp_path):
