@@ -113,8 +113,8 @@ class Run:
     @property
     def pretraining(self) -> Path:
         """The folder of the masked pretraining that it starts from a checkpoint of."""
-        other = self.articles or bool(self.mlm_changes)
-        return RUNS / _join(self.encoder, "mlm", "markers" * self.markers, self.trial * other)
+        trial = self.trial if self.articles or self.mlm_changes else ""
+        return RUNS / _join(self.encoder, "mlm", "markers" * self.markers, trial)
 
 
 def _join(*parts: str) -> str:
@@ -177,7 +177,7 @@ def pretrain(run: Run, data: Data) -> Path:
 
 
 def write_articles(data: Data) -> Path:
-    """A file of the training split as text: each sentence a line, its words parted by spaces."""
+    """A file of the training split as text: a sentence a line, words parted by spaces, articles by blank lines."""
     documents = [document for file in find_files(data.data_dir)["train"] for document in read_columns(file)]
     articles = ["".join(" ".join(sentence.words) + "\n" for sentence in document.sentences) for document in documents]
     path = RUNS / "articles.txt"
