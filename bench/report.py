@@ -182,6 +182,9 @@ def plot_growth(study: list[tuple[Run, dict]], path: Path) -> None:
             axis.annotate(
                 f"{score:.1f}", (millions, score), (16, 5), textcoords="offset points", ha="center", fontsize=8
             )
+    axis.set_xscale("symlog", base=2, linthresh=1, linscale=0.5)  # as far from 0 to 1 as from 1 to 2, and from 14 to 28
+    axis.set_xticks(sorted(reports), sorted(reports))
+    axis.minorticks_off()
     axis.set_xlabel("millions of tokens of masked pretraining on news text")
     axis.set_ylabel("entity F1, percent")
     axis.set_title("MiniLM, case markers, document context", fontsize=10)

@@ -52,17 +52,18 @@ class Data:
 
 @dataclass(frozen=True)
 class Encoder:
-    """Its configurations, and the millions of tokens after which its masked pretraining is looked at."""
+    """Its configurations, and after how many millions of tokens of masked pretraining it is fine-tuned."""
 
     ner: str
     mlm: str
-    millions: tuple[int, ...]
+    millions: int  # where the stage is crossed with all else
+    growth: tuple[int, ...]  # and these with markers and document context alone
     sentences: int  # in a batch, where each stands alone: about the words of a batch of windows
 
 
 ENCODERS = {
-    "minilm": Encoder("configs/ner/minilm_conll2003.yaml", "configs/mlm/minilm_news.yaml", (1, 2, 4, 7), 32),
-    "mpnet": Encoder("configs/ner/mpnet_conll2003.yaml", "configs/mlm/mpnet_news.yaml", (1,), 16),
+    "minilm": Encoder("configs/ner/minilm_conll2003.yaml", "configs/mlm/minilm_news.yaml", 7, (1, 2, 4, 14, 28), 32),
+    "mpnet": Encoder("configs/ner/mpnet_conll2003.yaml", "configs/mlm/mpnet_news.yaml", 1, (), 16),
 }
 
 
@@ -157,11 +158,10 @@ def list_runs() -> list[Run]:
     """The crossed lines, those of growing pretraining, further seeds of those shown, and the trials."""
     runs = []
     for name, encoder in ENCODERS.items():
-        last = encoder.millions[-1]
-        runs += [Run(name, millions) for millions in encoder.millions[:-1]]
-        runs += [Run(name, *line) for line in product((0, last), (False, True), ("none", "document"))]
+        runs += [Run(name, millions) for millions in encoder.growth]
+        runs += [Run(name, *line) for line in product((0, encoder.millions), (False, True), ("none", "document"))]
         runs += [Run(name, extra="dev")]
-    runs += [Run("minilm", millions, extra="silver") for millions in (0, ENCODERS["minilm"].millions[-1])]
+    runs += [Run("minilm", millions, extra="silver") for millions in (0, ENCODERS["minilm"].millions)]
     return [*runs, *(replace(run, seed=seed) for run in runs if run.line in SHOWN for seed in SEEDS[1:]), *TRIALS]
 
 
