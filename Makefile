@@ -1,9 +1,11 @@
-# Every target prepares what it needs. Settings: make ner CONFIG=... ARGS="--learning_rate 3e-5" ACCELERATE=multi_gpu
+# Every target prepares what it needs. Settings: make ner CONFIG=... ARGS="--learning_rate 3e-5"
+# ACCELERATE=multi_gpu LAUNCH_ARGS="--num_processes 4"
 PYTHON ?= python3
 ACCELERATE ?= $(if $(shell command -v nvidia-smi),one_gpu,one_cpu)
 ARGS ?=
+LAUNCH_ARGS ?=
 BIN := .venv/bin
-LAUNCH = $(BIN)/accelerate launch --quiet --config_file configs/accelerate/$(ACCELERATE).yaml
+LAUNCH = $(BIN)/accelerate launch --quiet --config_file configs/accelerate/$(ACCELERATE).yaml $(LAUNCH_ARGS)
 
 HUB := bert-base-cased_conll2003
 mlm: CONFIG ?= configs/mlm/$(HUB).yaml
@@ -48,8 +50,7 @@ quickstart: $(QUICK_NER)/report.json  ## the whole recipe on an embedded corpus 
 	@echo 'Next:'
 	@echo '  make reproduce                   bert-base-cased on CoNLL-2003, both from the Hub'
 	@echo '  make reproduce-local DATA=path/to/conll2003 ENCODER=minilm-l6 TEXT="path/to/*.txt"'
-	@echo '  make ner CONFIG=configs/ner/minilm_newswire-mini.yaml ARGS="--push_to_hub true --hub_model_id user/name"'
-	@echo '                                   train again and push the checkpoint to the Hub'
+	@echo '  make push CKPT=$(QUICK_NER) REPO=user/name'
 
 $(QUICK_MLM)/metrics.json: configs/mlm/minilm_newswire-mini.yaml data/newswire-mini/train.conll | setup
 	@echo '1/2 masked pretraining; log in $(QUICK_MLM)/train.log'
@@ -71,7 +72,7 @@ reproduce: setup  ## both stages and the report, from the Hub's bert-base-cased 
 	$(LAUNCH) run_mlm.py --config configs/mlm/$(HUB).yaml $(ARGS)
 	$(LAUNCH) run_ner.py --config configs/ner/$(HUB).yaml --model_name_or_path runs/mlm/$(HUB) $(ARGS)
 
-reproduce-local: setup  ## the same from local files: DATA=folder of CoNLL-2003, ENCODER=folder, TEXT="news/*.txt"
+reproduce-local: setup  ## the same from local files: DATA=folder of CoNLL-2003, ENCODER=minilm-l6 or a folder, TEXT="news/*.txt"
 	@test -n "$(DATA)" && test -n "$(ENCODER)" && test -n "$(TEXT)" || { \
 	    echo 'usage: make reproduce-local DATA=path/to/conll2003 ENCODER=path/to/encoder TEXT="path/to/*.txt"' >&2; exit 2; }
 	name="$$(basename "$(ENCODER)")" && \

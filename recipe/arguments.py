@@ -40,7 +40,7 @@ class ModelArguments:
         metadata={"help": "From scratch: architecture whose default configuration to start from, as bert."},
     )
     config_overrides: str | None = field(
-        default=None, metadata={"help": "Changes to the configuration, as hidden_size=128,num_hidden_layers=2."}
+        default=None, metadata={"help": "Changes to the configuration, as hidden_size=128,num_attention_heads=2."}
     )
     attn_implementation: str | None = field(
         default=None,
@@ -66,7 +66,9 @@ class SourceArguments:
     dataset_revision: str = field(default="main", metadata={"help": "Its branch, tag or commit."})
     train_file: list[str] | None = field(default=None, metadata={"help": "Training files; globs are expanded."})
     validation_file: list[str] | None = field(default=None, metadata={"help": "Validation files or globs."})
-    text_column_name: str | None = field(default=None, metadata={"help": "Column or key of the text (or words)."})
+    text_column_name: str | None = field(
+        default=None, metadata={"help": "Column or key: of the text (default text), or words (tokens)."}
+    )
     encoding: str = field(default="utf-8", metadata={"help": "Encoding of the files."})
     max_train_samples: int | None = field(
         default=None, metadata={"help": "Use this many training articles or sentences."}

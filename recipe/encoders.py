@@ -120,6 +120,7 @@ def load_model(auto_class: type, arguments: ModelArguments, config: PreTrainedCo
 
     In float32, whatever the checkpoint is stored in: mixed precision is the Trainer's affair, and weights loaded in
     half precision would also be updated in it. Where the recipe's own attention is not known to fit, it is "eager".
+    Raises RecipeError for what cannot be loaded, or made.
     """
     attention = arguments.attn_implementation
     if attention == ATTENTION and config.model_type not in SUPPORTED:
@@ -133,7 +134,10 @@ def load_model(auto_class: type, arguments: ModelArguments, config: PreTrainedCo
             raise RecipeError(f"{name}: {pickled[0]} is pickled and may run code: convert it to safetensors")
         model = _load(auto_class, name, arguments, config=config, use_safetensors=True, **options)
     else:
-        model = auto_class.from_config(config, **options)
+        try:
+            model = auto_class.from_config(config, **options)
+        except ValueError as error:  # sizes that do not fit together
+            raise RecipeError(f"{arguments.config_overrides or arguments.config_name}: {error}") from None
     if arguments.light_dropout:
         lighten_dropout(model)
     return model

@@ -57,11 +57,13 @@ def test_a_new_model_from_a_model_type():
         ({"model_name_or_path": "/no/such/folder"}, "/no/such/folder: "),
         ({"model_type": "bert", "config_overrides": "hidden_sise=3"}, "config_overrides hidden_sise=3"),
         ({"model_type": "bert", "config_overrides": "hidden_size"}, "config_overrides hidden_size"),
+        ({"model_type": "bert", "config_overrides": "hidden_size=256"}, "hidden_size=256: The hidden size"),
     ],
 )
 def test_bad_models_are_refused(settings, message):
+    arguments = ModelArguments(**settings)
     with pytest.raises(RecipeError) as caught:
-        load_config(ModelArguments(**settings))
+        load_model(AutoModelForMaskedLM, arguments, load_config(arguments))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 

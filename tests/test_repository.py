@@ -28,6 +28,7 @@ from recipe.scoring import format_report
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 CONFIGS = {"ner": NerArguments, "mlm": MlmArguments}
 RUN_CONFIGS = sorted(path for kind in CONFIGS for path in (ROOT / "configs" / kind).glob("*.yaml"))
 ACCELERATE = sorted((ROOT / "configs" / "accelerate").glob("*.yaml"))
@@ -91,24 +92,27 @@ def test_make_asks_for_what_a_target_needs(target):
     assert f"usage: make {target} " in run.stderr
 
 
-def test_readme_names_existing_files_and_targets():
-    for path in re.findall(r"\]\((?!https?:|#)([^)#\s]+)\)", README):
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_names_existing_files_and_targets(page):
+    text = page.read_text()
+    for path in re.findall(r"\]\((?!https?:|#)([^)#\s]+)\)", text):
+        assert (page.parent / path).exists(), path
+    for path in re.findall(r"(?:configs|results|tests|recipe|docs)/[\w./-]*\w", text):
         assert (ROOT / path).exists(), path
-    for path in re.findall(r"(?:configs|results|tests|recipe|docs)/[\w./-]*\w", README):
-        assert (ROOT / path).exists(), path
-    assert set(re.findall(r"make ([a-z-]+)", README)) <= make_targets()
-    for module in re.findall(r"python -m (recipe\.\w+)", README):
+    assert set(re.findall(r"(?:^ *|`)make ([a-z-]+)", text, re.M)) <= make_targets()
+    for module in re.findall(r"python -m ((?:recipe|bench)\.\w+)", text):
         assert (ROOT / (module.replace(".", "/") + ".py")).exists()
 
 
-def test_readme_names_only_known_flags():
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_names_only_known_flags(page):
     known = subprocess.run(
         ["grep", "-rhoE", r"^    [a-z_]+:", "recipe/arguments.py"], cwd=ROOT, capture_output=True, text=True
     )
     names = {line.strip(" :") for line in known.stdout.splitlines()} | set(TrainingArguments.__dataclass_fields__)
     launcher = {"config_file", "num_processes", "machine_rank", "main_process_ip", "quiet"}
-    flags = set(re.findall(r"--([a-z_]+)", README))
-    assert flags <= names | launcher | {"help", "json"}
+    flags = set(re.findall(r"--([a-z_]+)", page.read_text()))
+    assert flags <= names | launcher | {"json"}
 
 
 def test_readme_shows_the_tables_that_the_results_make():
@@ -125,6 +129,13 @@ def test_readme_shows_the_tables_that_the_results_make():
     assert format_trials(load_study()) in quality
     quickstart = json.loads((ROOT / "results" / "quickstart" / "report.json").read_text())
     assert format_report(quickstart["test"]) in README
+
+
+def test_readme_shows_what_the_quickstart_suggests_next():
+    said = subprocess.run(["make", "-n", "quickstart"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    lines = said.partition("echo 'Next:'\n")[2].splitlines()
+    assert len(lines) == 3
+    assert all(shlex.split(line)[1] in README for line in lines)
 
 
 def test_the_example_card_gives_the_figures_of_the_quickstart():

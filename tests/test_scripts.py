@@ -10,7 +10,6 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer, pipelin
 import run_mlm
 import run_ner
 from recipe.conll import list_tags, read_columns, read_conll
-from recipe.errors import RecipeError
 from recipe.scoring import score_file
 
 
@@ -90,12 +89,6 @@ def test_ner_predicts_from_a_checkpoint_alone(ner_folder, column_files, tmp_path
         )
     )
     assert list(json.loads((tmp_path / "report.json").read_text())) == ["test", "run"]
-
-
-def test_ner_refuses_a_window_longer_than_the_model(encoder, column_files, tmp_path):
-    flags = as_flags(model_name_or_path=encoder, data_dir=column_files, output_dir=tmp_path, do_train=True)
-    with pytest.raises(RecipeError, match="max_seq_length: 512 is more than the 64"):
-        run_ner.main(flags)
 
 
 def mlm_flags(articles_file, folder, **more):
