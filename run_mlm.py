@@ -29,9 +29,12 @@ def main(argv: list[str] | None = None) -> None:
     model_args, data_args, training_args = arguments
     if not (training_args.do_train or training_args.do_eval):
         raise RecipeError("nothing to do: set do_train or do_eval")
+    if not (training_args.do_train or model_args.model_name_or_path):
+        raise RecipeError("nothing to evaluate: set model_name_or_path, or do_train to start from scratch")
     stage = Stage(*arguments)
 
-    articles = load_articles(data_args, training_args.do_eval, model_args.cache_dir)
+    tasks = {"train": training_args.do_train, "validation": training_args.do_eval}
+    articles = load_articles(data_args, [split for split, wanted in tasks.items() if wanted], model_args.cache_dir)
     config = load_config(model_args)
     if not (model_args.tokenizer_name or model_args.model_name_or_path):
         texts = read_texts(articles["train"], data_args)
@@ -47,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     with training_args.main_process_first(desc="packing blocks"):
         blocks = {split: build_blocks(articles[split], tokenizer, data_args) for split in articles}
     collator = build_collator(tokenizer, data_args, training_args.seed)
-    if data_args.streaming:
+    if data_args.streaming and "train" in blocks:
         blocks["train"] = BlockStream(blocks["train"], collator, training_args, partial(explain_reading, data_args))
     if "validation" in blocks:
         blocks["validation"] = draw_masks(blocks["validation"], tokenizer, data_args)
@@ -56,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
         args=training_args,
         sparse_head=data_args.sparse_head,
         model=load_model(AutoModelForMaskedLM, model_args, config),
-        train_dataset=blocks["train"],
+        train_dataset=blocks.get("train"),
         eval_dataset=blocks.get("validation"),
         data_collator=collator,
         processing_class=tokenizer,

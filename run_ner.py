@@ -8,6 +8,7 @@ python run_ner.py --help
 """
 
 import sys
+from itertools import chain
 
 import numpy as np
 from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification, EvalPrediction
@@ -46,9 +47,10 @@ def main(argv: list[str] | None = None) -> None:
         for split in documents
     }
 
-    def find_tags(split: str, logits: np.ndarray) -> list[list[str]]:
+    def find_tags(split: str, batches: list[np.ndarray]) -> list[list[str]]:
         lengths = [len(sentence.words) for sentence in list_sentences(documents[split])]
-        return decode(collect_scores(logits, windows[split]), lengths, labels, data_args.constrained_decoding)
+        scores = collect_scores(chain.from_iterable(batches), windows[split])
+        return decode(scores, lengths, labels, data_args.constrained_decoding)
 
     def score_dev(output: EvalPrediction) -> dict[str, float]:
         return summarize_entities(list_tags(documents["dev"]), find_tags("dev", output.predictions))

@@ -37,7 +37,7 @@ def run_mlm(argv: list[str]) -> None:
     trainer = Trainer(
         args=training_args,
         model=load_model(AutoModelForMaskedLM, model_args, load_config(model_args)),
-        train_dataset=build_blocks(load_articles(data_args, validate=False)["train"], tokenizer, data_args),
+        train_dataset=build_blocks(load_articles(data_args, wanted=["train"])["train"], tokenizer, data_args),
         data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=data_args.mlm_probability),
     )
     trainer.train()
@@ -88,7 +88,9 @@ def run_ner(argv: list[str]) -> None:
 def parse_plain(argv: list[str], data_class: type) -> tuple:
     """The flags of a script of the recipe, with what it would do faster switched off."""
     off = ["--light_dropout=false", "--pack_batches=false"]
-    return parse([*argv, *off], ModelArguments, data_class, TrainingArguments)
+    arguments = parse([*argv, *off], ModelArguments, data_class, TrainingArguments)
+    arguments[2].eval_do_concat_batches = True
+    return arguments
 
 
 def main() -> None:

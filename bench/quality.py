@@ -2,7 +2,7 @@
 
 python -m bench.quality --data_dir path/to/conll2003 [--model_name_or_path minilm-l6]
 
-Each run's report stays in `runs/bench`, and is not made again. Writes `results/speed/f1.json`.
+Each run's report stays in `runs/bench`, and is not made again at the same commit. Writes `results/speed/f1.json`.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from bench.speed import FOLDER
 from recipe.provenance import describe_hardware, find_commit
 
 SEEDS = (1, 2, 3)
-RECIPE = ("run_ner", "--do_train", "--do_eval", "--do_predict", "--context=none")
+RECIPE = ("run_ner", "--do_train", "--do_eval", "--do_predict", "--context=none", "--constrained_decoding=false")
 CONTESTANTS = {  # the folder of their reports, and the command
     "plain Trainer, fp32": ("baseline", "bench.baseline", "ner", "--precision=fp32"),
     "recipe, all switches on": ("recipe", *RECIPE),
@@ -41,7 +41,7 @@ def run(name: str, seed: int, settings: dict) -> dict[str, float]:
     """Train and score one contestant, unless its report is there: micro F1 of `dev` and `test`, and `peak_mb`."""
     key, module, *words = CONTESTANTS[name]
     data = "-".join(Path(settings[name]).name for name in ("data_dir", "model_name_or_path"))
-    folder = Path("runs/bench", data, f"{key}-seed{seed}")
+    folder = Path("runs/bench", find_commit(), data, f"{key}-seed{seed}")
     if not (folder / "report.json").exists():
         flags = [f"--{key}={value}" for key, value in (settings | {"seed": seed, "output_dir": folder}).items()]
         process = subprocess.Popen([sys.executable, "-m", module, *words, *flags])

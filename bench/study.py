@@ -216,7 +216,7 @@ def extend_training(run: Run, data: Data) -> dict:
     if run.extra == "dev":
         return {"extra_train_file": find_files(data.data_dir)["dev"], "do_eval": False, "eval_strategy": "no"}
     tagged = TEACHER.folder / "silver"
-    if not (tagged / "predictions.conll").exists():
+    if not (tagged / "report.json").exists():  # written last
         if not (TEACHER.folder / "report.json").exists():
             fine_tune(TEACHER, data)
         words = RUNS / "words.conll"

@@ -169,6 +169,9 @@ class TrainingArguments(transformers.TrainingArguments):
     layer_lr_decay: float = field(
         default=1.0, metadata={"help": "Learning rate of each layer, times that of the layer above it; 1: all alike."}
     )
+    eval_do_concat_batches: bool = field(
+        default=False, metadata={"help": "Stays off: joining the batches would pad each to the longest of all."}
+    )
     hub_private_repo: bool | None = field(default=True, metadata={"help": "Make a new Hub repository private."})
     restart: bool = field(
         default=False, metadata={"help": "Begin anew; what the output folder holds of earlier runs is set aside."}
@@ -183,6 +186,9 @@ class TrainingArguments(transformers.TrainingArguments):
         self._set_precision()
         if not 0 < self.layer_lr_decay <= 1:
             raise ValueError(f"layer_lr_decay: {self.layer_lr_decay} is not within 0 (excluded) and 1")
+        for name in ("eval_do_concat_batches", "batch_eval_metrics", "prediction_loss_only"):
+            if getattr(self, name):
+                raise ValueError(f"{name}: the reports are made of all predictions, batch by batch: leave it out")
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads: {self.threads} is none: name at least 1, or leave it out")
         if self.tf32 is None and not self.use_cpu and is_torch_tf32_available():

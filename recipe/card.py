@@ -56,12 +56,8 @@ class Run:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.config = self._read("config.json")
         self.facts = self._read("run.yaml")
         self.settings = self.facts.get("settings", {})
-        self.history = self._read("trainer_state.json").get("log_history", [])
-        results = self._read("report.json") or self._read("metrics.json")
-        self.scores = {split: scores for split, scores in results.items() if split in SPLITS}
 
     def _read(self, name: str) -> dict:
         path = self.folder / name
@@ -71,6 +67,22 @@ class Run:
             return {}
         text = path.read_text(encoding="utf-8")
         return (json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)) or {}
+
+    @cached_property
+    def config(self) -> dict:
+        """The model's configuration."""
+        return self._read("config.json")
+
+    @cached_property
+    def history(self) -> list[dict]:
+        """What the Trainer logged."""
+        return self._read("trainer_state.json").get("log_history", [])
+
+    @cached_property
+    def scores(self) -> dict:
+        """The report of each split that was scored."""
+        results = self._read("report.json") or self._read("metrics.json")
+        return {split: scores for split, scores in results.items() if split in SPLITS}
 
     @cached_property
     def task(self) -> str:

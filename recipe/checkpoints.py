@@ -137,7 +137,8 @@ def guard_save(partial: Path) -> Iterator[None]:
         left = [path.name for path in list_checkpoints(folder)] or ["none"]
         raise LocalError(
             f"{folder}: {partial.name.removeprefix(PARTIAL)} could not be saved ({str(error).splitlines()[0]}; "
-            f"{free} MB free): earlier checkpoints are intact ({', '.join(left)}): make room, and give the same command"
+            f"{free} MB free): earlier checkpoints are intact ({', '.join(left)}): make room, and give the same "
+            "command, without --restart"
         ) from error
 
 

@@ -5,7 +5,7 @@ Blocks are cut from `BATCH` articles at a time, in order; the last block of each
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import datasets
@@ -21,36 +21,42 @@ from recipe.tokens import special_tokens
 COLUMN_FILE = ".conll"
 BUILDERS = {".txt": "text", ".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 READ_ERRORS = (datasets.exceptions.DatasetsError, OSError, ValueError, LookupError)
+FILES = {"train": "train_file", "validation": "validation_file"}  # split -> the setting that names its files
 BATCH = 1000  # articles that are tokenised and packed together
 
 
 def load_articles(
-    arguments: MlmArguments, validate: bool = True, cache_dir: str | None = None
+    arguments: MlmArguments, wanted: Collection[str] = tuple(FILES), cache_dir: str | None = None
 ) -> dict[str, datasets.Dataset | datasets.IterableDataset]:
-    """The articles under "train" and, if `validate`, "validation": data sets of the one column `text`.
+    """The articles of the `wanted` splits (of train, validation): data sets of the one column `text`.
 
     Where no validation data are named, `validation_split_percentage` of the training articles are held out, spread
     evenly over the corpus. With `streaming` the training articles are an `IterableDataset` and none can be held out.
+    Raises RecipeError for what is missing or cannot be read.
     """
-    if arguments.train_file:
-        articles = {"train": _load_files("train_file", arguments, arguments.streaming)}
-    elif arguments.dataset_name:
-        articles = load_hub(arguments, cache_dir, arguments.streaming)
-        articles = {name: articles[name] for name in ("train", "validation") if name in articles}
-    else:
-        raise RecipeError("no data: set train_file or dataset_name")
-    if arguments.validation_file:
-        articles["validation"] = _load_files("validation_file", arguments, streaming=False)
-    if not validate:
-        articles.pop("validation", None)
-    articles = {name: _as_text(rows, arguments) for name, rows in articles.items()}
-    if validate and "validation" not in articles:
-        if arguments.streaming:
-            raise RecipeError(
-                "do_eval: streamed articles cannot be held out: name validation_file, or switch do_eval and "
-                "eval_strategy off"
-            )
+    found = {}  # split -> rows of the Hub, or the setting that names its files
+    if arguments.dataset_name and not arguments.train_file:
+        found |= load_hub(arguments, cache_dir, arguments.streaming)
+    found |= {split: key for split, key in FILES.items() if getattr(arguments, key)}
+    hold_out = "validation" in wanted and "validation" not in found
+    if hold_out and arguments.streaming:
+        raise RecipeError(
+            "do_eval: streamed articles cannot be held out: name validation_file, or switch do_eval and "
+            "eval_strategy off"
+        )
+    needed = ["train"] if hold_out else wanted
+    if "train" in needed and "train" not in found:
+        lacking = f"no split train, but {', '.join(found)}" if found else "no data"
+        raise RecipeError(f"{lacking}: set train_file or dataset_name")
+    articles = {}
+    for split in needed:
+        rows = found[split]
+        if isinstance(rows, str):
+            rows = _load_files(rows, arguments, arguments.streaming and split == "train")
+        articles[split] = _as_text(rows, arguments)
+    if hold_out:
         articles = _hold_out(articles["train"], arguments.validation_split_percentage)
+        articles = {split: rows for split, rows in articles.items() if split in wanted}
     limits = {"train": arguments.max_train_samples, "validation": arguments.max_eval_samples}
     articles = {name: rows if limits[name] is None else rows.take(limits[name]) for name, rows in articles.items()}
     if isinstance(articles.get("validation"), datasets.IterableDataset):  # of the Hub; a fixed set is evaluated on
@@ -168,10 +174,11 @@ def _as_text(rows, arguments: MlmArguments):
         raise RecipeError("no articles: the training or validation data are empty: check the files")
     columns = rows.column_names or list(sample)
     column = pick_column(columns, arguments.text_column_name or "text", "text_column_name")
-    if not isinstance(sample[column], str | list | None):
+    cells = sample[column] if isinstance(sample[column], list) else [sample[column]]
+    if not all(isinstance(cell, str | None) for cell in cells):
         raise RecipeError(f"text_column_name: the column {column!r} holds no text, but {sample[column]!r}")
     if isinstance(sample[column], list):
-        return rows.map(lambda row: {"text": " ".join(row[column])}, remove_columns=columns)
+        return rows.map(lambda row: {"text": " ".join(filter(None, row[column] or []))}, remove_columns=columns)
     rows = rows.remove_columns([name for name in columns if name != column])
     return rows if column == "text" else rows.rename_column(column, "text")
 

@@ -119,7 +119,9 @@ def push_folder(repository: Repository, folder: Path, message: str) -> str:
 
     Raises PushError, which names the command that pushes later.
     """
+    before = folder.stat()
     write_card(folder, repository.name)
+    os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))  # by which the oldest checkpoint is found, to go
     try:
         return repository.push(list_files(folder), message)
     except RecipeError as error:
@@ -186,7 +188,7 @@ class RunPusher(TrainerCallback):
 def hold(checkpoint: Path) -> Path:
     """Make a copy of a checkpoint that outlives it, with what its run's folder says about the run. Returns its folder.
 
-    By hard links where the file system has them: no checkpoint is written to after it was saved.
+    By hard links where the file system has them: of a checkpoint nothing but its card is written after it was saved.
     """
     copy = checkpoint.parent / HELD / checkpoint.name
     shutil.rmtree(copy, ignore_errors=True)  # of a run that was killed

@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+from pathlib import Path
 
 import torch
 from torch import distributed
@@ -17,6 +18,7 @@ class Interruption(TrainerCallback):
     """While entered, notes a signal and has the Trainer save at the end of the step, where all processes agree on it.
 
     That save done, StoppedError is raised, which names `command` as what continues. A second Ctrl-C ends at once.
+    Of a signal behind the last step nothing here comes to know: whoever trains has to `agree` on it, save, and `stop`.
     """
 
     def __init__(self, command: str):
@@ -41,15 +43,22 @@ class Interruption(TrainerCallback):
         if args.world_size > 1:  # on the side: asking a GPU each step would make it wait
             self.group = distributed.new_group(backend="gloo")
 
-    def on_step_end(self, args, state, control, **_):
+    def agree(self) -> int:
+        """The number of the signal that any of the processes has noted, the same in all of them; 0 for none."""
         noted = torch.tensor(self.noted)
         if self.group is not None:
             distributed.all_reduce(noted, distributed.ReduceOp.MAX, self.group)
         self.agreed = int(noted)
-        control.should_save = control.should_save or bool(self.agreed)
+        return self.agreed
+
+    def stop(self, step: int, folder: str | Path) -> StoppedError:
+        """What to raise for the signal that was agreed on, with `step` saved in the output folder."""
+        saved = f"{signal.Signals(self.agreed).name}: step {step} is saved in {folder}"
+        return StoppedError(f"{saved}; this continues: {self.command}", self.agreed)
+
+    def on_step_end(self, args, state, control, **_):
+        control.should_save = bool(self.agree()) or control.should_save
 
     def on_save(self, args, state, control, **_):
         if self.agreed:
-            name = signal.Signals(self.agreed).name
-            saved = f"{name}: step {state.global_step} is saved in {args.output_dir}"
-            raise StoppedError(f"{saved}; this continues: {self.command}", self.agreed)
+            raise self.stop(state.global_step, args.output_dir)

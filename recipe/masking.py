@@ -6,6 +6,7 @@ Of the tokens to predict (15 %), 80 % become the mask token, 10 % a random one, 
 import math
 
 import datasets
+import numpy as np
 import torch
 from transformers import DataCollatorForLanguageModeling, EvalPrediction, PreTrainedTokenizerBase
 
@@ -89,8 +90,12 @@ def score_positions(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def summarize_positions(output: EvalPrediction) -> dict[str, float]:
-    """Mean loss (nats), perplexity and accuracy over all masked tokens, each counting the same."""
-    scores = output.predictions[output.label_ids != IGNORED].astype("float64")
+    """Mean loss (nats), perplexity and accuracy over all masked tokens, each counting the same.
+
+    output: for each batch, what `score_positions` made of it, and its labels.
+    """
+    batches = zip(output.predictions, output.label_ids, strict=True)
+    scores = np.concatenate([scores[labels != IGNORED] for scores, labels in batches]).astype("float64")
     if not len(scores):
         raise RecipeError("validation: none of its few tokens is masked: give more text, or another eval_mask_seed")
     loss, accuracy = scores.mean(0).tolist()

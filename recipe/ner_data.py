@@ -151,10 +151,16 @@ def _read_rows(rows: datasets.Dataset, arguments: NerArguments) -> list[Document
             columns = ", ".join(rows.column_names)
             raise RecipeError(f"{setting}: the column {key!r} holds no lists: name another of {columns}")
     feature = rows.features[tags_key].feature
-    decode = feature.int2str if isinstance(feature, datasets.ClassLabel) else list
     place = f"{arguments.dataset_name}/{rows.split}"
+
+    def decode(tags: list, place: str) -> list[str]:
+        try:
+            return feature.int2str(tags) if isinstance(feature, datasets.ClassLabel) else list(tags)
+        except ValueError as error:  # -1, where a test split hides its tags
+            raise RecipeError(f"{place}: {error}: switch the split off, or check label_column_name") from None
+
     sentences = [
-        Sentence(words, decode(tags), f"{place}:{number}")
+        Sentence(words, decode(tags, f"{place}:{number}"), f"{place}:{number}")
         for number, (words, tags) in enumerate(zip(rows[words_key], rows[tags_key], strict=True), 1)
     ]
     return _group_documents(place, sentences, arguments.tag_scheme)

@@ -107,6 +107,10 @@ class ResumableTrainer(Trainer):
         self.micro_step += 1
         return super().training_step(model, inputs, num_items_in_batch)
 
+    def save_checkpoint(self) -> None:
+        """Save the step at which training stands, unless that was done."""
+        self._save_checkpoint(self.model, None)
+
     def _save_checkpoint(self, model, trial):
         step, folder = self.state.global_step, Path(self.args.output_dir)
         if step == self.saved_step:  # by its number of steps, and again at the end of the epoch

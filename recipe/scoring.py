@@ -16,7 +16,7 @@ from seqeval.scheme import IOB2
 
 from recipe.conll import convert_tags, list_sentences, list_tags, read_columns
 from recipe.errors import RecipeError, exit_with
-from recipe.schemes import to_iob2
+from recipe.schemes import is_well_formed, to_iob2
 
 Row = dict[str, float]
 Report = dict[str, dict[str, Row]]  # "entities" | "tags" -> row name -> precision, recall, f1, support
@@ -93,12 +93,13 @@ def score_file(path: str) -> Report:
     """Score a column file whose last two columns are gold and predicted tags.
 
     Where both are in IOB2 the predictions are read strictly; those of any other scheme are turned into IOB2 first,
-    ill-formed tags opening an entity as in conlleval.
+    ill-formed tags opening an entity as in conlleval. Predictions that all keep the rules of IOB1 are in IOB1.
     """
     gold = read_columns(path, tag_column=-2)
     predicted = list_tags(read_columns(path, tag_column=-1))
     foreign = any(tag[:1] not in "OBI" for tags in predicted for tag in tags)
-    if convert_tags(list_sentences(gold)) != "IOB2" or foreign:
+    iob1 = all(is_well_formed(tags, "IOB1") for tags in predicted)
+    if convert_tags(list_sentences(gold)) != "IOB2" or foreign or iob1:
         predicted = [to_iob2(tags) for tags in predicted]
     return score(list_tags(gold), predicted)
 

@@ -22,6 +22,7 @@ from recipe.checkpoints import (
     find_step,
     guard_save,
     list_changes,
+    list_checkpoints,
     publish,
     read_manifest,
     set_aside,
@@ -65,7 +66,7 @@ class Stage:
         self.pusher = RunPusher(training_args) if training_args.push_to_hub else None
         training_args.hub_token = None  # else it would stand in training_args.bin
         with training_args.main_process_first(local=False):
-            self.checkpoint = self._find_start() if training_args.do_train else None
+            self.checkpoint = self._find_start() if training_args.do_train else self._refuse_trained()
 
     def _find_start(self) -> Path | None:
         """The checkpoint to train on from, None for the beginning.
@@ -87,6 +88,13 @@ class Stage:
         if checkpoint:
             self._check(checkpoint)
         return checkpoint
+
+    def _refuse_trained(self) -> None:
+        """Raise RecipeError if the output folder holds a run that was trained: its report is not to be replaced."""
+        if (self.folder / "trainer_state.json").exists() or list_checkpoints(self.folder):
+            raise RecipeError(
+                f"{self.folder}: holds a run that was trained, and its results: to score only, name another output_dir"
+            )
 
     def _check(self, checkpoint: Path) -> None:
         """Raise RecipeError if `checkpoint` cannot be continued, or not unasked."""
@@ -144,13 +152,25 @@ class Stage:
             self.write_run(trainer)  # for the cards of the checkpoints
             trainer.add_callback(self.pusher)
         started = time.perf_counter()
-        with Interruption(find_command()) as interruption:
+        with Interruption(self._find_continuation()) as interruption:
             trainer.add_callback(interruption)
             result = trainer.train(resume_from_checkpoint=self.checkpoint and str(self.checkpoint))
-        self.train_seconds = time.perf_counter() - started
-        trainer.save_model()
-        trainer.save_state()
+            self.train_seconds = time.perf_counter() - started
+            trainer.save_model()
+            trainer.save_state()
+            if interruption.agree():  # on a signal that came after the last step
+                trainer.save_checkpoint()
+                raise interruption.stop(trainer.state.global_step, self.folder)
         trainer.log_metrics("train", result.metrics)
+
+    def _find_continuation(self) -> str:
+        """The command that continues this run: its own, but neither anew nor from where that was told to begin."""
+        command = find_command()
+        if self.training_args.restart:
+            command += " --restart false"
+        if self.training_args.resume_from_checkpoint not in (None, "last"):
+            command += " --resume_from_checkpoint last"
+        return command
 
     def finish(self, trainer: RecipeTrainer) -> None:
         """Write `run.yaml` and the model card; push where that is asked for.

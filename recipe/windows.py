@@ -132,7 +132,7 @@ def _join(parts: Iterable[tuple[list[int], int | None, int]], markers: frozenset
     return window
 
 
-def collect_scores(rows: Sequence[np.ndarray], windows: Iterable[Window]) -> np.ndarray:
+def collect_scores(rows: Iterable[np.ndarray], windows: Iterable[Window]) -> np.ndarray:
     """The scores of the labels at each word of a split: (words, labels).
 
     rows: for each window (length, labels), logits at all tokens; as long as the window or longer (padded).

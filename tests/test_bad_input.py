@@ -106,6 +106,8 @@ def test_bad_json_lines_are_refused_by_file_and_line(folder, refusal, content, e
         ({"max_seq_length": 2}, "max_seq_length: 2 leaves no room between the special tokens"),
         ({"context_size": -1}, "context_size: -1 is below 0"),
         ({"max_eval_samples": 0}, "max_eval_samples: 0 is none: name at least 1, or leave it out"),
+        ({"prediction_loss_only": True}, "prediction_loss_only: the reports are made of all predictions"),
+        ({"eval_do_concat_batches": True}, "eval_do_concat_batches: the reports are made of all predictions"),
         ({"report_to": "flytrap"}, "report_to: flytrap is not installed"),
         ({"do_train": False, "do_eval": False}, "nothing to do: set do_train, do_eval or do_predict"),
     ],
@@ -124,6 +126,7 @@ def test_bad_settings_of_ner_are_refused_by_name(refusal, changes, expected):
         ("a.jsonl", b'{"text": "a"}\n{"text"\n', "a.jsonl:2: not JSON"),
         ("a.jsonl", b'{"words": "a"}\n', "text_column_name: no column 'text' in the data; it has words"),
         ("a.jsonl", b'{"text": 1}\n', "text_column_name: the column 'text' holds no text, but 1"),
+        ("a.jsonl", b'{"text": [1]}\n', "text_column_name: the column 'text' holds no text, but [1]"),
         ("a.csv", b"text\nR\xe9mi\n", "a.csv:2: byte 0xe9 is not utf-8: set encoding"),
         ("a.parquet", b"PAR1", "a.parquet"),
         ("a.pdf", b"", "expected files of one kind"),
@@ -175,10 +178,14 @@ def test_bad_bytes_in_text_are_named_by_line(folder, refusal, content, place):
         ({"mlm_probability": 2}, "masking: mlm_probability"),
         ({"model_name_or_path": None}, "no model: set model_name_or_path"),
         ({"do_train": False}, "nothing to do: set do_train or do_eval"),
+        (
+            {"do_train": False, "do_eval": True, "model_name_or_path": None, "model_type": "bert"},
+            "nothing to evaluate: set model_name_or_path",
+        ),
     ],
 )
 def test_bad_settings_of_mlm_are_refused_by_name(refusal, changes, expected):
-    assert expected in refusal(run_mlm, do_eval=False, **changes)
+    assert expected in refusal(run_mlm, **{"do_eval": False} | changes)
 
 
 @pytest.mark.parametrize(
@@ -285,6 +292,12 @@ def test_damaged_weights_are_refused(folder, refusal, cut):
     weights = folder / "model" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:cut])
     assert str(folder / "model") in refusal(run_mlm, model_name_or_path=folder / "model")
+
+
+def test_a_damaged_configuration_of_a_model_is_refused(folder, refusal):
+    make_tokenizer().save_pretrained(folder / "model")
+    (folder / "model" / "config.json").write_text('{"model_type": "be')
+    assert "config.json" in refusal(run_mlm, model_name_or_path=folder / "model")
 
 
 def test_code_of_the_checkpoint_is_not_run_unasked(folder, refusal):

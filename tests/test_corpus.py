@@ -47,7 +47,7 @@ def write(tmp_path, suffix):
 @pytest.mark.parametrize("suffix", [".txt", ".jsonl", ".csv", ".parquet"])
 def test_articles_from_every_kind_of_file(tmp_path, suffix, streaming):
     arguments = MlmArguments(train_file=[write(tmp_path, suffix)], streaming=streaming)
-    rows = list(load_articles(arguments, validate=False)["train"])
+    rows = list(load_articles(arguments, wanted=["train"])["train"])
     assert [row["text"].strip() for row in rows] == ["one two", "three", "four five", "six"]
     assert all(row.keys() == {"text"} for row in rows)
 
@@ -72,7 +72,23 @@ def test_tables_are_read_in_their_encoding_and_empty_cells_are_empty_texts(tmp_p
     path = tmp_path / f"a{suffix}"
     path.write_bytes(content.encode("latin-1"))
     arguments = MlmArguments(train_file=[str(path)], encoding="latin-1", streaming=streaming)
-    assert list(read_texts(load_articles(arguments, validate=False)["train"], arguments)) == ["Rémi", ""]
+    assert list(read_texts(load_articles(arguments, wanted=["train"])["train"], arguments)) == ["Rémi", ""]
+
+
+def test_a_split_that_the_hub_lacks_is_refused(tmp_path):
+    (tmp_path / "test.jsonl").write_text('{"text": "one"}')
+    arguments = MlmArguments(dataset_name=str(tmp_path))
+    with pytest.raises(RecipeError, match="no split train, but test: set train_file or dataset_name"):
+        load_articles(arguments, wanted=["train"])
+
+
+def test_validation_text_alone_is_read_alone(articles_file, tmp_path):
+    (tmp_path / "spoilt.txt").write_bytes(b"\xe9")
+    arguments = MlmArguments(train_file=[str(tmp_path / "spoilt.txt")], validation_file=[articles_file])
+    assert list(load_articles(arguments, wanted=["validation"])) == ["validation"]
+    arguments = MlmArguments(train_file=[articles_file], validation_split_percentage=10)
+    held = load_articles(arguments, wanted=["validation"])
+    assert {split: len(rows) for split, rows in held.items()} == {"validation": 4}
 
 
 def test_held_out_articles_are_spread_and_not_trained_on(articles_file):
@@ -85,16 +101,16 @@ def test_held_out_articles_are_spread_and_not_trained_on(articles_file):
 
 def test_words_are_joined(tmp_path):
     path = tmp_path / "words.jsonl"
-    path.write_text('{"tokens": ["a", "b"]}\n{"tokens": ["c"]}\n')
+    path.write_text('{"tokens": ["a", "b"]}\n{"tokens": ["c"]}\n{"tokens": null}\n{"tokens": [null]}\n')
     arguments = MlmArguments(train_file=[str(path)], text_column_name="tokens")
-    assert load_articles(arguments, validate=False)["train"]["text"] == ["a b", "c"]
+    assert load_articles(arguments, wanted=["train"])["train"]["text"] == ["a b", "c", "", ""]
 
 
 @pytest.mark.parametrize("streaming", [False, True])
 def test_documents_of_a_column_file_are_articles(tmp_path, streaming):
     path = tmp_path / "train.conll"
     path.write_text("-DOCSTART- O\n\nOslo B-LOC\nfell O\n\nAgain O\n\n-DOCSTART- O\n\nLima B-LOC\n")
-    articles = load_articles(MlmArguments(train_file=[str(path)], streaming=streaming), validate=False)
+    articles = load_articles(MlmArguments(train_file=[str(path)], streaming=streaming), wanted=["train"])
     assert [row["text"] for row in articles["train"]] == ["Oslo fell\nAgain", "Lima"]
 
 
@@ -121,7 +137,7 @@ def test_bad_sources_are_refused(tmp_path, settings, message):
 @pytest.mark.parametrize("streaming", [False, True])
 def test_blocks_hold_every_token_once_between_special_tokens(tokenizer, articles_file, streaming):
     arguments = MlmArguments(train_file=[articles_file], block_size=32, streaming=streaming)
-    articles = load_articles(arguments, validate=False)["train"]
+    articles = load_articles(arguments, wanted=["train"])["train"]
     blocks = [row["input_ids"] for row in build_blocks(articles, tokenizer, arguments)]
     cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
     assert all(len(block) <= 32 and block[0] == cls and block[-1] == sep and cls not in block[1:] for block in blocks)

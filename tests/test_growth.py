@@ -52,7 +52,7 @@ def read_one_pass(folder):
     """Stream a folder's text through a pass and print the tokens and the peak of resident memory in MB."""
     tokenizer = make_word_tokenizer()
     arguments = MlmArguments(train_file=[f"{folder}/*.txt"], block_size=512, streaming=True)
-    blocks = build_blocks(load_articles(arguments, validate=False)["train"], tokenizer, arguments)
+    blocks = build_blocks(load_articles(arguments, wanted=["train"])["train"], tokenizer, arguments)
     training = TrainingArguments(output_dir=f"{folder}/out", max_steps=1, per_device_train_batch_size=64)
     tokens, started = 0, time.perf_counter()
     explain = partial(explain_reading, arguments)
@@ -92,7 +92,7 @@ def test_a_checkpoint_is_written_and_verified_at_the_speed_of_the_disk(tokenizer
     trainer = RecipeTrainer(args=training, model=BertForMaskedLM(config), train_dataset=blocks, data_collator=collator)
     trainer.train()
     started = time.perf_counter()
-    trainer._save_checkpoint(trainer.model, None)
+    trainer.save_checkpoint()
     saved = time.perf_counter()
     checkpoint = find_checkpoint(tmp_path)
     verified = time.perf_counter()

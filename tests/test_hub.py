@@ -216,7 +216,9 @@ def test_a_second_push_without_changes_makes_no_commit(hub, lane, point_to, ner_
 def test_a_checkpoint_is_pushed_later_without_training(hub, ner_flags, tmp_path, monkeypatch):
     run_ner.main(ner_flags(push_to_hub=False))
     assert not hub.requests
+    before = (tmp_path / "run" / "checkpoint-2").stat().st_mtime_ns
     push_again(monkeypatch, tmp_path / "run" / "checkpoint-2", "mara/early", "--hub_private_repo", "false")
+    assert (tmp_path / "run" / "checkpoint-2").stat().st_mtime_ns == before  # it is as old as it was
     assert not hub.repositories["models", "mara/early"].private
     assert "None: this is an intermediate checkpoint" in hub.read("mara/early", "README.md").decode()
     assert AutoModelForTokenClassification.from_pretrained("mara/early").config.id2label[0] == "O"

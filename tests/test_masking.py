@@ -75,7 +75,7 @@ def test_a_block_is_masked_alike_whatever_batch_it_is_in(tokenizer):
 
 
 def test_an_evaluation_of_nothing_is_refused():
-    output = EvalPrediction(np.zeros((1, 3, 2)), np.full((1, 3), -100))
+    output = EvalPrediction([np.zeros((1, 3, 2))], [np.full((1, 3), -100)])
     with pytest.raises(RecipeError, match="none of its few tokens is masked"):
         summarize_positions(output)
 
@@ -92,7 +92,9 @@ def test_every_masked_token_counts_the_same():
     labels = torch.tensor([[0, 1], [1, -100]])
     scores = score_positions(logits, labels)
     assert scores[1, 1].tolist() == [0.0, 0.0]
-    result = summarize_positions(EvalPrediction(scores.numpy(), labels.numpy()))
+    result = summarize_positions(
+        EvalPrediction([scores[:1].numpy(), scores[1:].numpy()], [labels[:1].numpy(), labels[1:].numpy()])
+    )
     loss = -np.log([0.5, 0.1, 0.8]).mean()
     assert result == {
         "loss": pytest.approx(loss, abs=1e-6),

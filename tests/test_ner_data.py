@@ -108,6 +108,10 @@ def test_hub_class_labels_come_from_the_data(tmp_path):
     splits = load_splits(NerArguments(dataset_name=str(tmp_path)), ["train", "dev"])
     assert list_tags(splits["dev"]) == [["B-PER", "I-PER"], ["B-LOC"]]
     assert len(splits["train"]) == 2
+    hidden = datasets.Dataset.from_dict({"tokens": [["Ana"], ["Sol"]], "ner_tags": [[3], [-1]]}, features=features)
+    hidden.to_parquet(tmp_path / "test.parquet")
+    with pytest.raises(RecipeError, match=r"/test:2: Invalid integer class label -1: switch the split off"):
+        load_splits(NerArguments(dataset_name=str(tmp_path)), ["test"])
     with pytest.raises(RecipeError, match="label_column_name: no column 'tags'"):
         load_splits(NerArguments(dataset_name=str(tmp_path), label_column_name="tags"), ["train"])
     split.add_column("id", range(4)).to_parquet(tmp_path / "train.parquet")

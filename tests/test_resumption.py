@@ -179,6 +179,44 @@ def test_a_signal_finishes_the_step_and_saves(start, interrupt, reference, tmp_p
     assert fingerprint(tmp_path) == reference(start, name)
 
 
+@pytest.mark.parametrize("strategy", ["epoch", "no"])
+def test_a_signal_after_the_last_step_ends_the_run_too(start, reference, tmp_path, monkeypatch, strategy):
+    evaluate = ResumableTrainer.evaluate
+
+    def signal_and_evaluate(self, *args, **options):
+        if self.state.global_step == 9:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(self, *args, **options)
+
+    settings = {"eval_strategy": "epoch", "save_strategy": strategy}  # max_steps is reached within an epoch
+    with monkeypatch.context() as patch:
+        patch.setattr(ResumableTrainer, "evaluate", signal_and_evaluate)
+        with pytest.raises(StoppedError, match=f"SIGTERM: step 9 is saved in {tmp_path}; this continues: "):
+            start("ner", tmp_path, **settings)
+    assert not (tmp_path / "report.json").exists()
+    start("ner", tmp_path, **settings)
+    assert fingerprint(tmp_path) == reference(start, "ner")
+    assert (tmp_path / "report.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "addition"),
+    [({"restart": True}, "--restart false"), ({"resume_from_checkpoint": "FOLDER"}, "--resume_from_checkpoint last")],
+)
+def test_the_command_that_continues_does_not_begin_as_it_was_begun(start, interrupt, tmp_path, more, addition):
+    interrupt(3, kill)
+    with pytest.raises(Killed):
+        start("mlm", tmp_path)
+    interrupt(4, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    more = {key: tmp_path / "checkpoint-2" if value == "FOLDER" else value for key, value in more.items()}
+    with pytest.raises(StoppedError) as caught:
+        start("mlm", tmp_path, **more)
+    assert str(caught.value).endswith(f" {addition}")
+    key, value = addition.removeprefix("--").split()
+    start("mlm", tmp_path, **more | {key: value})
+    assert steps(tmp_path)[-1] == 9
+
+
 def test_a_finished_run_stays_as_it_is(start, reference, tmp_path):
     start("mlm", tmp_path, save_total_limit=1)
     start("mlm", tmp_path, save_total_limit=1)

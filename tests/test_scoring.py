@@ -121,6 +121,14 @@ def test_score_file_turns_iob1_into_iob2(tmp_path):
     assert score_file(path)["entities"]["X"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 3}
 
 
+def test_score_file_turns_iob1_predictions_beside_iob2_into_iob2(tmp_path):
+    path = tmp_path / "predictions.conll"
+    path.write_text("a B-X I-X\nb O O\nc B-X I-X\nd B-X B-X\n")
+    assert score_file(path)["entities"]["X"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 3}
+    path.write_text("a B-X I-X\nb O O\nc B-X B-X\n")  # IOB2, one of them ill-formed
+    assert score_file(path)["entities"]["X"]["recall"] == 0.5
+
+
 def test_score_file_turns_predictions_of_another_scheme_into_iob2(tmp_path):
     path = tmp_path / "predictions.conll"
     path.write_text("a B-X S-X\nb O O\nc B-X B-X\nd I-X E-X\n")

@@ -10,6 +10,7 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer, pipelin
 import run_mlm
 import run_ner
 from recipe.conll import list_tags, read_columns, read_conll
+from recipe.errors import RecipeError
 from recipe.scoring import score_file
 
 
@@ -54,6 +55,16 @@ def test_ner_predictions_keep_order_and_documents(ner_folder, column_files):
     assert list_tags(read_columns(ner_folder / "predictions.conll", tag_column=2)) == list_tags(gold)
     report = json.loads((ner_folder / "report.json").read_text())
     assert score_file(ner_folder / "predictions.conll") == report["test"]
+
+
+def test_scoring_alone_does_not_replace_the_results_of_a_training(ner_folder, column_files, tmp_path):
+    settings = {"model_name_or_path": ner_folder, "data_dir": column_files, "max_seq_length": 64, "do_predict": True}
+    before = {path.name: path.read_bytes() for path in ner_folder.iterdir() if path.is_file()}
+    with pytest.raises(RecipeError, match="holds a run that was trained, and its results: to score only, name another"):
+        run_ner.main(as_flags(**settings, output_dir=ner_folder))
+    assert {path.name: path.read_bytes() for path in ner_folder.iterdir() if path.is_file()} == before
+    for _ in range(2):  # what was only scored may be scored again
+        run_ner.main(as_flags(**settings, output_dir=tmp_path))
 
 
 def test_run_yaml_tells_settings_and_circumstances(ner_folder, encoder):
@@ -113,6 +124,13 @@ def check_mlm(folder):
     assert metrics["masked_tokens"] > 0
     filler = pipeline("fill-mask", str(folder))
     assert len(filler(f"article {filler.tokenizer.mask_token} tells")) == 5
+
+
+def test_mlm_evaluates_without_training_text(encoder, articles_file, tmp_path):
+    settings = {"model_name_or_path": encoder, "validation_file": articles_file, "block_size": 32, "do_eval": True}
+    for streaming in (False, True):
+        run_mlm.main(as_flags(**settings, output_dir=tmp_path, streaming=streaming))
+        assert json.loads((tmp_path / "metrics.json").read_text())["validation"]["masked_tokens"] > 0
 
 
 def test_mlm_continues_a_checkpoint(encoder, articles_file, tmp_path):

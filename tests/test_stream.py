@@ -35,7 +35,7 @@ def make_stream(tokenizer, tmp_path, monkeypatch):
         training = TrainingArguments(
             output_dir=str(tmp_path / "out"), max_steps=1, per_device_train_batch_size=4, seed=3
         )
-        blocks = build_blocks(load_articles(arguments, validate=False)["train"], tokenizer, arguments)
+        blocks = build_blocks(load_articles(arguments, wanted=["train"])["train"], tokenizer, arguments)
         explain = partial(explain_reading, arguments)
         collator = build_collator(tokenizer, arguments, 3)
         return BlockStream(blocks, collator, Processes(training, rank, processes), explain)

@@ -32,7 +32,7 @@ def launched(monkeypatch, tmp_path):
     monkeypatch.setattr(study, "average", lambda folder: folder / "averaged")
     monkeypatch.setattr(study, "find_files", lambda folder: FILES)
     (tmp_path / study.TEACHER.name / "silver").mkdir(parents=True)
-    (tmp_path / study.TEACHER.name / "silver" / "predictions.conll").touch()
+    (tmp_path / study.TEACHER.name / "silver" / "report.json").touch()
     monkeypatch.setattr(study, "read_report", lambda folder: make_report(0.5))
     return started
 
@@ -83,7 +83,7 @@ def test_a_name_without_a_run_is_refused(monkeypatch):
 
 
 def test_silver_data_are_tagged_by_the_trained_teacher(launched, tmp_path, monkeypatch):
-    (tmp_path / study.TEACHER.name / "silver" / "predictions.conll").unlink()
+    (tmp_path / study.TEACHER.name / "silver" / "report.json").unlink()
     monkeypatch.setattr(study, "SILVER_SHARE", 1)
     text = tmp_path / "news.txt"
     text.write_text("Ada met Bo.\n\nNobody else.\n")

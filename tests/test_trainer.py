@@ -172,8 +172,10 @@ def test_grouping_by_length_pads_little_and_leaves_predictions_in_order(tokenize
     sizes = [batch["labels"] for batch in grouped.get_train_dataloader()]
     padded = sum(labels.numel() for labels in sizes) / sum(int((labels != -100).sum()) for labels in sizes)
     assert padded < 1.15
-    labels = grouped.predict(dataset).label_ids
-    assert [int((row != -100).sum()) for row in labels] == [len(example["labels"]) for example in dataset]
+    batches = grouped.predict(dataset).label_ids  # each as long as its own longest example
+    lengths, size = [len(example["labels"]) for example in dataset], grouped.args.eval_batch_size
+    assert [batch.shape[1] for batch in batches] == [max(lengths[at : at + size]) for at in range(0, 400, size)]
+    assert [int((row != -100).sum()) for batch in batches for row in batch] == lengths
 
 
 def measure_padding(loader):
