@@ -74,7 +74,7 @@ reproduce: setup  ## both stages and the report, from the Hub's bert-base-cased 
 
 reproduce-local: setup  ## the same from local files: DATA=folder of CoNLL-2003, ENCODER=minilm-l6 or a folder, TEXT="news/*.txt"
 	@test -n "$(DATA)" && test -n "$(ENCODER)" && test -n "$(TEXT)" || { \
-	    echo 'usage: make reproduce-local DATA=path/to/conll2003 ENCODER=path/to/encoder TEXT="path/to/*.txt"' >&2; exit 2; }
+	    echo 'usage: make reproduce-local DATA=path/to/conll2003 ENCODER=minilm-l6 TEXT="path/to/*.txt"' >&2; exit 2; }
 	name="$$(basename "$(ENCODER)")" && \
 	$(LAUNCH) run_mlm.py --config $(MLM_CONFIG) --model_name_or_path "$(ENCODER)" --train_file "$(TEXT)" \
 	    --output_dir "runs/mlm/$$name" $(ARGS) && \

@@ -38,7 +38,9 @@ def attend(module, query, key, value, attention_mask, scaling=None, dropout=0.0,
     with torch.autocast(query.device.type, enabled=False):  # which would store the weights in fp32: twice the traffic
         scores = torch.matmul(query * scaling, key.transpose(2, 3))
         if attention_mask is not None:
-            scores = scores + attention_mask.to(scores.dtype)
+            # Masked is the least float32, which rounds to -inf: a row of nothing else, as of padding far behind the
+            # last token under local attention, would be NaN.
+            scores = scores + attention_mask.clamp(min=torch.finfo(scores.dtype).min).to(scores.dtype)
         weights = drop(scores.softmax(-1), dropout, module.training)
         return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights
 

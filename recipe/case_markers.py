@@ -17,8 +17,9 @@ _UPPER = rf"\p{{Lu}}(?:[\p{{N}}{_JOINTS}]*\p{{Lu}})+(?!\p{{L}})"
 # Where a word begins: at the start, before white space (as the text is prepended a space, nothing is inserted at its
 # very start, at which tokenizers fails), or behind a sign that does not join letters, as the hyphen of Anglo-French.
 # The marker stands before the white space, so that its offsets lie within the word before: transformers' pipeline
-# takes it for a last sub-word of that one, and an entity begins and ends where its words do.
-_START = rf"(?:\A\s+|(?<!\s)(?!\A)(?=\s)|(?<![\s\w])(?<!\w[{_JOINTS}]))(?=\s*%s)"
+# takes it for a last sub-word of that one, and an entity begins and ends where its words do. (?> > keeps the search
+# through much white space at a text's start from giving up.
+_START = rf"(?:\A(?>\s+)|(?<!\s)(?!\A)(?=\s)|(?<![\s\w])(?<!\w[{_JOINTS}]))(?=\s*%s)"
 
 
 def add_case_markers(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:

@@ -34,10 +34,9 @@ def load_articles(
     evenly over the corpus. With `streaming` the training articles are an `IterableDataset` and none can be held out.
     Raises RecipeError for what is missing or cannot be read.
     """
-    found = {}  # split -> rows of the Hub, or the setting that names its files
-    if arguments.dataset_name and not arguments.train_file:
-        found |= load_hub(arguments, cache_dir, arguments.streaming)
-    found |= {split: key for split, key in FILES.items() if getattr(arguments, key)}
+    found = {split: key for split, key in FILES.items() if getattr(arguments, key)}
+    if arguments.dataset_name and not arguments.train_file and not found.keys() >= set(wanted):
+        found = {**load_hub(arguments, cache_dir, arguments.streaming), **found}
     hold_out = "validation" in wanted and "validation" not in found
     if hold_out and arguments.streaming:
         raise RecipeError(
@@ -47,7 +46,7 @@ def load_articles(
     needed = ["train"] if hold_out else wanted
     if "train" in needed and "train" not in found:
         lacking = f"no split train, but {', '.join(found)}" if found else "no data"
-        raise RecipeError(f"{lacking}: set train_file or dataset_name")
+        raise RecipeError(f"{lacking}: set train_file or dataset_name, or (to evaluate) validation_file")
     articles = {}
     for split in needed:
         rows = found[split]
@@ -167,17 +166,17 @@ def _load_files(key: str, arguments: MlmArguments, streaming: bool):
 def _as_text(rows, arguments: MlmArguments):
     """Keep the text column alone, under the name `text`; a column of words is joined by spaces."""
     try:
-        sample = next(iter(rows), None)
+        first = next(iter(rows), None)
+        if first is None:
+            raise RecipeError("no articles: the training or validation data are empty: check the files")
+        columns = rows.column_names or list(first)
+        column = pick_column(columns, arguments.text_column_name or "text", "text_column_name")
+        sample = next((row[column] for row in rows if row[column] is not None), None)
     except READ_ERRORS as error:
         raise explain_reading(arguments, error) from error
-    if sample is None:
-        raise RecipeError("no articles: the training or validation data are empty: check the files")
-    columns = rows.column_names or list(sample)
-    column = pick_column(columns, arguments.text_column_name or "text", "text_column_name")
-    cells = sample[column] if isinstance(sample[column], list) else [sample[column]]
-    if not all(isinstance(cell, str | None) for cell in cells):
-        raise RecipeError(f"text_column_name: the column {column!r} holds no text, but {sample[column]!r}")
-    if isinstance(sample[column], list):
+    if not all(isinstance(cell, str | None) for cell in (sample if isinstance(sample, list) else [sample])):
+        raise RecipeError(f"text_column_name: the column {column!r} holds no text, but {sample!r}")
+    if isinstance(sample, list):
         return rows.map(lambda row: {"text": " ".join(filter(None, row[column] or []))}, remove_columns=columns)
     rows = rows.remove_columns([name for name in columns if name != column])
     return rows if column == "text" else rows.rename_column(column, "text")

@@ -136,8 +136,9 @@ def load_model(auto_class: type, arguments: ModelArguments, config: PreTrainedCo
     else:
         try:
             model = auto_class.from_config(config, **options)
-        except ValueError as error:  # sizes that do not fit together
-            raise RecipeError(f"{arguments.config_overrides or arguments.config_name}: {error}") from None
+        except ValueError as error:  # sizes that do not fit together, or a type without such a head
+            key = arguments.config_overrides or arguments.config_name or f"model_type {arguments.model_type}"
+            raise RecipeError(f"{key}: {str(error).splitlines()[0]}") from None
     if arguments.light_dropout:
         lighten_dropout(model)
     return model

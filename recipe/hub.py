@@ -121,7 +121,7 @@ def push_folder(repository: Repository, folder: Path, message: str) -> str:
     """
     before = folder.stat()
     write_card(folder, repository.name)
-    os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))  # by which the oldest checkpoint is found, to go
+    os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))  # the oldest checkpoint is the first to go
     try:
         return repository.push(list_files(folder), message)
     except RecipeError as error:

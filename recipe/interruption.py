@@ -18,7 +18,7 @@ class Interruption(TrainerCallback):
     """While entered, notes a signal and has the Trainer save at the end of the step, where all processes agree on it.
 
     That save done, StoppedError is raised, which names `command` as what continues. A second Ctrl-C ends at once.
-    Of a signal behind the last step nothing here comes to know: whoever trains has to `agree` on it, save, and `stop`.
+    After the last step the Trainer no longer asks: the caller then has to `agree`, save, and raise what `stop` returns.
     """
 
     def __init__(self, command: str):

@@ -99,4 +99,5 @@ def summarize_positions(output: EvalPrediction) -> dict[str, float]:
     if not len(scores):
         raise RecipeError("validation: none of its few tokens is masked: give more text, or another eval_mask_seed")
     loss, accuracy = scores.mean(0).tolist()
-    return {"loss": loss, "perplexity": math.exp(loss), "masked_accuracy": accuracy, "masked_tokens": len(scores)}
+    perplexity = math.exp(min(loss, 700))  # of a training that diverged it would be no float
+    return {"loss": loss, "perplexity": perplexity, "masked_accuracy": accuracy, "masked_tokens": len(scores)}

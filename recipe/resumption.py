@@ -13,6 +13,7 @@ from transformers.trainer_utils import rotate_checkpoints
 from recipe.checkpoints import (
     PARTIAL,
     clear_partial,
+    find_damage,
     guard_save,
     name_checkpoint,
     publish,
@@ -108,8 +109,10 @@ class ResumableTrainer(Trainer):
         return super().training_step(model, inputs, num_items_in_batch)
 
     def save_checkpoint(self) -> None:
-        """Save the step at which training stands, unless that was done."""
-        self._save_checkpoint(self.model, None)
+        """Save the step at which training stands, unless a whole checkpoint of it is there."""
+        if find_damage(name_checkpoint(Path(self.args.output_dir), self.state.global_step)):
+            self.saved_step = None  # Trainer deletes the last one where only the best may stay
+            self._save_checkpoint(self.model, None)
 
     def _save_checkpoint(self, model, trial):
         step, folder = self.state.global_step, Path(self.args.output_dir)

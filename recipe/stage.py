@@ -63,10 +63,12 @@ class Stage:
         self.origin = trace_origin(model_args, data_args, training_args.do_train)
         self.settings = {**vars(model_args), **vars(data_args), **json.loads(training_args.to_json_string())}
         limit_silence(PUSH_SILENCE)
+        if not training_args.do_train:
+            self._refuse_trained()
         self.pusher = RunPusher(training_args) if training_args.push_to_hub else None
         training_args.hub_token = None  # else it would stand in training_args.bin
         with training_args.main_process_first(local=False):
-            self.checkpoint = self._find_start() if training_args.do_train else self._refuse_trained()
+            self.checkpoint = self._find_start() if training_args.do_train else None
 
     def _find_start(self) -> Path | None:
         """The checkpoint to train on from, None for the beginning.
@@ -90,10 +92,11 @@ class Stage:
         return checkpoint
 
     def _refuse_trained(self) -> None:
-        """Raise RecipeError if the output folder holds a run that was trained: its report is not to be replaced."""
+        """Raise RecipeError if the output folder is that of a training, whose results are not to be replaced."""
         if (self.folder / "trainer_state.json").exists() or list_checkpoints(self.folder):
             raise RecipeError(
-                f"{self.folder}: holds a run that was trained, and its results: to score only, name another output_dir"
+                f"{self.folder}: is the folder of a training: to score a model name another output_dir; "
+                "`make push` pushes what is there"
             )
 
     def _check(self, checkpoint: Path) -> None:
@@ -157,15 +160,17 @@ class Stage:
             result = trainer.train(resume_from_checkpoint=self.checkpoint and str(self.checkpoint))
             self.train_seconds = time.perf_counter() - started
             trainer.save_model()
-            trainer.save_state()
             if interruption.agree():  # on a signal that came after the last step
                 trainer.save_checkpoint()
                 raise interruption.stop(trainer.state.global_step, self.folder)
+            trainer.save_state()
         trainer.log_metrics("train", result.metrics)
 
     def _find_continuation(self) -> str:
-        """The command that continues this run: its own, but neither anew nor from where that was told to begin."""
+        """The command that continues this run: its own, with `--restart` and a named checkpoint switched off."""
         command = find_command()
+        if self.training_args.save_only_model:
+            return f"{command} --restart"  # from such checkpoints nothing can be continued
         if self.training_args.restart:
             command += " --restart false"
         if self.training_args.resume_from_checkpoint not in (None, "last"):

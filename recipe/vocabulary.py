@@ -26,6 +26,7 @@ BPE_TOKENS = {
 def train_tokenizer(texts: Iterable[str], arguments: MlmArguments) -> PreTrainedTokenizerFast:
     """Train a tokenizer of `tokenizer_type` with at most `vocab_size` entries, special tokens included.
 
+    It has more where the single characters of the texts (for BPE, 256 bytes) are more.
     Its longest input is `block_size`: the model is trained on no positions behind that.
     """
     build = _build_wordpiece if arguments.tokenizer_type == "wordpiece" else _build_bpe

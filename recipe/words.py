@@ -20,7 +20,8 @@ from recipe.sources import expand_files
 from recipe.text_files import read_lines
 
 CLITIC = r"['\u2019](?:s|re|ve|ll|d|m)\b"
-# As corpora of entities part them: clitics, initials or a word with signs and more within, any other sign by itself.
+# Nearly as corpora of entities part them: clitics (n't and 'S stay on their words), initials or a word with signs and
+# more within, any other sign by itself.
 WORD = regex.compile(rf"{CLITIC}|(?:(?:[^\W\d]\.){{2,}}|\w+)(?:(?!{CLITIC})[-.,/&@'\u2019]\w+)*|[^\w\s]")
 
 

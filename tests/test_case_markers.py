@@ -67,6 +67,13 @@ def test_without_its_markers_any_text_is_the_plain_tokenizer_s(marked, plain, te
     assert ids == plain(text).input_ids
 
 
+@pytest.mark.parametrize("text", [" " * 10_000 + "oslo", "\n" * 10_000, "a" + " " * 10_000 + "b", "A" * 10_000 + "a"])
+def test_long_runs_of_one_character_are_searched_to_their_end(marked, plain, text):
+    assert [token_id for token_id in marked(text).input_ids if token_id not in find_markers(marked)] == plain(
+        text
+    ).input_ids
+
+
 @given(TEXT)
 def test_words_and_text_have_the_same_ids(marked, text):
     words = text.split() or ["a"]

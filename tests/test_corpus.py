@@ -101,9 +101,9 @@ def test_held_out_articles_are_spread_and_not_trained_on(articles_file):
 
 def test_words_are_joined(tmp_path):
     path = tmp_path / "words.jsonl"
-    path.write_text('{"tokens": ["a", "b"]}\n{"tokens": ["c"]}\n{"tokens": null}\n{"tokens": [null]}\n')
+    path.write_text('{"tokens": null}\n{"tokens": ["a", "b"]}\n{"tokens": ["c"]}\n{"tokens": [null]}\n')
     arguments = MlmArguments(train_file=[str(path)], text_column_name="tokens")
-    assert load_articles(arguments, wanted=["train"])["train"]["text"] == ["a b", "c", "", ""]
+    assert load_articles(arguments, wanted=["train"])["train"]["text"] == ["", "a b", "c", ""]
 
 
 @pytest.mark.parametrize("streaming", [False, True])

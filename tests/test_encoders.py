@@ -57,6 +57,7 @@ def test_a_new_model_from_a_model_type():
         ({"model_name_or_path": "/no/such/folder"}, "/no/such/folder: "),
         ({"model_type": "bert", "config_overrides": "hidden_sise=3"}, "config_overrides hidden_sise=3"),
         ({"model_type": "bert", "config_overrides": "hidden_size"}, "config_overrides hidden_size"),
+        ({"model_type": "gpt2"}, "model_type gpt2: Unrecognized configuration class"),
         ({"model_type": "bert", "config_overrides": "hidden_size=256"}, "hidden_size=256: The hidden size"),
     ],
 )

@@ -60,10 +60,13 @@ def test_ner_predictions_keep_order_and_documents(ner_folder, column_files):
 def test_scoring_alone_does_not_replace_the_results_of_a_training(ner_folder, column_files, tmp_path):
     settings = {"model_name_or_path": ner_folder, "data_dir": column_files, "max_seq_length": 64, "do_predict": True}
     before = {path.name: path.read_bytes() for path in ner_folder.iterdir() if path.is_file()}
-    with pytest.raises(RecipeError, match="holds a run that was trained, and its results: to score only, name another"):
+    with pytest.raises(RecipeError, match="is the folder of a training: to score a model name another output_dir"):
         run_ner.main(as_flags(**settings, output_dir=ner_folder))
     assert {path.name: path.read_bytes() for path in ner_folder.iterdir() if path.is_file()} == before
     for _ in range(2):  # what was only scored may be scored again
+        run_ner.main(as_flags(**settings, output_dir=tmp_path))
+    (tmp_path / "checkpoint-2").mkdir()  # of a training that was interrupted
+    with pytest.raises(RecipeError, match="is the folder of a training"):
         run_ner.main(as_flags(**settings, output_dir=tmp_path))
 
 
