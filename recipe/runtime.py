@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # arguments imports choose_precision from here
 
 MOST_ERROR = 1e-5  # relative, of a fast fp32 matrix product against float64
 MMAP_MAX, TRIM_THRESHOLD = -4, -1  # glibc's mallopt(3)
+KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 
 
 def choose_precision(wanted: str, on_cpu: bool) -> tuple[str, str]:
@@ -54,6 +55,7 @@ def prepare(model_args: "ModelArguments", training_args: "TrainingArguments") ->
         ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         lines += [
             _set_threads(training_args.threads, ranks),
+            _limit_kernels(),
             _route_matmul() if training_args.onednn_matmul else "fp32 matrix products by torch's default: as set",
             _keep_memory() if training_args.reuse_memory else "freed memory returns to the system: as set",
         ]
@@ -75,6 +77,12 @@ def _set_threads(wanted: int | None, ranks: int) -> str:
     torch.set_num_threads(wanted or max(1, cores // ranks))
     reason = "as set" if wanted else f"{cores} physical core(s) for {ranks} process(es)"
     return f"{torch.get_num_threads()} thread(s) a process: {reason}"
+
+
+def _limit_kernels() -> str:
+    """oneDNN makes a kernel with buffers for each new shape, as of a batch's masked tokens, and would keep 1,024."""
+    os.environ.setdefault(KERNELS, "64")  # which is read when the first one is made
+    return f"oneDNN keeps {os.environ[KERNELS]} kernels"
 
 
 def _route_matmul() -> str:

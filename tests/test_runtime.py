@@ -161,3 +161,23 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
     if faults["return"] < 1000:
         pytest.skip("the C library of this machine keeps memory by itself")
     assert faults["keep"] < faults["return"] / 10
+
+
+def test_products_of_many_shapes_do_not_pile_up_memory(tmp_path):
+    """In a process of its own: what oneDNN keeps is decided once."""
+    program = (
+        "import torch\n"
+        "from recipe import runtime\n"
+        "from recipe.arguments import ModelArguments, TrainingArguments, parse\n"
+        f"runtime.prepare(*parse(['--use_cpu', '--output_dir={tmp_path}'], ModelArguments, TrainingArguments))\n"
+        "weight, peaks = torch.randn(4096, 512), []\n"
+        "with torch.inference_mode(), torch.autocast('cpu', torch.bfloat16):\n"
+        "    for rows in range(100, 700):\n"
+        "        torch.nn.functional.linear(torch.randn(rows, 512), weight)\n"
+        "        if rows in (400, 699):\n"
+        "            peaks += [int(line.split()[1]) >> 10 for line in open('/proc/self/status') if 'VmHWM' in line]\n"
+        "print(peaks[1] - peaks[0])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.splitlines()[-1]) < 200  # MB; with the 1,024 kernels that oneDNN keeps by itself, 600
