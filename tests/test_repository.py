@@ -132,7 +132,8 @@ def test_readme_shows_the_tables_that_the_results_make():
 
 
 def test_readme_shows_what_the_quickstart_suggests_next():
-    said = subprocess.run(["make", "-n", "quickstart"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    command = ["make", "--no-print-directory", "-n", "quickstart"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     lines = said.partition("echo 'Next:'\n")[2].splitlines()
     assert len(lines) == 3
     assert all(shlex.split(line)[1] in README for line in lines)
