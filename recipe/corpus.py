@@ -6,6 +6,7 @@ Blocks are cut from `BATCH` articles at a time, in order; the last block of each
 
 import logging
 from collections.abc import Collection, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import datasets
@@ -166,12 +167,13 @@ def _load_files(key: str, arguments: MlmArguments, streaming: bool):
 def _as_text(rows, arguments: MlmArguments):
     """Keep the text column alone, under the name `text`; a column of words is joined by spaces."""
     try:
-        first = next(iter(rows), None)
+        remaining = iter(rows)  # once: a stream's file is opened anew each time
+        first = next(remaining, None)
         if first is None:
             raise RecipeError("no articles: the training or validation data are empty: check the files")
         columns = rows.column_names or list(first)
         column = pick_column(columns, arguments.text_column_name or "text", "text_column_name")
-        sample = next((row[column] for row in rows if row[column] is not None), None)
+        sample = next((row[column] for row in chain([first], remaining) if row[column] is not None), None)
     except READ_ERRORS as error:
         raise explain_reading(arguments, error) from error
     if not all(isinstance(cell, str | None) for cell in (sample if isinstance(sample, list) else [sample])):

@@ -172,12 +172,12 @@ def test_products_of_many_shapes_do_not_pile_up_memory(tmp_path):
         f"runtime.prepare(*parse(['--use_cpu', '--output_dir={tmp_path}'], ModelArguments, TrainingArguments))\n"
         "weight, peaks = torch.randn(4096, 512), []\n"
         "with torch.inference_mode(), torch.autocast('cpu', torch.bfloat16):\n"
-        "    for rows in range(100, 700):\n"
+        "    for rows in range(100, 1000):\n"
         "        torch.nn.functional.linear(torch.randn(rows, 512), weight)\n"
-        "        if rows in (400, 699):\n"
+        "        if rows in (400, 999):\n"
         "            peaks += [int(line.split()[1]) >> 10 for line in open('/proc/self/status') if 'VmHWM' in line]\n"
         "print(peaks[1] - peaks[0])\n"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout.splitlines()[-1]) < 200  # MB; with the 1,024 kernels that oneDNN keeps by itself, 600
+    assert int(done.stdout.splitlines()[-1]) < 600  # MB; with the 1,024 kernels that oneDNN keeps by itself, some 3,000
