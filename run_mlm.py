@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
     check_length("block_size", data_args.block_size, tokenizer, config)
 
     with training_args.main_process_first(desc="packing blocks"):
-        blocks = {split: build_blocks(articles[split], tokenizer, data_args) for split in articles}
+        blocks = {split: build_blocks(articles[split], tokenizer, data_args, split) for split in articles}
     collator = build_collator(tokenizer, data_args, training_args.seed)
     if data_args.streaming and "train" in blocks:
         blocks["train"] = BlockStream(blocks["train"], collator, training_args, partial(explain_reading, data_args))

@@ -4,7 +4,7 @@ python -m bench.study --data_dir path/to/conll2003 --conllpp conllpp_test.txt --
 
 Names, in which * and ? stand for anything, choose among the runs. Each leaves `results/study/<name>.json`, or
 `results/<name>.json` if the README shows it, and is not made again while that exists; an interrupted one goes on where
-it was. Trials never see a test split.
+it was. So does each masked pretraining, with its perplexity. Trials never see a test split.
 """
 
 import argparse
@@ -173,6 +173,9 @@ def pretrain(run: Run, data: Data) -> Path:
         settings |= {"resume_from_checkpoint": "last", "output_dir": run.pretraining}
         text = [data.text, write_articles(data)] if run.articles else data.text
         launch("run_mlm.py", config=ENCODERS[run.encoder].mlm, train_file=text, **settings, **run.mlm_changes)
+        kept = RESULTS / "study" / f"{run.pretraining.name}-{run.millions}M.json"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(run.pretraining / "metrics.json", kept)  # before a longer one replaces it
     return checkpoint
 
 

@@ -21,8 +21,19 @@ from transformers import HfArgumentParser
 from transformers.integrations import get_available_reporting_integrations
 from transformers.utils import is_torch_tf32_available
 
+from recipe.distributed import choose_interface, is_sharded
 from recipe.errors import RecipeError
-from recipe.runtime import choose_precision
+from recipe.precision import choose_precision
+
+COUNTS = ("threads", "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps")
+PRECISIONS = ("no", "bf16", "fp16")  # as Accelerate calls them
+REFUSED = {
+    "eval_do_concat_batches": "the reports are made of all predictions, batch by batch",
+    "batch_eval_metrics": "the reports are made of all predictions",
+    "prediction_loss_only": "the reports are made of all predictions",
+    "auto_find_batch_size": "a run is continued with the batches that its settings name",
+    "save_on_each_node": "all machines have one output folder",
+}
 
 
 @dataclass
@@ -186,14 +197,18 @@ class TrainingArguments(transformers.TrainingArguments):
         self._set_precision()
         if not 0 < self.layer_lr_decay <= 1:
             raise ValueError(f"layer_lr_decay: {self.layer_lr_decay} is not within 0 (excluded) and 1")
-        for name in ("eval_do_concat_batches", "batch_eval_metrics", "prediction_loss_only"):
+        for name, reason in REFUSED.items():
             if getattr(self, name):
-                raise ValueError(f"{name}: the reports are made of all predictions, batch by batch: leave it out")
-        if self.threads is not None and self.threads < 1:
-            raise ValueError(f"threads: {self.threads} is none: name at least 1, or leave it out")
+                raise ValueError(f"{name}: {reason}: leave it out")
+        for name in COUNTS:
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"{name}: {value} is none: name at least 1, or leave it out")
         if self.tf32 is None and not self.use_cpu and is_torch_tf32_available():
             self.tf32 = True
+        choose_interface()
         super().__post_init__()
+        if is_sharded():
+            self._check_sharding()
         missing = set(self.report_to) - set(get_available_reporting_integrations())
         if missing:
             raise ValueError(f"report_to: {min(missing)} is not installed: pip install it, or set report_to none")
@@ -203,10 +218,20 @@ class TrainingArguments(transformers.TrainingArguments):
         """At most one: under torch's DataParallel, Trainer multiplies a loss that is computed over all replicas."""
         return min(super().n_gpu, 1)
 
+    def _check_sharding(self) -> None:
+        if not self.do_train:
+            raise ValueError("do_train: FSDP is for training: to score a model launch with multi_gpu.yaml")
+        if parse_flag_from_env("FSDP_CPU_RAM_EFFICIENT_LOADING"):
+            raise ValueError(
+                "fsdp_cpu_ram_efficient_loading: a new head would be trained in the first process alone: set it false"
+            )
+
     def _set_precision(self) -> None:
         launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")  # by `accelerate launch --mixed_precision`
         flags = {"bf16": self.bf16, "fp16": self.fp16, launched: launched != "no"}
         named = {name for name, is_set in flags.items() if is_set} | {self.precision} - {"auto"}
+        if launched not in PRECISIONS:
+            raise ValueError(f"mixed_precision: {launched} of `accelerate launch` is not one of {' '.join(PRECISIONS)}")
         if len(named) > 1:
             raise ValueError(f"precision: {' and '.join(sorted(named))} are both asked for: name one, in precision")
         precision, self.precision_reason = choose_precision(named.pop() if named else "auto", self.use_cpu)
@@ -228,8 +253,10 @@ def parse(argv: list[str], *classes: type) -> tuple:
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--config")
     config = early.parse_known_args(argv)[0].config
+    path = Path(config or "default").with_suffix("")
     # configs/ner/name.yaml writes into runs/ner/name
-    options = [f"--output_dir={Path('runs', *Path(config or 'default').with_suffix('').parts[-2:])}"]
+    options = [f"--output_dir={Path('runs', *[part for part in path.parts if part not in (path.anchor, '..')][-2:])}"]
+    places = {}
     for place, key, option in _read_yaml(config) if config else ():
         if key not in names:
             raise RecipeError(f"{place}: unknown key {key}{_suggest(key, names)}")
@@ -238,12 +265,17 @@ def parse(argv: list[str], *classes: type) -> tuple:
         except RecipeError as error:
             raise RecipeError(f"{place}: {error}") from None
         options += option
+        places[key] = place
     try:
         *parsed, unknown = parser.parse_args_into_dataclasses(
             [*options, *argv], return_remaining_strings=True, look_for_args_file=False
         )
     except (ValueError, TypeError) as error:
-        raise RecipeError(f"{config or 'command line'}: {str(error).splitlines()[0]}") from None
+        reason = str(error).splitlines()[0]
+        key = reason.partition(":")[0]
+        on_command_line = any(word.split("=")[0] in (f"--{key}", f"--{key.replace('_', '-')}") for word in argv)
+        place = "command line" if on_command_line else places.get(key, config or "command line")
+        raise RecipeError(f"{place}: {reason}") from None
     if unknown:
         key = unknown[0].removeprefix("--").split("=")[0]
         raise RecipeError(f"command line: unknown argument {unknown[0]}{_suggest(key, names)}")

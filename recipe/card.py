@@ -4,22 +4,18 @@
 """
 
 import dataclasses
-import json
 import sys
-from functools import cached_property
 from pathlib import Path
 
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from recipe.arguments import MlmArguments, ModelArguments, NerArguments, TrainingArguments
-from recipe.case_markers import CAPITALISED, UPPER
-from recipe.checkpoints import find_step
 from recipe.errors import RecipeError, exit_with
 from recipe.results import format_markdown
+from recipe.run_folder import SPLITS, RunFolder
 
 CURVE_ROWS = 12
-SPLITS = {"dev": "validation", "validation": "validation", "test": "test"}  # ours -> the Hub's
 CURVE = {"loss": "training loss", "eval_loss": "validation loss", "eval_f1": "dev F1", "eval_perplexity": "perplexity"}
 METRICS = {
     "precision": "Precision (entities, strict)",
@@ -35,8 +31,9 @@ from transformers import pipeline
 
 # The first sub-word of a word carries its label: "simple" would part words that "first" keeps whole.
 tagger = pipeline("token-classification", model="{name}", aggregation_strategy="first")
-for entity in tagger("Mara Okello left Oslo on Monday to join the Norvik shipyard in Lima ."):
-    print(entity["entity_group"], entity["word"], round(float(entity["score"]), 3))
+text = "Mara Okello left Oslo on Monday to join the Norvik shipyard in Lima ."
+for entity in tagger(text):
+    print(entity["entity_group"], text[entity["start"] : entity["end"]], round(float(entity["score"]), 3))
 """,
     "fill-mask": """\
 from transformers import pipeline
@@ -48,94 +45,6 @@ for guess in filler(f"The ship left the {{filler.tokenizer.mask_token}} on Monda
 }
 
 
-class Run:
-    """What the files of a run's folder, or of a checkpoint's, tell; those of a run under way lack its results.
-
-    A checkpoint that holds no `run.yaml` of its own has that of the run's folder, which it lies in.
-    """
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.facts = self._read("run.yaml")
-        self.settings = self.facts.get("settings", {})
-
-    def _read(self, name: str) -> dict:
-        path = self.folder / name
-        if name == "run.yaml" and not path.exists() and find_step(self.folder) is not None:
-            path = self.folder.parent / name
-        if not path.exists():
-            return {}
-        text = path.read_text(encoding="utf-8")
-        return (json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)) or {}
-
-    @cached_property
-    def config(self) -> dict:
-        """The model's configuration."""
-        return self._read("config.json")
-
-    @cached_property
-    def history(self) -> list[dict]:
-        """What the Trainer logged."""
-        return self._read("trainer_state.json").get("log_history", [])
-
-    @cached_property
-    def scores(self) -> dict:
-        """The report of each split that was scored."""
-        results = self._read("report.json") or self._read("metrics.json")
-        return {split: scores for split, scores in results.items() if split in SPLITS}
-
-    @cached_property
-    def task(self) -> str:
-        """The Hub's name of what the model does."""
-        architecture = " ".join(self.config.get("architectures") or [])
-        return "token-classification" if "TokenClassification" in architecture else "fill-mask"
-
-    @cached_property
-    def data(self) -> str:
-        """The name of the data, or the folders and names of its files."""
-        files = self._shorten("train_file")
-        named = self.facts.get("data", "data not recorded")
-        return files if named == "files" and files else named
-
-    @cached_property
-    def use_of_data(self) -> str:
-        """What was done with the data, those that were added to train on included."""
-        if self.settings.get("do_train") is False:
-            return f"scored on {self.data}"
-        extra = self._shorten("extra_train_file")
-        return f"trained on {self.data}" + (f" and {extra}" if extra else "")
-
-    def _shorten(self, key: str) -> str:
-        """The files that a setting names, each by its folder and name."""
-        return " ".join(str(Path(*Path(pattern).parts[-2:])) for pattern in self.settings.get(key) or [])
-
-    @cached_property
-    def entities(self) -> list[str]:
-        return sorted({label.partition("-")[2] for label in self.config.get("id2label", {}).values()} - {""})
-
-    @cached_property
-    def case(self) -> str:
-        """What the tokenizer makes of case."""
-        normalizer = json.dumps(self._read("tokenizer.json").get("normalizer"))
-        if CAPITALISED in normalizer:
-            return (
-                f"uncased, but {CAPITALISED} stands before each capitalised word and {UPPER} before each one in upper "
-                "case; a pipeline shows them as tokens of their own unless it aggregates by `first`"
-            )
-        if '"lowercase": true' in normalizer or '"Lowercase"' in normalizer:
-            return "uncased: the tokenizer folds capitals, which tell names apart"
-        return "cased"
-
-    @cached_property
-    def results(self) -> dict[str, dict[str, float]]:
-        """The figures that sum up each split: of entities the micro average, of masked tokens loss and perplexity."""
-        rows = {
-            split: scores["entities"]["micro avg"] if "entities" in scores else scores
-            for split, scores in self.scores.items()
-        }
-        return {split: {key: row[key] for key in METRICS if key in row} for split, row in rows.items()}
-
-
 def write_card(folder: Path, name: str) -> None:
     """Write `README.md` into a run's folder. name: what `from_pretrained` will know the model by."""
     render_card(folder, name).save(folder / "README.md")
@@ -143,7 +52,7 @@ def write_card(folder: Path, name: str) -> None:
 
 def render_card(folder: Path, name: str) -> ModelCard:
     """The model card of the run in `folder`: the same for the same files and name."""
-    run = Run(folder)
+    run = RunFolder(folder)
     sections = [
         f"# {name.rpartition('/')[2]}\n\n{_introduce(run)}",
         f"## Results\n\n{_show_results(run)}",
@@ -156,7 +65,7 @@ def render_card(folder: Path, name: str) -> ModelCard:
     return ModelCard(f"---\n{metadata.to_yaml()}\n---\n\n" + "\n\n".join(sections) + "\n")
 
 
-def _collect_metadata(run: Run, title: str) -> ModelCardData:
+def _collect_metadata(run: RunFolder, title: str) -> ModelCardData:
     tagger = run.task == "token-classification"
     return ModelCardData(
         language=run.settings.get("hub_language"),
@@ -164,41 +73,43 @@ def _collect_metadata(run: Run, title: str) -> ModelCardData:
         library_name="transformers",
         pipeline_tag=run.task,
         tags=["named-entity-recognition" if tagger else "masked-language-modeling", run.config.get("model_type")],
-        base_model=run.facts.get("base_model"),
-        datasets=run.facts.get("datasets") or None,
+        base_model=run.record.get("base_model"),
+        datasets=run.record.get("datasets") or None,
         metrics=["precision", "recall", "f1"] if tagger else ["perplexity", "accuracy"],
         model_name=title,
         eval_results=_list_results(run) or None,
     )
 
 
-def _list_results(run: Run) -> list[EvalResult]:
-    dataset = run.facts.get("dataset")
+def _list_results(run: RunFolder) -> list[EvalResult]:
+    dataset = run.record.get("dataset")
+    rows = {split: scores.get("entities", {}).get("micro avg", scores) for split, scores in run.scores.items()}
     return [
         EvalResult(
             task_type=run.task,
-            dataset_type=dataset or run.data,
-            dataset_name=run.data,
+            dataset_type=dataset or run.name_split(split),
+            dataset_name=run.name_split(split),
             dataset_revision=run.settings.get("dataset_revision") if dataset else None,
             dataset_split=SPLITS[split],
             metric_type="accuracy" if key == "masked_accuracy" else key,
             metric_name=METRICS[key],
             metric_value=float(value),
         )
-        for split, row in run.results.items()
+        for split, row in rows.items()
         for key, value in row.items()
+        if key in METRICS
     ]
 
 
-def _introduce(run: Run) -> str:
+def _introduce(run: RunFolder) -> str:
     tagger = run.task == "token-classification"
     does = f"tags entities ({', '.join(run.entities)})" if tagger else "fills in masked tokens"
-    base = run.facts.get("base_model")
+    base = run.record.get("base_model")
     origin = f" It goes back to [{base}](https://huggingface.co/{base})." if base else ""
     return f"A `{(run.config.get('architectures') or ['model'])[0]}` that {does}, {run.use_of_data}.{origin}"
 
 
-def _show_results(run: Run) -> str:
+def _show_results(run: RunFolder) -> str:
     if not run.scores:
         return "None: this is an intermediate checkpoint."
     if run.task == "fill-mask":
@@ -220,7 +131,7 @@ def _show_results(run: Run) -> str:
     return "\n\n".join(parts)
 
 
-def _tabulate_masked(run: Run) -> str:
+def _tabulate_masked(run: RunFolder) -> str:
     header = ["split", "loss", "perplexity", "accuracy", "masked tokens"]
     rows = [
         [split, *(f"{row[key]:.3f}" for key in ("loss", "perplexity", "masked_accuracy")), str(row["masked_tokens"])]
@@ -236,30 +147,30 @@ def _tabulate_masked(run: Run) -> str:
     )
 
 
-def _describe_training(run: Run) -> str:
-    facts = run.facts
-    if not facts:
+def _describe_training(run: RunFolder) -> str:
+    record = run.record
+    if not record:
         return "Not recorded."
-    versions = ", ".join(f"{package} {number}" for package, number in facts["versions"].items())
+    versions = ", ".join(f"{package} {number}" for package, number in record["versions"].items())
     rows = [
         ["data", run.data],
-        ["seed", str(facts["seed"])],
-        ["hardware", f"{facts['hardware']}; processes: {facts['processes']}; precision: {facts['precision']}"],
+        ["seed", str(record["seed"])],
+        ["hardware", f"{record['hardware']}; processes: {record['processes']}; precision: {record['precision']}"],
         ["minutes", _tell_minutes(run) if run.scores else "not over when this was saved"],
-        ["commit of the recipe", facts["commit"]],
+        ["commit of the recipe", record["commit"]],
         ["versions", versions],
     ]
     changed = yaml.safe_dump(_list_changed(run.settings), sort_keys=False)
     return (
-        f"```sh\n{facts['command']}\n```\n\n{format_markdown(['', ''], rows)}\n\n"
+        f"```sh\n{record['command']}\n```\n\n{format_markdown(['', ''], rows)}\n\n"
         "The settings that differ from their defaults; `run.yaml`, beside this card, holds all:\n\n"
         f"```yaml\n{changed}```"
     )
 
 
-def _tell_minutes(run: Run) -> str:
-    resumed = " (after it was resumed)" if run.facts.get("resumed") else ""
-    return f"{run.facts['train_minutes']} of training, {run.facts['total_minutes']} in all{resumed}"
+def _tell_minutes(run: RunFolder) -> str:
+    resumed = " (after it was resumed)" if run.record.get("resumed") else ""
+    return f"{run.record['train_minutes']} of training, {run.record['total_minutes']} in all{resumed}"
 
 
 def _list_changed(settings: dict) -> dict:
@@ -292,7 +203,7 @@ def _tabulate_curve(history: list[dict]) -> str:
     return format_markdown(["step", "epoch", *(CURVE[key] for key in columns)], rows)
 
 
-def _state_limits(run: Run) -> str:
+def _state_limits(run: RunFolder) -> str:
     settings = run.settings
     note = settings.get("hub_data_note") or "not recorded; expect little of other kinds of text than it was trained on"
     lines = [

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 
 from recipe.errors import LocalError, RecipeError
@@ -21,9 +22,11 @@ PARTIAL = "saving-"  # what is being written is called so, and nobody takes it f
 LIVE = {"train.log", ".gitignore"}  # in the output folder already when a run begins
 
 # Settings that change neither weights nor what they are trained on: a run may be resumed with other values of these.
+# But for `sharded`, which `Stage` refuses by itself, whatever is asked for.
 FREE = re.compile(
     r"config|output_dir|run_name|restart|resume_from_checkpoint|cache_dir|disable_tqdm|report_to|project|ddp_timeout|"
-    r"do_predict|test_file|max_predict_samples|per_device_eval_batch_size|threads|reuse_memory|"
+    r"do_predict|test_file|max_(eval|predict)_samples|context_size|constrained_decoding|per_device_eval_batch_size|"
+    r"threads|reuse_memory|sharded|"
     r"(log|logging|save|hub|push|eval|dataloader|skip_memory|trackio|include|prediction)_(?!mask_seed|drop_last).*"
 )
 
@@ -130,6 +133,8 @@ def guard_save(partial: Path) -> Iterator[None]:
     """Write into `partial`. If that fails it is removed, and LocalError tells what is left in the output folder."""
     try:
         yield
+    except (torch.distributed.DistBackendError, torch.OutOfMemoryError):
+        raise  # no matter of the disk
     except (OSError, RuntimeError, SafetensorError) as error:
         folder = partial.parent
         free = shutil.disk_usage(folder).free >> 20

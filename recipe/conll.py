@@ -90,14 +90,16 @@ def read_columns(
             documents[-1].sentences.append(sentence)
         if len(columns) < needed:
             raise RecipeError(
-                f"{path}:{number}: too few columns ({len(columns)}) for word_column {word_column} and tag_column "
-                f"{tag_column}: mend the line or the settings"
+                f"{path}:{number}: too few columns ({len(columns)}) to read words from column {word_column} and tags "
+                f"from column {tag_column}: mend the line, or name other columns"
             )
         word, tag = columns[word_column], columns[tag_column].strip()
         try:
             split_tag(tag)
         except ValueError as error:
-            raise RecipeError(f"{path}:{number}: {error}: check tag_column (now {tag_column})") from None
+            raise RecipeError(
+                f"{path}:{number}: {error}: mend the line, or read tags from another column than {tag_column}"
+            ) from None
         sentence.words.append(word)
         sentence.tags.append(tag)
     documents = [document for document in documents if document.sentences]

@@ -22,7 +22,10 @@ def decay_rates(optimizer: torch.optim.Optimizer, model: nn.Module, encoder: Pre
     embeddings, and what else the encoder keeps outside its layers, one more than the lowest layer.
     Raises RecipeError if the encoder has no list of its layers.
     """
-    layers = _find_layers(encoder)
+    layers = find_layers(encoder)
+    if layers is None:
+        kind = encoder.config.model_type
+        raise RecipeError(f"layer_lr_decay: {kind} has no list of its layers to lower the rates of: leave it at 1")
     count = encoder.config.num_hidden_layers
     pattern = re.compile(rf"(?:^|\.)(?:{re.escape(layers)}\.(?P<layer>\d+)\.|{encoder.base_model_prefix}\.)")
 
@@ -42,11 +45,9 @@ def decay_rates(optimizer: torch.optim.Optimizer, model: nn.Module, encoder: Pre
     optimizer.param_groups[:] = sorted(groups, key=lambda group: -group["lr"])
 
 
-def _find_layers(encoder: PreTrainedModel) -> str:
-    """Where the list of layers stands in the encoder, as bert.encoder.layer."""
+def find_layers(encoder: PreTrainedModel) -> str | None:
+    """Where the list of layers stands in the encoder, as bert.encoder.layer; None if it has no such list."""
     for name, module in encoder.named_modules():
         if isinstance(module, nn.ModuleList) and len(module) == encoder.config.num_hidden_layers:
             return name.replace(WRAPPER, "")
-    raise RecipeError(
-        f"layer_lr_decay: {encoder.config.model_type} has no list of its layers to lower the rates of: leave it at 1"
-    )
+    return None

@@ -67,11 +67,15 @@ def draw_masks(blocks: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, arg
     """Mask evaluation blocks once, from `eval_mask_seed`: two evaluations of one model then agree to the last digit.
 
     blocks: a data set of `input_ids`. Returns one of `input_ids` and `labels`.
+    Raises RecipeError if no token is masked.
     """
     collator = build_collator(tokenizer, arguments, arguments.eval_mask_seed)
-    return blocks.map(
+    masked = blocks.map(
         lambda block: collator.mask(block["input_ids"]), load_from_cache_file=False, desc="Drawing evaluation masks"
     )
+    if not any(label != IGNORED for block in masked for label in block["labels"]):
+        raise RecipeError("validation: none of its few tokens is masked: give more text, or another eval_mask_seed")
+    return masked
 
 
 def score_positions(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -96,8 +100,6 @@ def summarize_positions(output: EvalPrediction) -> dict[str, float]:
     """
     batches = zip(output.predictions, output.label_ids, strict=True)
     scores = np.concatenate([scores[labels != IGNORED] for scores, labels in batches]).astype("float64")
-    if not len(scores):
-        raise RecipeError("validation: none of its few tokens is masked: give more text, or another eval_mask_seed")
     loss, accuracy = scores.mean(0).tolist()
     perplexity = math.exp(min(loss, 700))  # of a training that diverged it would be no float
     return {"loss": loss, "perplexity": perplexity, "masked_accuracy": accuracy, "masked_tokens": len(scores)}

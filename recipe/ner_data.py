@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import datasets
 
@@ -15,12 +16,21 @@ from recipe.schemes import split_tag
 from recipe.sources import expand_files, load_hub, pick_column
 from recipe.text_files import read_lines
 
-SETTINGS = {  # split -> what names its files, what limits it, what asks for it
-    "train": ("train_file", "max_train_samples", "do_train"),
-    "dev": ("validation_file", "max_eval_samples", "do_eval and eval_strategy"),
-    "test": ("test_file", "max_predict_samples", "do_predict"),
+
+class SplitSettings(NamedTuple):
+    """The settings that name a split's files, limit its sentences and ask for it."""
+
+    files: str
+    limit: str
+    task: str
+
+
+SPLITS = {
+    "train": SplitSettings("train_file", "max_train_samples", "do_train"),
+    "dev": SplitSettings("validation_file", "max_eval_samples", "do_eval and eval_strategy"),
+    "test": SplitSettings("test_file", "max_predict_samples", "do_predict"),
 }
-FILES = {
+FILE_NAMES = {  # in a folder
     "train": ("*.train", "train.*"),
     "dev": ("*.testa", "dev.*", "valid.*", "validation.*"),
     "test": ("*.testb", "test.*"),
@@ -29,7 +39,7 @@ SUFFIXES = {".train", ".testa", ".testb", ".txt", ".conll", ".iob", ".iob2", ".b
 
 
 def load_splits(
-    arguments: NerArguments, wanted: Sequence[str] = tuple(SETTINGS), cache_dir: str | None = None
+    arguments: NerArguments, wanted: Sequence[str] = tuple(SPLITS), cache_dir: str | None = None
 ) -> dict[str, list[Document]]:
     """Read the `wanted` splits (of train, dev, test) as documents tagged in IOB2.
 
@@ -39,9 +49,9 @@ def load_splits(
     if not wanted:
         raise RecipeError("nothing to do: set do_train, do_eval or do_predict")
     files = find_files(arguments.data_dir) if arguments.data_dir else {}
-    for split, (key, _, _) in SETTINGS.items():
-        if patterns := getattr(arguments, key):
-            files[split] = expand_files(key, patterns)
+    for split, settings in SPLITS.items():
+        if patterns := getattr(arguments, settings.files):
+            files[split] = expand_files(settings.files, patterns)
     if files:
         load, found = partial(_read_files, arguments=arguments), files
     elif arguments.dataset_name:
@@ -50,8 +60,8 @@ def load_splits(
         raise RecipeError("no data: set data_dir, train_file (validation_file, test_file) or dataset_name")
     missing = [split for split in wanted if split not in found]
     if missing:
-        raise RecipeError(f"no {missing[0]} data: name them, or switch off {SETTINGS[missing[0]][2]}")
-    splits = {split: _take_sentences(load(found[split]), getattr(arguments, SETTINGS[split][1])) for split in wanted}
+        raise RecipeError(f"no {missing[0]} data: name them, or switch off {SPLITS[missing[0]].task}")
+    splits = {split: _take_sentences(load(found[split]), getattr(arguments, SPLITS[split].limit)) for split in wanted}
     if "train" in splits and arguments.extra_train_file:
         splits["train"] += _read_files(expand_files("extra_train_file", arguments.extra_train_file), NerArguments())
     return splits
@@ -62,7 +72,7 @@ def find_files(folder: str) -> dict[str, list[str]]:
     if not Path(folder).is_dir():
         raise RecipeError(f"data_dir: no folder at {folder}: check the path")
     found = {}
-    for split, patterns in FILES.items():
+    for split, patterns in FILE_NAMES.items():
         matches = sorted({p for pattern in patterns for p in Path(folder).glob(pattern) if p.suffix in SUFFIXES})
         if len(matches) > 1:
             raise RecipeError(
@@ -71,15 +81,20 @@ def find_files(folder: str) -> dict[str, list[str]]:
         if matches:
             found[split] = [str(matches[0])]
     if not found:
-        expected = ", ".join(pattern for patterns in FILES.values() for pattern in patterns)
+        expected = ", ".join(pattern for patterns in FILE_NAMES.values() for pattern in patterns)
         raise RecipeError(f"data_dir: {folder} holds no column files named like {expected}")
     return found
 
 
 def list_labels(documents: list[Document]) -> list[str]:
-    """The label list of training data: O, then B- and I- of each entity type in alphabetical order."""
+    """The label list of training data: O, then B- and I- of each entity type in alphabetical order.
+
+    Raises RecipeError if they hold no entity.
+    """
     tags = {tag for sentence in list_sentences(documents) for tag in sentence.tags}
     kinds = sorted({split_tag(tag)[1] for tag in tags} - {""})
+    if not kinds:
+        raise RecipeError("the training data hold no entity, every tag is O: check the files, and which column is read")
     return ["O", *(f"{prefix}-{kind}" for kind in kinds for prefix in "BI")]
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 from recipe.arguments import ModelArguments, NerArguments, SourceArguments
-from recipe.card import Run
 from recipe.encoders import EMBEDDED, ORIGIN
+from recipe.run_folder import RunFolder
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -24,7 +24,7 @@ def trace_origin(model: ModelArguments, data: SourceArguments, training: bool = 
     hold the same text; `dataset_name` counts only where the data are read from it. training: whether the run does.
     """
     name = model.model_name_or_path
-    earlier = Run(Path(name)).facts if name and Path(name).is_dir() else {}
+    earlier = RunFolder(Path(name)).record if name and Path(name).is_dir() else {}
     base = ORIGIN if name == EMBEDDED else name
     if base is None or Path(base).exists() or not HUB_NAME.fullmatch(base):
         base = earlier.get("base_model")
@@ -39,6 +39,15 @@ def trace_origin(model: ModelArguments, data: SourceArguments, training: bool = 
     return {"base_model": base, "dataset": scored, "datasets": sorted(datasets)}
 
 
+def name_data(data: SourceArguments) -> str:
+    """What the training data, or else those that are scored, are called: `files`, their folder's or data set's name."""
+    folder = getattr(data, "data_dir", None)
+    if folder and not data.train_file:
+        return Path(folder).resolve().name
+    scored = isinstance(data, NerArguments) and (data.validation_file or data.test_file)
+    return "files" if data.train_file or scored or not data.dataset_name else Path(data.dataset_name).name
+
+
 def find_commit() -> str:
     """The commit of this repository, with `-dirty` if its files differ from it; `unknown` outside a checkout."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*"]
@@ -51,11 +60,12 @@ def find_commit() -> str:
 
 def find_command() -> str:
     """The command line of this run, from `accelerate launch` on where that began it; a token is left out."""
-    command = ["python", Path(sys.argv[0]).name, *sys.argv[1:]]
+    command = ["python", *sys.argv]
     parent = Path(f"/proc/{os.getppid()}/cmdline")
     words = parent.read_text().split("\0")[:-1] if parent.exists() else []
-    if "launch" in words and Path(words[words.index("launch") - 1]).name == "accelerate":
-        command = ["accelerate", *words[words.index("launch") :]]
+    if "launch" in words and Path(launcher := words[words.index("launch") - 1]).name == "accelerate":
+        found = Path(launcher).is_absolute()  # by the shell, as the word alone
+        command = ["accelerate" if found else launcher, *words[words.index("launch") :]]
     return shlex.join(re.sub(r"(--hub[_-]token[=\0])[^\0]*", r"\1***", "\0".join(command)).split("\0"))
 
 
@@ -63,6 +73,8 @@ def describe_hardware(gpus: int = 1) -> str:
     """The GPUs in use, `gpus` of them where there are any, or else the processor and the threads."""
     if gpus and torch.cuda.is_available():
         return f"{gpus} x {torch.cuda.get_device_name()}"
+    if gpus and torch.accelerator.is_available():
+        return f"{gpus} x {torch.accelerator.current_accelerator().type} of {platform.platform()}"
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

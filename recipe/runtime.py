@@ -6,32 +6,16 @@ Each choice is a setting with an automatic default; `prepare` makes them and pri
 import ctypes
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 import torch
 
+from recipe.arguments import ModelArguments, TrainingArguments
 from recipe.attention import ATTENTION
-
-if TYPE_CHECKING:  # arguments imports choose_precision from here
-    from recipe.arguments import ModelArguments, TrainingArguments
 
 MOST_ERROR = 1e-5  # relative, of a fast fp32 matrix product against float64
 MMAP_MAX, TRIM_THRESHOLD = -4, -1  # glibc's mallopt(3)
 KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
-
-
-def choose_precision(wanted: str, on_cpu: bool) -> tuple[str, str]:
-    """What to train in, and why: `wanted` itself, or for "auto" bf16 where the hardware multiplies it natively."""
-    if wanted != "auto":
-        return wanted, "as set"
-    if on_cpu:
-        can = torch.cpu.get_capabilities()
-        native = [name for name in ("amx_bf16", "avx512_bf16", "bf16") if can.get(name)]  # the last is Arm's
-        return ("bf16", f"the processor has {native[0]}") if native else ("fp32", "the processor has no bf16 products")
-    if torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False):
-        return "bf16", "the GPU has bf16 products"
-    return "fp32", "the accelerator has no bf16 products"
 
 
 def count_cores() -> int:
@@ -47,7 +31,7 @@ def count_cores() -> int:
     return min(limits)
 
 
-def prepare(model_args: "ModelArguments", training_args: "TrainingArguments") -> None:
+def prepare(model_args: ModelArguments, training_args: TrainingArguments) -> None:
     """Set torch and the allocator up as the settings say, choose the attention, and print it in the first process."""
     precision, reason = training_args.mixed_precision, training_args.precision_reason
     lines = [f"precision {'fp32' if precision == 'no' else precision}: {reason}"]

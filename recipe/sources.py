@@ -1,6 +1,7 @@
 """Where data come from: files named by paths and globs, or a data set on the Hub."""
 
 import glob
+import os
 from pathlib import Path
 
 import datasets
@@ -14,8 +15,8 @@ def expand_files(key: str, patterns: list[str]) -> list[str]:
     """The files that the paths and globs of setting `key` name, in order. Raises RecipeError for one without a file."""
     files = []
     for pattern in patterns:
-        matches = sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) else [pattern]
-        matches = [match for match in matches if Path(match).is_file()]
+        exists = Path(pattern).is_file()  # then it names that file, whatever signs it holds
+        matches = [pattern] if exists else sorted(filter(os.path.isfile, glob.glob(pattern, recursive=True)))
         if not matches:
             raise RecipeError(f"{key}: no file at {pattern}: check the path")
         files += matches

@@ -29,10 +29,11 @@ from recipe.checkpoints import (
     write_manifest,
 )
 from recipe.connection import limit_silence
+from recipe.distributed import is_sharded, refuse_unshared
 from recipe.errors import RecipeError
 from recipe.hub import PUSH_SILENCE, RunPusher
 from recipe.interruption import Interruption
-from recipe.provenance import describe_hardware, find_command, find_commit, trace_origin
+from recipe.provenance import describe_hardware, find_command, find_commit, name_data, trace_origin
 from recipe.runtime import prepare
 from recipe.trainer import RecipeTrainer
 
@@ -69,6 +70,8 @@ class Stage:
         training_args.hub_token = None  # else it would stand in training_args.bin
         with training_args.main_process_first(local=False):
             self.checkpoint = self._find_start() if training_args.do_train else None
+        if training_args.do_train:
+            refuse_unshared(self.folder, training_args.world_size, training_args.process_index)
 
     def _find_start(self) -> Path | None:
         """The checkpoint to train on from, None for the beginning.
@@ -88,7 +91,7 @@ class Stage:
         if checkpoint and not checkpoint.is_dir():
             raise RecipeError(f"resume_from_checkpoint: no folder at {checkpoint}")
         if checkpoint:
-            self._check(checkpoint)
+            self._refuse_unresumable(checkpoint)
         return checkpoint
 
     def _refuse_trained(self) -> None:
@@ -99,7 +102,7 @@ class Stage:
                 "`make push` pushes what is there"
             )
 
-    def _check(self, checkpoint: Path) -> None:
+    def _refuse_unresumable(self, checkpoint: Path) -> None:
         """Raise RecipeError if `checkpoint` cannot be continued, or not unasked."""
         damage = find_damage(checkpoint)
         if damage:
@@ -110,13 +113,17 @@ class Stage:
                 f"{checkpoint}: holds no state of the optimizer (save_only_model): begin anew with --restart, or start "
                 "from its weights with --model_name_or_path and another output_dir"
             )
+        if made.get("sharded", False) != is_sharded():
+            raise RecipeError(
+                f"{checkpoint}: FSDP cannot go on without FSDP, nor with it what began without: launch it as before"
+            )
         processes = self.training_args.world_size
         if getattr(self.data_args, "streaming", False) and made.get("processes") != processes:
             raise RecipeError(
                 f"{checkpoint}: streamed by {made.get('processes')} process(es), each with its place in the text: "
                 f"{processes} cannot go on there: start as many"
             )
-        changes = list_changes(checkpoint, self._facts)
+        changes = list_changes(checkpoint, self._compared)
         if changes and self.training_args.resume_from_checkpoint is None:
             raise RecipeError(
                 f"{checkpoint}: made with other settings, {', '.join(changes)}: restore them, name another output_dir, "
@@ -124,9 +131,9 @@ class Stage:
             )
 
     @property
-    def _facts(self) -> dict:
-        """What a checkpoint is compared by: the settings and the number of processes, which share out the examples."""
-        return self.settings | {"processes": self.training_args.world_size}
+    def _compared(self) -> dict:
+        """What a checkpoint is compared by: the settings, and how the processes share out examples and model."""
+        return self.settings | {"processes": self.training_args.world_size, "sharded": is_sharded()}
 
     def make_once(self, name: str, make: Callable[[Path], None]) -> str:
         """The folder `name` of the output folder, filled by `make` in one process, unless an earlier start did so.
@@ -137,11 +144,11 @@ class Stage:
             return str(self.checkpoint)
         final, partial = self.folder / name, self.folder / f"{PARTIAL}{name}"
         with self.training_args.main_process_first(local=False, desc=f"making {name}"):
-            if self.training_args.process_index == 0 and (find_damage(final) or list_changes(final, self._facts)):
+            if self.training_args.process_index == 0 and (find_damage(final) or list_changes(final, self._compared)):
                 clear_partial(self.folder)
                 with guard_save(partial):
                     make(partial)
-                    write_manifest(partial, 0, self._facts)
+                    write_manifest(partial, 0, self._compared)
                     publish(partial, final)
         return str(final)
 
@@ -150,7 +157,7 @@ class Stage:
 
         Raises StoppedError, after a save, if a signal ends the training.
         """
-        trainer.settings = self._facts
+        trainer.settings = self._compared
         if self.pusher:
             self.write_run(trainer)  # for the cards of the checkpoints
             trainer.add_callback(self.pusher)
@@ -187,6 +194,7 @@ class Stage:
         self.write_run(trainer)
         if trainer.is_world_process_zero() and (self.folder / "config.json").exists():
             write_card(self.folder, str(self.folder))
+        trainer.accelerator.end_training()
         if self.pusher:
             self.pusher.finish()
 
@@ -198,13 +206,12 @@ class Stage:
 
     def describe(self) -> dict:
         """The facts of this run as plain values: configuration, model, data, seed, commit, machine, minutes."""
-        data = self.data_args.dataset_name or getattr(self.data_args, "data_dir", None) or "files"
         training = self.training_args
         model = Path(self.model_args.model_name_or_path or "from scratch")
         return {
             "config": self.model_args.config,
             "model": model.name if find_step(model) is None else "/".join(model.parts[-2:]),
-            "data": Path(data).name,
+            "data": name_data(self.data_args),
             "seed": training.seed,
             "commit": find_commit(),
             "hardware": describe_hardware(0 if training.use_cpu else training.world_size),

@@ -9,6 +9,7 @@ from torch.utils.data import SequentialSampler
 from transformers.trainer_utils import has_length
 
 from recipe.batching import LengthGroupedSampler
+from recipe.distributed import shard_by_layer
 from recipe.layer_decay import decay_rates
 from recipe.packing import Packer
 from recipe.resumption import EpochSampler, ResumableTrainer
@@ -56,6 +57,10 @@ class RecipeTrainer(ResumableTrainer):
         if self.args.layer_lr_decay != 1 and not given:
             decay_rates(optimizer, self.model if model is None else model, self.model, self.args.layer_lr_decay)
         return optimizer
+
+    def _prepare_for_training(self, *args, **options):
+        with shard_by_layer(self.model, getattr(self.accelerator.state, "fsdp_plugin", None)):
+            return super()._prepare_for_training(*args, **options)
 
     @cached_property
     def _packer(self) -> Packer | None:

@@ -19,10 +19,13 @@ from recipe.errors import RecipeError, exit_with
 from recipe.sources import expand_files
 from recipe.text_files import read_lines
 
-CLITIC = r"['\u2019](?:s|re|ve|ll|d|m)\b"
-# Nearly as corpora of entities part them: clitics (n't and 'S stay on their words), initials or a word with signs and
-# more within, any other sign by itself.
-WORD = regex.compile(rf"{CLITIC}|(?:(?:[^\W\d]\.){{2,}}|\w+)(?:(?!{CLITIC})[-.,/&@'\u2019]\w+)*|[^\w\s]")
+CLITIC = r"(?i:['\u2019](?:s|re|ve|ll|d|m)|n['\u2019]t)\b"
+# As corpora of entities part them: clitics, what stands before n't, initials or a word with signs and more within, any
+# other sign by itself.
+WORD = regex.compile(
+    rf"{CLITIC}|\w+?(?=(?i:n['\u2019]t)\b)"
+    rf"|(?:(?:[^\W\d]\.){{2,}}|\w+)(?:(?!{CLITIC})[-.,/&@'\u2019]\w+)*|[^\w\s]"
+)
 
 
 def write_words(patterns: list[str], output: str | Path, every: int = 1, encoding: str = "utf-8") -> None:

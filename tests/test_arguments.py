@@ -40,6 +40,34 @@ def test_output_folder_follows_the_configuration(config):
     assert parse_ner("--config", config("seed: 1"), "--output_dir", "x")[2].output_dir == "x"
 
 
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("configs/ner/a.yaml", "runs/ner/a"), ("b.yaml", "runs/b"), ("../c.yaml", "runs/c"), ("/d.yaml", "runs/d")],
+)
+def test_no_configuration_makes_a_folder_outside_of_runs(monkeypatch, name, folder):
+    monkeypatch.setattr("recipe.arguments._read_yaml", lambda path: [])
+    assert parse_ner("--config", name)[2].output_dir == folder
+
+
+def test_a_bad_value_is_blamed_on_where_it_was_given(config):
+    path = config("seed: 1\nthreads: 0\n")
+    for argv, place in [((), rf"{path}:2"), (("--threads=0",), "command line"), (("--threads", "-1"), "command line")]:
+        with pytest.raises(RecipeError, match=rf"^{place}: threads: "):
+            parse_ner("--config", path, *argv)
+
+
+@pytest.mark.parametrize("key", ["per_device_train_batch_size", "per_device_eval_batch_size"])
+def test_empty_batches_are_refused(key):
+    with pytest.raises(RecipeError, match=f"command line: {key}: 0 is none"):
+        parse_ner(f"--{key}=0")
+
+
+def test_a_precision_of_accelerate_that_is_none_of_ours_is_refused(monkeypatch):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp8")
+    with pytest.raises(RecipeError, match=r"mixed_precision: fp8 .* is not one of no bf16 fp16"):
+        parse_ner()
+
+
 def test_new_hub_repositories_are_private():
     assert parse_ner()[2].hub_private_repo is True
     assert parse_ner("--hub_private_repo", "false")[2].hub_private_repo is False

@@ -108,6 +108,8 @@ def test_bad_json_lines_are_refused_by_file_and_line(folder, refusal, content, e
         ({"max_eval_samples": 0}, "max_eval_samples: 0 is none: name at least 1, or leave it out"),
         ({"prediction_loss_only": True}, "prediction_loss_only: the reports are made of all predictions"),
         ({"eval_do_concat_batches": True}, "eval_do_concat_batches: the reports are made of all predictions"),
+        ({"auto_find_batch_size": True}, "auto_find_batch_size: a run is continued with the batches that its settings"),
+        ({"save_on_each_node": True}, "save_on_each_node: all machines have one output folder"),
         ({"report_to": "flytrap"}, "report_to: flytrap is not installed"),
         ({"do_train": False, "do_eval": False}, "nothing to do: set do_train, do_eval or do_predict"),
     ],

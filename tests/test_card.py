@@ -10,7 +10,7 @@ from huggingface_hub import ModelCard
 from hub_server import check_metadata
 from recipe.arguments import MlmArguments, ModelArguments, NerArguments
 from recipe.card import render_card
-from recipe.provenance import trace_origin
+from recipe.provenance import name_data, trace_origin
 
 ROOT = Path(__file__).parents[1]
 ROW = {"precision": 0.5, "recall": 0.25, "f1": 1 / 3, "support": 4}
@@ -93,6 +93,28 @@ def test_hub_data_and_models_are_named():
     assert trace_origin(model, NerArguments(dataset_name="owner/text", test_file=["mine.txt"]))["dataset"] is None
 
 
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (NerArguments(dataset_name="owner/text", data_dir="my/folder"), "folder"),
+        (NerArguments(data_dir="my/folder/", test_file=["b.conll"]), "folder"),
+        (NerArguments(dataset_name="owner/text", data_dir="my/folder", train_file=["a.conll"]), "files"),
+        (NerArguments(dataset_name="owner/text", test_file=["b.conll"]), "files"),
+        (NerArguments(dataset_name="owner/text"), "text"),
+        (MlmArguments(dataset_name="owner/text", validation_file=["b.txt"]), "text"),
+        (MlmArguments(dataset_name="owner/text", train_file=["a.txt"]), "files"),
+        (MlmArguments(validation_file=["b.txt"]), "files"),
+    ],
+)
+def test_data_are_called_by_what_was_read(data, name):
+    assert name_data(data) == name
+
+
+def test_the_working_folder_has_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert name_data(NerArguments(data_dir=".")) == tmp_path.name
+
+
 def test_an_earlier_stage_passes_on_where_its_weights_come_from(tmp_path):
     write_run(tmp_path, base_model="owner/encoder", datasets=["owner/text"])
     model = ModelArguments(model_name_or_path=str(tmp_path))
@@ -157,6 +179,11 @@ def test_the_card_tells_what_was_trained_on_and_what_only_scored(tmp_path):
     assert "scored on conll2003." in text
     assert "Every word of a split is scored." in text
     assert "resumed" not in text
+    settings = {"do_train": False, "test_file": ["corpora/other/b.conll"]}
+    scores = {"test": scores["dev"]}
+    card = render_card(write_run(tmp_path, settings, scores=scores, data="conll2003"), "mara/tagger")
+    assert "scored on other/b.conll." in str(card)
+    assert card.data.eval_results[0].dataset_name == "other/b.conll"
 
 
 def test_a_checkpoint_has_the_facts_of_the_run_that_it_lies_in(tmp_path):

@@ -48,7 +48,7 @@ def test_read_conll(tmp_path, content, settings, expected):
         (b"a B-X\nb\n", {}, ":2", "too few columns"),
         (b"a B-X\n", {"tag_column": 3}, ":1", "too few columns"),
         (b"a O\n\nb Q-X\n", {}, ":3", "'Q-X' is no tag"),
-        (b"a NN\n", {}, ":1", "check tag_column"),
+        (b"a NN\n", {}, ":1", "another column than -1"),
         (b"a O\nb\x81 O\n", {}, ":2", "byte 0x81 is not utf-8: set encoding"),
         (b"a O\n", {"encoding": "klingon"}, "", "not one that Python knows"),
         (b"a I-X\n\nb B-X\n", {}, ":", "are not IOB"),

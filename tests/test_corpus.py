@@ -52,6 +52,32 @@ def test_articles_from_every_kind_of_file(tmp_path, suffix, streaming):
     assert all(row.keys() == {"text"} for row in rows)
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_lines_of_white_space_part_articles(tmp_path, streaming):
+    (tmp_path / "a.txt").write_bytes("\ufeffone\r\n\r\ntwo\nlines\n \nthree\n\t\n\n\nfour\n\n \n".encode())
+    articles = load_articles(MlmArguments(train_file=[str(tmp_path / "a.txt")], streaming=streaming), wanted=["train"])
+    assert [row["text"].strip() for row in articles["train"]] == ["one", "two\nlines", "three", "four"]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_signs_of_globs_may_stand_in_names(tmp_path, streaming):
+    for name in ("a1", "a[1]", "b[2]/c"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.txt").write_text(name)
+    for pattern, names in [("*.txt", ["a1", "a[1]"]), ("a[1].txt", ["a[1]"]), ("b[[]2]/*", ["b[2]/c"])]:
+        arguments = MlmArguments(train_file=[str(tmp_path / pattern)], streaming=streaming)
+        assert sorted(row["text"] for row in load_articles(arguments, wanted=["train"])["train"]) == names
+
+
+@pytest.mark.parametrize(("suffix", "content"), [(".txt", "\n \n"), (".jsonl", '{"text": ""}\n')])
+def test_validation_text_without_tokens_is_refused_by_name(tmp_path, tokenizer, articles_file, suffix, content):
+    path = tmp_path / f"blank{suffix}"
+    path.write_text(content)
+    arguments = MlmArguments(train_file=[articles_file], validation_file=[str(path)])
+    with pytest.raises(RecipeError, match=rf"validation_file: {path}: no .*check what it holds"):
+        build_blocks(load_articles(arguments)["validation"], tokenizer, arguments, "validation")
+
+
 def test_streamed_text_of_the_hub_is_evaluated_on_a_fixed_set(tmp_path, tokenizer):
     rows = [json.dumps({"text": f"article {number}"}) for number in range(9)]
     (tmp_path / "train.jsonl").write_text("\n".join(rows))

@@ -1,5 +1,6 @@
 """The tags found are the best that IOB2 allows: compared with every sequence there is, on scores drawn at random."""
 
+import tracemalloc
 from itertools import product
 
 import numpy as np
@@ -39,6 +40,16 @@ def test_a_type_without_b_is_not_constrained():
     labels = ["O", "I-X", "B-Y", "I-Y"]
     scores = np.array([[0, 9, 0, 0], [0, 0, 5, 9], [0, 0, 0, 9]])
     assert decode(scores, [3], labels) == [["I-X", "B-Y", "I-Y"]]
+
+
+def test_many_types_take_little_memory():
+    labels = ["O", *(f"{prefix}-{kind}" for kind in range(66) for prefix in "BI")]
+    scores = np.random.default_rng(0).normal(size=(2000 * 5, len(labels)))
+    tracemalloc.start()
+    found = decode(scores, [5] * 2000, labels)
+    assert tracemalloc.get_traced_memory()[1] < 5 * scores.nbytes
+    tracemalloc.stop()
+    assert all(is_well_formed(tags, "IOB2") for tags in found)
 
 
 def test_no_sentences():

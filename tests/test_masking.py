@@ -74,10 +74,10 @@ def test_a_block_is_masked_alike_whatever_batch_it_is_in(tokenizer):
     assert not torch.equal(other(blocks)["labels"], together["labels"])
 
 
-def test_an_evaluation_of_nothing_is_refused():
-    output = EvalPrediction([np.zeros((1, 3, 2))], [np.full((1, 3), -100)])
+def test_an_evaluation_of_nothing_is_refused(tokenizer):
+    blocks = datasets.Dataset.from_dict({"input_ids": [[2, 5, 3]]})
     with pytest.raises(RecipeError, match="none of its few tokens is masked"):
-        summarize_positions(output)
+        draw_masks(blocks, tokenizer, MlmArguments(mlm_probability=0.0001))
 
 
 def test_rates_out_of_range_and_tokenizers_without_a_mask_are_refused(tokenizer):

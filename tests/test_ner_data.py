@@ -4,7 +4,7 @@ import datasets
 import pytest
 
 from recipe.arguments import NerArguments
-from recipe.conll import list_sentences, list_tags, write_conll
+from recipe.conll import Document, Sentence, list_sentences, list_tags, write_conll
 from recipe.errors import RecipeError
 from recipe.ner_data import check_labels, find_files, list_labels, load_splits
 
@@ -126,6 +126,11 @@ def test_labels_come_in_pairs_after_o(column_files):
     documents = load_splits(NerArguments(data_dir=str(column_files)))["train"]
     kinds = ("LOC", "MISC", "ORG", "PER")
     assert list_labels(documents) == ["O", *(f"{prefix}-{kind}" for kind in kinds for prefix in "BI")]
+
+
+def test_training_data_without_an_entity_are_refused():
+    with pytest.raises(RecipeError, match="no entity, every tag is O"):
+        list_labels([Document([Sentence(["Oslo"], ["O"])])])
 
 
 def test_unknown_tags_and_missing_splits_are_refused(column_files):

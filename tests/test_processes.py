@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,8 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
 
 from conftest import ROOT, fingerprint, spawn, wait_for_checkpoint
+from recipe.checkpoints import find_step
 
 pytestmark = pytest.mark.slow
 
@@ -55,11 +61,21 @@ def launch(processes, flags):
     return [*LAUNCH, "--num_processes", str(processes), "--main_process_port", "0", *flags]
 
 
-def run(command):
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+def execute(command, **environment):
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | environment
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+def run(command, **environment):
+    done = execute(command, **environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def fail(command):
+    done = execute(command)
+    assert done.returncode != 0
+    return done.stderr
 
 
 def read_curve(folder):
@@ -109,6 +125,58 @@ def test_one_model_is_scored_alike_by_one_two_and_four_processes(flags, tmp_path
                 del part[key]
         found.append(scores)
     assert found[0] == found[1] == found[2]
+
+
+def shard(processes, flags):
+    """The command of a run under configs/accelerate/fsdp.yaml, and its environment, on the CPU."""
+    config = yaml.safe_load((ROOT / "configs/accelerate/fsdp.yaml").read_text())
+    environment = {key.upper(): str(value).lower() for key, value in config["fsdp_config"].items()}
+    environment |= {key: environment[key].upper() for key in ("FSDP_AUTO_WRAP_POLICY", "FSDP_STATE_DICT_TYPE")}
+    return launch(processes, ["tests/sharded.py", *flags]), {"ACCELERATE_USE_FSDP": "true"} | environment
+
+
+@pytest.mark.parametrize("name", ["ner", "mlm"])
+def test_sharded_processes_train_as_one_does(flags, tmp_path, name):
+    """The same losses and weights, also of a head that is new, with rates by depth, and after a resumption."""
+    more = {"layer_lr_decay": 0.8, "gradient_accumulation_steps": 2, "onednn_matmul": False}
+    run(launch(1, flags(name, 1, tmp_path / "one", **more)))
+    command, environment = shard(2, flags(name, 2, tmp_path / "two", **more))
+    run(command, **environment)
+    np.testing.assert_allclose(read_curve(tmp_path / "two"), read_curve(tmp_path / "one"), rtol=1e-3)
+    one, two = (load_file(tmp_path / folder / "model.safetensors") for folder in ("one", "two"))
+    assert one.keys() <= two.keys()
+    for weight in one:
+        torch.testing.assert_close(two[weight], one[weight], rtol=1e-3, atol=1e-4)
+    for path in (tmp_path / "two").glob("*[!0-9]"):  # all but the checkpoints
+        path.unlink() if path.is_file() else None
+    [last, *_] = sorted((tmp_path / "two").glob("checkpoint-*"), key=find_step, reverse=True)
+    shutil.rmtree(last)
+    run(command, **environment)
+    again = load_file(tmp_path / "two" / "model.safetensors")
+    for weight in two:
+        torch.testing.assert_close(again[weight], two[weight], rtol=1e-5, atol=1e-6)
+    found = fail(launch(2, flags(name, 2, tmp_path / "two", **more, num_train_epochs=4)))
+    assert "FSDP cannot go on without FSDP" in found
+
+
+def test_machines_without_a_folder_in_common_are_refused(flags, tmp_path):
+    """Two processes that take each other for other machines, each with a working folder of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    environment = os.environ | address | {"PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true", "LOCAL_RANK": "0"}
+    environment |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1", "OMP_NUM_THREADS": "1"}
+    script, *words = flags("ner", 2, "run")
+    processes = []
+    for rank in range(2):
+        (tmp_path / str(rank)).mkdir()
+        options = {"cwd": tmp_path / str(rank), "env": environment | {"RANK": str(rank)}, "stderr": subprocess.PIPE}
+        processes.append(subprocess.Popen([sys.executable, ROOT / script, *words], text=True, **options))
+    for process in processes:
+        error = process.communicate(timeout=100)[1]
+        assert process.returncode == 2, error
+        assert "error: output_dir run: is not on storage that all machines see" in error
+    assert not list(tmp_path.rglob("checkpoint-*"))
 
 
 def list_workers(launcher):

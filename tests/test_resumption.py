@@ -271,6 +271,7 @@ def test_settings_that_change_no_weight_may_differ(start, interrupt, reference, 
         start("mlm", tmp_path / "old")
     (tmp_path / "old").rename(tmp_path / "new")
     more = {"logging_steps": 3, "save_steps": 5, "save_total_limit": 2, "dataloader_num_workers": 1}
+    more |= {"max_eval_samples": 2}
     start("mlm", tmp_path / "new", **more)
     assert fingerprint(tmp_path / "new") == reference(start, "mlm")
 

@@ -11,6 +11,7 @@ from recipe import runtime
 from recipe.arguments import ModelArguments, TrainingArguments, parse
 from recipe.attention import ATTENTION
 from recipe.errors import RecipeError
+from recipe.precision import choose_precision
 
 ROOT = Path(__file__).parents[1]
 ZEN4 = {"cpu_name": "AMD EPYC", "avx512_f": True, "avx512_bf16": True}
@@ -45,7 +46,7 @@ def settings(folder, **more):
 )
 def test_precision_follows_the_processor_unless_set(monkeypatch, processor, wanted, precision, word):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: processor)
-    found, reason = runtime.choose_precision(wanted, on_cpu=True)
+    found, reason = choose_precision(wanted, on_cpu=True)
     assert found == precision
     assert word in reason
 
@@ -54,7 +55,7 @@ def test_precision_follows_the_processor_unless_set(monkeypatch, processor, want
 def test_precision_follows_the_gpu(monkeypatch, can, precision):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: can)
-    assert runtime.choose_precision("auto", on_cpu=False)[0] == precision
+    assert choose_precision("auto", on_cpu=False)[0] == precision
 
 
 def test_precision_reaches_the_trainer(tmp_path):

@@ -5,6 +5,7 @@ import random
 import re
 from functools import partial
 from itertools import islice, takewhile
+from multiprocessing.reduction import ForkingPickler
 
 import pytest
 
@@ -89,6 +90,10 @@ def test_processes_share_the_text_without_overlap(make_stream, processes):
     blocks = [block for share in shares for block in share]
     assert len(blocks) == len(set(blocks))
     assert all(shares)
+
+
+def test_a_stream_can_be_sent_to_a_worker_that_is_no_copy_of_its_process(make_stream):
+    assert ForkingPickler.dumps(make_stream())  # as where workers are spawned
 
 
 def test_resuming_reads_no_file_that_lies_before(make_stream, tokenizer, tmp_path):

@@ -26,9 +26,13 @@ def launched(monkeypatch, tmp_path):
     def launch(script, **settings):
         kind = MlmArguments if script == "run_mlm.py" else NerArguments
         started.append((script, *parse(study.list_flags(settings), ModelArguments, kind, TrainingArguments)))
+        if script == "run_mlm.py":
+            settings["output_dir"].mkdir()
+            (settings["output_dir"] / "metrics.json").write_text("{}")
 
     monkeypatch.setattr(study, "launch", launch)
     monkeypatch.setattr(study, "RUNS", tmp_path)
+    monkeypatch.setattr(study, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(study, "average", lambda folder: folder / "averaged")
     monkeypatch.setattr(study, "find_files", lambda folder: FILES)
     (tmp_path / study.TEACHER.name / "silver").mkdir(parents=True)
@@ -72,6 +76,7 @@ def test_a_run_is_started_with_what_its_name_says(launched, run):
         assert pretraining.lr_scheduler_type == "constant_with_warmup"  # else a longer one could not go on from it
         step = text.block_size * pretraining.per_device_train_batch_size
         assert report["study"]["millions"] == run.millions
+        assert list((study.RESULTS / "study").glob(f"{run.encoder}-mlm*-{run.millions}M.json"))
         assert step * study.MLM_STEPS == pytest.approx(1e6, rel=0.01)
 
 

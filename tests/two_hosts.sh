@@ -23,7 +23,7 @@ for host in "$host0" "$host1"; do
 done
 
 launch() {  # rank, script and its flags
-    ip netns exec "recipe$1-$$" env GLOO_SOCKET_IFNAME=veth0 ACCELERATE_USE_CPU=true .venv/bin/accelerate launch \
+    ip netns exec "recipe$1-$$" env ACCELERATE_USE_CPU=true .venv/bin/accelerate launch \
         --config_file configs/accelerate/multi_node.yaml --num_processes 2 --machine_rank "$1" "${@:2}"
 }
 launch 1 "$@" &

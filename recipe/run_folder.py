@@ -1,0 +1,97 @@
+"""What the files of a run's folder tell of the run: its record, settings, scores and tokenizer."""
+
+import json
+from functools import cached_property
+from pathlib import Path
+
+import yaml
+
+from recipe.case_markers import CAPITALISED, UPPER
+from recipe.checkpoints import find_step
+
+SPLITS = {"dev": "validation", "validation": "validation", "test": "test"}  # ours -> the Hub's
+
+
+class RunFolder:
+    """The folder of a run, or of one of its checkpoints; that of a run under way lacks its results.
+
+    A checkpoint that holds no `run.yaml` of its own has that of the run's folder, which it lies in.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.record = self._read("run.yaml")
+        self.settings = self.record.get("settings", {})
+
+    def _read(self, name: str) -> dict:
+        path = self.folder / name
+        if name == "run.yaml" and not path.exists() and find_step(self.folder) is not None:
+            path = self.folder.parent / name
+        if not path.exists():
+            return {}
+        text = path.read_text(encoding="utf-8")
+        return (json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)) or {}
+
+    @cached_property
+    def config(self) -> dict:
+        """The model's configuration."""
+        return self._read("config.json")
+
+    @cached_property
+    def history(self) -> list[dict]:
+        """What the Trainer logged."""
+        return self._read("trainer_state.json").get("log_history", [])
+
+    @cached_property
+    def scores(self) -> dict:
+        """The report of each split that was scored."""
+        results = self._read("report.json") or self._read("metrics.json")
+        return {split: scores for split, scores in results.items() if split in SPLITS}
+
+    @cached_property
+    def task(self) -> str:
+        """The Hub's name of what the model does."""
+        architecture = " ".join(self.config.get("architectures") or [])
+        return "token-classification" if "TokenClassification" in architecture else "fill-mask"
+
+    @cached_property
+    def data(self) -> str:
+        """The name of the data, or the folders and names of its files."""
+        named = self.record.get("data", "data not recorded")
+        files = map(self._shorten, ("train_file", "validation_file", "test_file")) if named == "files" else ()
+        return next(filter(None, files), named)
+
+    def name_split(self, split: str) -> str:
+        """The files that a split was read from, if they were named, or else the name of the data."""
+        return self._shorten(f"{SPLITS[split]}_file") or self.data
+
+    @cached_property
+    def use_of_data(self) -> str:
+        """What was done with the data, those that were added to train on included."""
+        if self.settings.get("do_train") is False:
+            return f"scored on {' and '.join(dict.fromkeys(map(self.name_split, self.scores))) or self.data}"
+        extra = self._shorten("extra_train_file")
+        return f"trained on {self.data}" + (f" and {extra}" if extra else "")
+
+    def _shorten(self, key: str) -> str:
+        """The files that a setting names, each by its folder and name."""
+        return " ".join(str(Path(*Path(pattern).parts[-2:])) for pattern in self.settings.get(key) or [])
+
+    @cached_property
+    def entities(self) -> list[str]:
+        """The types of entities that the model tags."""
+        return sorted({label.partition("-")[2] for label in self.config.get("id2label", {}).values()} - {""})
+
+    @cached_property
+    def case(self) -> str:
+        """What the tokenizer makes of case."""
+        normalizer = json.dumps(self._read("tokenizer.json").get("normalizer"))
+        if CAPITALISED in normalizer:
+            return (
+                f"uncased, but {CAPITALISED} stands before each capitalised word and {UPPER} before each one in upper "
+                'case; with `aggregation_strategy="first"` a pipeline keeps entities whole; their text is that from '
+                "`start` to `end`, as `word` shows the markers"
+            )
+        if '"lowercase": true' in normalizer or '"Lowercase"' in normalizer:
+            return "uncased: the tokenizer folds capitals, which tell names apart"
+        return "cased"
