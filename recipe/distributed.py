@@ -48,14 +48,19 @@ def choose_interface() -> None:
     """Have gloo use the network by which the first machine is reached; left alone it takes that of the host's name.
 
     Which is often 127.0.0.1. gloo connects the processes on CPUs, and those on GPUs for what need not make a GPU wait.
+    Raises ValueError if the first machine cannot be reached.
     """
-    world, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
-    if world == local or "GLOO_SOCKET_IFNAME" in os.environ:
+    world, local = (os.environ.get(name, "1") for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    first = os.environ.get("MASTER_ADDR")
+    if world == local or not first or "GLOO_SOCKET_IFNAME" in os.environ:
         return
-    family, *_, address = socket.getaddrinfo(os.environ["MASTER_ADDR"], 1, type=socket.SOCK_DGRAM)[0]
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        probe.connect(address)  # sends nothing
-        own = probe.getsockname()[0]
+    try:
+        family, *_, address = socket.getaddrinfo(first, 1, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect(address)  # sends nothing
+            own = probe.getsockname()[0]
+    except OSError as error:
+        raise ValueError(f"main_process_ip: {first}: {error.strerror}: name the address of machine 0") from None
     for name, addresses in psutil.net_if_addrs().items():
         if own in [address.address for address in addresses]:
             os.environ["GLOO_SOCKET_IFNAME"] = name

@@ -63,3 +63,7 @@ def test_several_machines_use_the_network_between_them(monkeypatch):
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "mine")
     choose_interface()
     assert os.environ["GLOO_SOCKET_IFNAME"] == "mine"
+    monkeypatch.delenv("GLOO_SOCKET_IFNAME")
+    monkeypatch.setenv("MASTER_ADDR", "no address")
+    with pytest.raises(ValueError, match="main_process_ip: no address: .*: name the address of machine 0"):
+        choose_interface()
