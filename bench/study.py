@@ -118,6 +118,11 @@ class Run:
         trial = self.trial if self.articles or self.mlm_changes else ""
         return RUNS / _join(self.encoder, "mlm", "markers" * self.markers, trial)
 
+    @property
+    def pretraining_result(self) -> Path:
+        """The file of what that pretraining was evaluated at."""
+        return RESULTS / "study" / f"{self.pretraining.name}-{self.millions}M.json"
+
 
 def _join(*parts: str) -> str:
     return "-".join(part for part in parts if part)
@@ -174,9 +179,8 @@ def pretrain(run: Run, data: Data) -> Path:
         settings |= {"resume_from_checkpoint": "last", "output_dir": run.pretraining}
         text = [data.text, write_articles(data)] if run.articles else data.text
         launch("run_mlm.py", config=ENCODERS[run.encoder].mlm, train_file=text, **settings, **run.mlm_changes)
-        kept = RESULTS / "study" / f"{run.pretraining.name}-{run.millions}M.json"
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(run.pretraining / "metrics.json", kept)  # before a longer one replaces it
+        run.pretraining_result.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(run.pretraining / "metrics.json", run.pretraining_result)  # before a longer one replaces it
     return checkpoint
 
 
