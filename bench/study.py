@@ -4,7 +4,7 @@ python -m bench.study --data_dir path/to/conll2003 --conllpp conllpp_test.txt --
 
 Names, in which * and ? stand for anything, choose among the runs. Each leaves `results/study/<name>.json`, or
 `results/<name>.json` if the README shows it, and is not made again while that exists; an interrupted one goes on where
-it was. So does each masked pretraining, with its perplexity. Trials never see a test split.
+it was. A masked pretraining that is not interrupted leaves its perplexity there too. Trials never see a test split.
 """
 
 import argparse
@@ -161,7 +161,7 @@ TRIALS = [
 
 
 def list_runs() -> list[Run]:
-    """The crossed lines, those of growing pretraining, further seeds of those shown, and the trials."""
+    """The crossed lines, those of growing pretraining, further seeds of `SEEDED`, and the trials."""
     runs = []
     for name, encoder in ENCODERS.items():
         runs += [Run(name, millions) for millions in encoder.growth]

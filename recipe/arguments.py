@@ -27,6 +27,7 @@ from recipe.precision import choose_precision
 
 COUNTS = ("threads", "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps")
 PRECISIONS = ("no", "bf16", "fp16")  # as Accelerate calls them
+LAUNCHER = ("main_process_ip", "mixed_precision", "fsdp_cpu_ram_efficient_loading")  # of `accelerate launch`
 REFUSED = {
     "eval_do_concat_batches": "the reports are made of all predictions, batch by batch",
     "batch_eval_metrics": "the reports are made of all predictions",
@@ -231,7 +232,7 @@ class TrainingArguments(transformers.TrainingArguments):
         flags = {"bf16": self.bf16, "fp16": self.fp16, launched: launched != "no"}
         named = {name for name, is_set in flags.items() if is_set} | {self.precision} - {"auto"}
         if launched not in PRECISIONS:
-            raise ValueError(f"mixed_precision: {launched} of `accelerate launch` is not one of {' '.join(PRECISIONS)}")
+            raise ValueError(f"mixed_precision: {launched} is not one of {' '.join(PRECISIONS)}")
         if len(named) > 1:
             raise ValueError(f"precision: {' and '.join(sorted(named))} are both asked for: name one, in precision")
         precision, self.precision_reason = choose_precision(named.pop() if named else "auto", self.use_cpu)
@@ -274,7 +275,8 @@ def parse(argv: list[str], *classes: type) -> tuple:
         reason = str(error).splitlines()[0]
         key = reason.partition(":")[0]
         on_command_line = any(word.split("=")[0] in (f"--{key}", f"--{key.replace('_', '-')}") for word in argv)
-        place = "command line" if on_command_line else places.get(key, config or "command line")
+        elsewhere = "accelerate launch" if key in LAUNCHER else config or "command line"
+        place = "command line" if on_command_line else places.get(key, elsewhere)
         raise RecipeError(f"{place}: {reason}") from None
     if unknown:
         key = unknown[0].removeprefix("--").split("=")[0]

@@ -5,6 +5,7 @@ Blocks are cut from `BATCH` articles at a time, in order; the last block of each
 """
 
 import glob
+import hashlib
 import logging
 import re
 from collections.abc import Collection, Iterable, Iterator
@@ -28,6 +29,9 @@ READ_ERRORS = (datasets.exceptions.DatasetsError, OSError, ValueError, LookupErr
 FILE_SETTINGS = {"train": "train_file", "validation": "validation_file"}  # what names the files of a split
 BLANK_LINES = re.compile(r"\n\s*\n")
 BATCH = 1000  # articles that are tokenised and packed together
+# `datasets` keeps what a function made, and finds it by that function's name and arguments: those here get this as an
+# argument, so that what another version of this file made is not taken.
+CODE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
 Articles = datasets.Dataset | datasets.IterableDataset
 
@@ -95,7 +99,9 @@ def build_blocks(
         raise RecipeError(f"block_size: {arguments.block_size} leaves no room between the special tokens")
 
     # No closure: a stream is sent to its data-loading worker where that does not begin as a copy of this process.
-    pack = partial(_tokenize_and_pack, tokenizer=tokenizer, size=size, separator=separator, ends=(prefix, suffix))
+    pack = partial(
+        _tokenize_and_pack, tokenizer=tokenizer, size=size, separator=separator, ends=(prefix, suffix), code=CODE
+    )
     options = {"batched": True, "batch_size": BATCH, "remove_columns": ["text"]}
     if isinstance(articles, datasets.Dataset):
         options |= {"num_proc": arguments.preprocessing_num_workers, "desc": "Packing blocks"}
@@ -105,7 +111,9 @@ def build_blocks(
     return blocks
 
 
-def _tokenize_and_pack(rows: dict, tokenizer: PreTrainedTokenizerBase, size: int, separator: int, ends: tuple) -> dict:
+def _tokenize_and_pack(
+    rows: dict, tokenizer: PreTrainedTokenizerBase, size: int, separator: int, ends: tuple, code: str
+) -> dict:
     texts = [text or "" for text in rows["text"]]  # an empty cell of a table is None
     ids = tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False).input_ids
     prefix, suffix = ends
@@ -188,11 +196,12 @@ def _load_files(split: str, arguments: MlmArguments) -> Articles:
         raise explain_reading(arguments, error, split) from error
     if builder == "text":
         size = 1 if streaming else BATCH  # more, across files, would be read anew where a stream goes on
-        rows = rows.map(_part_articles, batched=True, batch_size=size, features=rows.features)
+        part = partial(_part_articles, code=CODE)
+        rows = rows.map(part, batched=True, batch_size=size, features=rows.features)
     return rows
 
 
-def _part_articles(rows: dict[str, list[str]]) -> dict[str, list[str]]:
+def _part_articles(rows: dict[str, list[str]], code: str) -> dict[str, list[str]]:
     """Part paragraphs where a line is of white space alone, which `datasets` takes for text, and drop empty ones."""
     parts = [part for text in rows["text"] for part in BLANK_LINES.split(text.removeprefix("\ufeff"))]
     return {"text": [part for part in parts if part.strip()]}
@@ -213,12 +222,12 @@ def _as_text(rows: Articles, arguments: MlmArguments, split: str) -> Articles:
     if not all(isinstance(cell, str | None) for cell in (sample if isinstance(sample, list) else [sample])):
         raise RecipeError(f"text_column_name: the column {column!r} holds no text, but {sample!r}")
     if isinstance(sample, list):
-        return rows.map(partial(_join_words, column=column), remove_columns=columns)
+        return rows.map(partial(_join_words, column=column, code=CODE), remove_columns=columns)
     rows = rows.remove_columns([name for name in columns if name != column])
     return rows if column == "text" else rows.rename_column(column, "text")
 
 
-def _join_words(row: dict, column: str) -> dict[str, str]:
+def _join_words(row: dict, column: str, code: str) -> dict[str, str]:
     return {"text": " ".join(filter(None, row[column] or []))}
 
 

@@ -48,7 +48,7 @@ def choose_interface() -> None:
     """Have gloo use the network by which the first machine is reached; left alone it takes that of the host's name.
 
     Which is often 127.0.0.1. gloo connects the processes on CPUs, and those on GPUs for what need not make a GPU wait.
-    Raises ValueError if the first machine cannot be reached.
+    Raises ValueError if its address means nothing here, or no route leads there.
     """
     world, local = (os.environ.get(name, "1") for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     first = os.environ.get("MASTER_ADDR")

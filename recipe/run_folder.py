@@ -62,8 +62,9 @@ class RunFolder:
         return next(filter(None, files), named)
 
     def name_split(self, split: str) -> str:
-        """The files that a split was read from, if they were named, or else the name of the data."""
-        return self._shorten(f"{SPLITS[split]}_file") or self.data
+        """The files that a split was read from, if they were named, or else the name of its folder or data set."""
+        folder = Path(self.settings.get("data_dir") or "").name
+        return self._shorten(f"{SPLITS[split]}_file") or folder or self.data
 
     @cached_property
     def use_of_data(self) -> str:

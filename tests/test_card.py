@@ -184,6 +184,10 @@ def test_the_card_tells_what_was_trained_on_and_what_only_scored(tmp_path):
     card = render_card(write_run(tmp_path, settings, scores=scores, data="conll2003"), "mara/tagger")
     assert "scored on other/b.conll." in str(card)
     assert card.data.eval_results[0].dataset_name == "other/b.conll"
+    settings = {"do_train": True, "train_file": ["mine/a.conll"], "data_dir": "corpora/conll2003"}
+    card = render_card(write_run(tmp_path, settings, scores=scores, data="files"), "mara/tagger")
+    assert "trained on mine/a.conll." in str(card)
+    assert card.data.eval_results[0].dataset_name == "conll2003"
 
 
 def test_a_checkpoint_has_the_facts_of_the_run_that_it_lies_in(tmp_path):
