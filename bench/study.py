@@ -168,6 +168,7 @@ def list_runs() -> list[Run]:
         runs += [Run(name, *line) for line in product((0, encoder.millions), (False, True), ("none", "document"))]
         runs += [Run(name, extra="dev")]
     runs += [Run("minilm", millions, extra="silver") for millions in (0, ENCODERS["minilm"].millions)]
+    runs += [Run("mpnet", extra="silver")]  # of its own making
     return [*runs, *(replace(run, seed=seed) for run in runs if run.line in SEEDED for seed in SEEDS[1:]), *TRIALS]
 
 
