@@ -34,7 +34,8 @@ def main(argv: list[str] | None = None) -> None:
     stage = Stage(*arguments)
 
     tasks = {"train": training_args.do_train, "validation": training_args.do_eval}
-    articles = load_articles(data_args, [split for split, wanted in tasks.items() if wanted], model_args.cache_dir)
+    with training_args.main_process_first(desc="reading text"):
+        articles = load_articles(data_args, [split for split, wanted in tasks.items() if wanted], model_args.cache_dir)
     config = load_config(model_args)
     if not (model_args.tokenizer_name or model_args.model_name_or_path):
         texts = read_texts(articles["train"], data_args)

@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -148,6 +149,13 @@ def spawn(command, **options):
         start_new_session=True,
         **options,
     )
+
+
+def run_program(program):
+    """What a Python program prints in a process of its own."""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def finish(process):

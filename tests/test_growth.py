@@ -2,8 +2,6 @@
 
 import json
 import random
-import subprocess
-import sys
 import time
 from functools import partial
 
@@ -12,7 +10,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
-from conftest import ROOT
+from conftest import run_program
 from recipe.arguments import MlmArguments, TrainingArguments
 from recipe.checkpoints import find_checkpoint
 from recipe.corpus import build_blocks, explain_reading, load_articles
@@ -76,9 +74,7 @@ def test_memory_does_not_grow_with_the_streamed_text(tmp_path):
         program = (
             f"import sys; sys.path[:0] = ['tests']; import test_growth; test_growth.read_one_pass({str(folder)!r})"
         )
-        done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        found.append(json.loads(done.stdout))
+        found.append(json.loads(run_program(program)))
         print(found[-1])
     assert found[1]["tokens"] == pytest.approx(20 * found[0]["tokens"], rel=0.02)
     assert found[1]["peak"] < 1.1 * found[0]["peak"]
@@ -130,6 +126,4 @@ def test_one_process_tokenises_on_several_cores():
         "build_blocks(articles, tokenizer, MlmArguments())\n"
         "print((time.process_time() - cpu) / (time.perf_counter() - wall))\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert float(done.stdout) > 1.3
+    assert float(run_program(program)) > 1.3

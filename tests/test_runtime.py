@@ -1,19 +1,18 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import psutil
 import pytest
 import torch
 
+from conftest import ROOT, run_program
 from recipe import runtime
 from recipe.arguments import ModelArguments, TrainingArguments, parse
 from recipe.attention import ATTENTION
 from recipe.errors import RecipeError
 from recipe.precision import choose_precision
 
-ROOT = Path(__file__).parents[1]
 ZEN4 = {"cpu_name": "AMD EPYC", "avx512_f": True, "avx512_bf16": True}
 SAPPHIRE_RAPIDS = {"cpu_name": "Intel Xeon", "avx512_f": True, "avx512_bf16": True, "amx_tile": True, "amx_bf16": True}
 HASWELL = {"cpu_name": "Intel Core", "avx2": True}
@@ -179,6 +178,6 @@ def test_products_of_many_shapes_do_not_pile_up_memory(tmp_path):
         "            peaks += [int(line.split()[1]) >> 10 for line in open('/proc/self/status') if 'VmHWM' in line]\n"
         "print(peaks[1] - peaks[0])\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout.splitlines()[-1]) < 600  # MB; with the 1,024 kernels that oneDNN keeps by itself, some 3,000
+    assert (
+        int(run_program(program).splitlines()[-1]) < 600
+    )  # MB; with the 1,024 kernels that oneDNN keeps by itself, some 3,000
