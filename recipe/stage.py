@@ -194,7 +194,6 @@ class Stage:
         self.write_run(trainer)
         if trainer.is_world_process_zero() and (self.folder / "config.json").exists():
             write_card(self.folder, str(self.folder))
-        trainer.accelerator.end_training()
         if self.pusher:
             self.pusher.finish()
 
