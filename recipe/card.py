@@ -87,7 +87,7 @@ def _list_results(run: RunFolder) -> list[EvalResult]:
     return [
         EvalResult(
             task_type=run.task,
-            dataset_type=dataset or run.name_split(split),
+            dataset_type=dataset or "local",
             dataset_name=run.name_split(split),
             dataset_revision=run.settings.get("dataset_revision") if dataset else None,
             dataset_split=SPLITS[split],
@@ -169,7 +169,7 @@ def _describe_training(run: RunFolder) -> str:
 
 
 def _tell_minutes(run: RunFolder) -> str:
-    resumed = " (after it was resumed)" if run.record.get("resumed") else ""
+    resumed = " (in several starts)" if run.record.get("resumed") else ""
     return f"{run.record['train_minutes']} of training, {run.record['total_minutes']} in all{resumed}"
 
 

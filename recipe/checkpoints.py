@@ -3,6 +3,7 @@
 A checkpoint is whole if its manifest, written last, lists its files and each has the size that it had.
 """
 
+import fcntl
 import json
 import logging
 import os
@@ -11,6 +12,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,7 +21,8 @@ from recipe.errors import LocalError, RecipeError
 
 MANIFEST = "manifest.json"
 PARTIAL = "saving-"  # what is being written is called so, and nobody takes it for a checkpoint
-LIVE = {"train.log", ".gitignore"}  # in the output folder already when a run begins
+LOCK = ".lock"
+LIVE = {"train.log", ".gitignore", LOCK}  # in the output folder already when a run begins
 
 # Settings that change neither weights nor what they are trained on: a run may be resumed with other values of these.
 # But for `sharded`, which `Stage` refuses by itself, whatever is asked for.
@@ -29,6 +32,8 @@ FREE = re.compile(
     r"threads|reuse_memory|sharded|"
     r"(log|logging|save|hub|push|eval|dataloader|skip_memory|trackio|include|prediction)_(?!mask_seed|drop_last).*"
 )
+# What the state of a run goes by: it cannot be continued with other values of these.
+FIXED = re.compile(r"learning_rate|layer_lr_decay|weight_decay|adam_.*|optim.*|fp16|streaming")
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +97,7 @@ def find_damage(folder: Path) -> str | None:
 
 
 def read_manifest(checkpoint: Path) -> dict:
-    """`step`, `settings` and, by name, the sizes in bytes of the `files` of a folder that `write_manifest` finished."""
+    """What `write_manifest` noted: `step`, `settings`, `seconds` and, by name, the sizes of the `files` in bytes."""
     return json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
 
 
@@ -103,13 +108,16 @@ def list_changes(checkpoint: Path, settings: dict) -> list[str]:
     return [f"{key} ({old.get(key)} -> {new.get(key)})" for key in keys if old.get(key) != new.get(key)]
 
 
-def write_manifest(folder: Path, step: int, settings: dict) -> None:
-    """Finish a folder: its files are brought to the disk, then the manifest that lists them is written."""
+def write_manifest(folder: Path, step: int, settings: dict, seconds: float = 0) -> None:
+    """Finish a folder: its files are brought to the disk, then the manifest that lists them is written.
+
+    seconds: how long it was trained for.
+    """
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     for path in files:
         _sync(path)
     sizes = {str(path.relative_to(folder)): path.stat().st_size for path in files}
-    content = {"step": step, "files": sizes, "settings": settings}
+    content = {"step": step, "files": sizes, "seconds": round(seconds), "settings": settings}
     (folder / MANIFEST).write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
     _sync(folder / MANIFEST)
 
@@ -133,7 +141,7 @@ def guard_save(partial: Path) -> Iterator[None]:
     """Write into `partial`. If that fails it is removed, and LocalError tells what is left in the output folder."""
     try:
         yield
-    except (torch.distributed.DistBackendError, torch.OutOfMemoryError):
+    except (torch.distributed.DistError, torch.OutOfMemoryError, torch.AcceleratorError):
         raise  # no matter of the disk
     except (OSError, RuntimeError, SafetensorError) as error:
         folder = partial.parent
@@ -154,6 +162,21 @@ def replace_files(partial: Path, folder: Path) -> None:
         path.replace(folder / path.name)
     partial.rmdir()
     _sync(folder)
+
+
+def claim(folder: Path) -> TextIO:
+    """Keep other runs out of the output folder until this process ends, or closes the file that is returned.
+
+    Raises RecipeError if another run is at work there. What a killed process had claimed is free at once.
+    """
+    lock = (folder / LOCK).open("w")
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # unlike flock's, not kept by data-loading workers left behind
+    except (BlockingIOError, PermissionError):
+        raise RecipeError(f"output_dir {folder}: another run is at work there: wait for its end") from None
+    except OSError as error:
+        logger.warning("%s cannot be locked (%s): let no other run write there", folder, error.strerror)
+    return lock
 
 
 def set_aside(folder: Path) -> Path | None:

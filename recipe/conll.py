@@ -1,6 +1,6 @@
 """CoNLL column files: a word a line, its tag in one of the columns, a blank line between sentences.
 
-A line whose first column is `-DOCSTART-` opens a document; a file without any is one document.
+A line whose word, or first column, is `-DOCSTART-` opens a document; a file without any is one document.
 """
 
 import logging
@@ -66,8 +66,8 @@ def read_columns(
 ) -> list[Document]:
     """Read a column file with its tags as they stand.
 
-    Columns are parted by tabs in a line that holds one, by spaces otherwise. Lines may differ in their number of
-    columns as long as both that are read exist. A byte order mark and CRLF line ends are dropped.
+    Columns are parted by tabs in a line that holds one, by spaces otherwise; empty ones do not count. Lines may differ
+    in their number of columns as long as both that are read exist. A byte order mark and CRLF line ends are dropped.
     Raises RecipeError, with file and line, for what cannot be read.
     """
     needed = max(2, *(index + 1 if index >= 0 else -index for index in (word_column, tag_column)))
@@ -79,10 +79,12 @@ def read_columns(
             raise RecipeError(f"{path}:{number}: a carriage return within the line: turn the line ends into line feeds")
         if comment_prefix and line.startswith(comment_prefix):
             continue
-        columns = [column for column in line.split("\t" if "\t" in line else " ") if column]
-        if not columns or columns[0] == DOCUMENT_START:
+        cells = (cell.strip(" ") for cell in line.split("\t" if "\t" in line else " "))
+        columns = [cell for cell in cells if cell]
+        opens = DOCUMENT_START in (*columns[:1], *columns[word_column:][:1])
+        if opens or not columns:
             sentence = None
-            if columns:
+            if opens:
                 documents.append(Document())
             continue
         if sentence is None:
@@ -98,7 +100,8 @@ def read_columns(
             split_tag(tag)
         except ValueError as error:
             raise RecipeError(
-                f"{path}:{number}: {error}: mend the line, or read tags from another column than {tag_column}"
+                f"{path}:{number}: {error}: mend the line, read tags from another column than {tag_column}, "
+                "or if it is a comment set comment_prefix"
             ) from None
         sentence.words.append(word)
         sentence.tags.append(tag)
@@ -116,6 +119,8 @@ def convert_tags(sentences: Sequence[Sentence], tag_scheme: str | None = None) -
     Raises RecipeError if over 1 % of the sentences break the best scheme's rules, or if they hold prefixes that
     `tag_scheme` does not have.
     """
+    for sentence in sentences:
+        sentence.tags = [tag.replace(" ", "_") for tag in sentence.tags]  # of a type, as `write_conll` writes it
     scheme = tag_scheme or _detect_scheme([sentence for sentence in sentences if set(sentence.tags) != {"O"}])
     for sentence in sentences:
         foreign = {split_tag(tag)[0] for tag in sentence.tags} - {"O", *PREFIXES[scheme]}

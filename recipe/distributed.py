@@ -1,7 +1,8 @@
-"""What several processes need beyond Accelerate: units to shard, a network for gloo, one output folder."""
+"""What several processes need beyond Accelerate: units to shard, a network for gloo and its end, one output folder."""
 
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,6 +65,16 @@ def choose_interface() -> None:
     for name, addresses in psutil.net_if_addrs().items():
         if own in [address.address for address in addresses]:
             os.environ["GLOO_SOCKET_IFNAME"] = name
+
+
+def settle() -> None:
+    """At the interpreter's end, let gloo's threads come to theirs first.
+
+    One that drops the last tensor that it sent waits for Python's lock; if the interpreter ends in these few
+    milliseconds the process is aborted, all its work done (https://github.com/pytorch/pytorch/pull/179291).
+    """
+    if distributed.is_initialized():
+        time.sleep(0.1)  # they give no sign
 
 
 def refuse_unshared(folder: Path, world_size: int, rank: int) -> None:

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
 from safetensors import SafetensorError
-from tokenizers import pre_tokenizers
+from tokenizers import normalizers, pre_tokenizers, processors
 from transformers import (
     CONFIG_MAPPING,
     AutoConfig,
@@ -67,10 +68,7 @@ _PortableTokenizer.__name__ = "PreTrainedTokenizerFast"  # in transformers 5 an 
 def load_tokenizer(arguments: ModelArguments, training: bool = True) -> PreTrainedTokenizerBase:
     """Load the tokenizer of `tokenizer_name`, or else of the model, so that words given one by one stay words.
 
-    Byte-level BPE tokenizers (RoBERTa, ModernBERT, DeBERTa ...) know a word by the space before it; without
-    `add_prefix_space` a word of a list would be read as the continuation of the one before. `from_pretrained` ignores
-    that option for a tokenizer.json that has it off, so it is set on the loaded tokenizer, and saved with it: also as
-    an attribute, of which classes such as RobertaTokenizer make the splitter anew. Padding is on the right.
+    Padding is on the right.
     training: whether the model is to be trained; one that is only scored gets no markers that it has not learnt.
     """
     name = arguments.tokenizer_name or arguments.model_name_or_path
@@ -79,17 +77,38 @@ def load_tokenizer(arguments: ModelArguments, training: bool = True) -> PreTrain
         raise RecipeError(f"{name}: has no fast tokenizer (tokenizer.json), which the recipe needs: set tokenizer_name")
     if arguments.tokenizer_name and arguments.model_name_or_path:
         _refuse_foreign(tokenizer, arguments)
-    splitter = tokenizer.backend_tokenizer.pre_tokenizer
-    for step in splitter if isinstance(splitter, pre_tokenizers.Sequence) else [splitter]:
-        if isinstance(step, pre_tokenizers.ByteLevel):
-            step.add_prefix_space = tokenizer.add_prefix_space = True
-    tokenizer.backend_tokenizer.pre_tokenizer = splitter
+    _prefix_space(tokenizer)
     tokenizer.padding_side = "right"
     if arguments.case_markers and training:
         tokenizer = add_case_markers(tokenizer)
     if type(tokenizer) is PreTrainedTokenizerFast:
         tokenizer.__class__ = _PortableTokenizer
     return tokenizer
+
+
+def _prefix_space(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Have a word of a list, and the first of a text, read as one that stands behind a space, and so saved.
+
+    Many tokenizers know a word by the space before it (RoBERTa, ModernBERT, mmBERT ...): without one it would be the
+    continuation of the word before. `from_pretrained` ignores `add_prefix_space` for a tokenizer.json that has it off;
+    classes such as RobertaTokenizer make the splitter anew from the attribute.
+    """
+    backend = tokenizer.backend_tokenizer
+    splitter, processor = backend.pre_tokenizer, backend.post_processor
+    first = splitter[0] if isinstance(splitter, pre_tokenizers.Sequence) else splitter
+    listed = backend.encode(["a", "a"], is_pretokenized=True, add_special_tokens=False).ids
+    if isinstance(first, pre_tokenizers.ByteLevel):
+        first.add_prefix_space = tokenizer.add_prefix_space = True
+        backend.pre_tokenizer = splitter
+    elif listed != backend.encode("a a", add_special_tokens=False).ids:
+        given = [backend.normalizer] if backend.normalizer else []
+        backend.normalizer = normalizers.Sequence([normalizers.Prepend(" "), *given])
+    else:
+        return
+    for step in processor if isinstance(processor, processors.Sequence) else [processor]:
+        if hasattr(step, "add_prefix_space"):  # else the offsets of a text's first word are trimmed by its first letter
+            step.add_prefix_space = True
+    backend.post_processor = processor
 
 
 def load_config(arguments: ModelArguments, labels: Sequence[str] | None = None) -> PreTrainedConfig:
@@ -106,12 +125,23 @@ def load_config(arguments: ModelArguments, labels: Sequence[str] | None = None) 
         raise RecipeError("no model: set model_name_or_path, or (from scratch) config_name or a known model_type")
     if arguments.config_overrides:
         try:
-            config.update_from_string(arguments.config_overrides)
-        except (ValueError, AttributeError) as error:
+            _override(config, arguments.config_overrides)
+        except (ValueError, TypeError, AttributeError) as error:
             raise RecipeError(f"config_overrides {arguments.config_overrides}: {error}") from None
+    config.output_attentions = config.output_hidden_states = False  # predictions are the logits alone
     if labels is not None:
         _set_labels(name, config, labels)
     return config
+
+
+def _override(config: PreTrainedConfig, changes: str) -> None:
+    """As `update_from_string`, which cannot change what is None, as the classifier_dropout of BERT."""
+    pairs = [pair.partition("=") for pair in changes.split(",")]
+    unset = {key for key, equals, _ in pairs if equals and getattr(config, key, "") is None}
+    config.update({key: yaml.safe_load(value) for key, _, value in pairs if key in unset})
+    others = ",".join("".join(pair) for pair in pairs if pair[0] not in unset)
+    if others:
+        config.update_from_string(others)
 
 
 def _set_labels(name: str, config: PreTrainedConfig, labels: Sequence[str]) -> None:
@@ -185,7 +215,9 @@ def check_length(key: str, length: int, tokenizer: PreTrainedTokenizerBase, conf
 
 
 def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> None:
-    """Raise RecipeError if the tokenizer makes ids for which the model has no embedding, or another padding id."""
+    """Raise RecipeError if the tokenizer makes ids for which the model has no embedding, or cannot pad as it does."""
+    if tokenizer.pad_token_id is None:
+        raise RecipeError("the tokenizer has no padding token: name an encoder with one, as BERT and its kin")
     if config.model_type == "mpnet" and tokenizer.pad_token_id != 1:
         raise RecipeError("mpnet: pads with the id 1, whatever its configuration says: set tokenizer_type bpe")
     if len(tokenizer) > config.vocab_size:

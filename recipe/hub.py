@@ -25,6 +25,7 @@ from recipe.card import write_card
 from recipe.checkpoints import name_checkpoint
 from recipe.connection import explain, limit_silence
 from recipe.errors import PushError, RecipeError, exit_with
+from recipe.run_folder import find_record
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +112,9 @@ def list_files(folder: Path) -> dict[str, Path]:
     if not any(path.suffix == ".safetensors" for path in files):
         raise RecipeError(f"{folder}: no weights there (*.safetensors)")
     tensorboard = folder.glob("runs/**/*tfevents*")
-    return {path.relative_to(folder).as_posix(): path for path in sorted([*files, *tensorboard]) if path.is_file()}
+    found = {path.relative_to(folder).as_posix(): path for path in sorted([*files, *tensorboard]) if path.is_file()}
+    record = find_record(folder)
+    return found | ({record.name: record} if record.exists() else {})
 
 
 def push_folder(repository: Repository, folder: Path, message: str) -> str:

@@ -35,13 +35,14 @@ FILE_NAMES = {  # in a folder
     "dev": ("*.testa", "dev.*", "valid.*", "validation.*"),
     "test": ("*.testb", "test.*"),
 }
-SUFFIXES = {".train", ".testa", ".testb", ".txt", ".conll", ".iob", ".iob2", ".bio", ".tsv", ".jsonl"}
+WRITTEN = NerArguments(tag_scheme="IOB2")  # how the recipe writes its files
+SUFFIXES = {".train", ".testa", ".testb", ".txt", ".conll", ".iob", ".iob2", ".bio", ".tsv", ".jsonl", ".json"}
 
 
 def load_splits(
     arguments: NerArguments, wanted: Sequence[str] = tuple(SPLITS), cache_dir: str | None = None
 ) -> dict[str, list[Document]]:
-    """Read the `wanted` splits (of train, dev, test) as documents tagged in IOB2.
+    """Read the `wanted` splits (of train, dev, test) as documents tagged in IOB2, whole whatever their limits.
 
     Single files take precedence over `data_dir`, and that over `dataset_name`.
     Raises RecipeError for what is missing or cannot be read.
@@ -61,19 +62,25 @@ def load_splits(
     missing = [split for split in wanted if split not in found]
     if missing:
         raise RecipeError(f"no {missing[0]} data: name them, or switch off {SPLITS[missing[0]].task}")
-    splits = {split: _take_sentences(load(found[split]), getattr(arguments, SPLITS[split].limit)) for split in wanted}
+    splits = {split: load(found[split]) for split in wanted}
     if "train" in splits and arguments.extra_train_file:
-        splits["train"] += _read_files(expand_files("extra_train_file", arguments.extra_train_file), NerArguments())
+        splits["train"] += _read_files(expand_files("extra_train_file", arguments.extra_train_file), WRITTEN)
     return splits
+
+
+def limit_sentences(splits: dict[str, list[Document]], arguments: NerArguments) -> dict[str, list[Document]]:
+    """The first sentences of each split, as many as `max_train_samples` and its kin allow."""
+    return {split: _take(documents, getattr(arguments, SPLITS[split].limit)) for split, documents in splits.items()}
 
 
 def find_files(folder: str) -> dict[str, list[str]]:
     """The files of a data folder by split, told by their names: `eng.train`, `eng.testa`, `valid.txt`, `test.conll`."""
-    if not Path(folder).is_dir():
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
         raise RecipeError(f"data_dir: no folder at {folder}: check the path")
     found = {}
     for split, patterns in FILE_NAMES.items():
-        matches = sorted({p for pattern in patterns for p in Path(folder).glob(pattern) if p.suffix in SUFFIXES})
+        matches = sorted({p for pattern in patterns for p in folder.glob(pattern) if p.suffix in SUFFIXES})
         if len(matches) > 1:
             raise RecipeError(
                 f"data_dir: both {matches[0]} and {matches[1]} look like {split}: name one by its file flag"
@@ -132,23 +139,26 @@ def _read_file(path: str, arguments: NerArguments) -> list[Document]:
 def _read_jsonl(path: str, arguments: NerArguments) -> list[Document]:
     keys = arguments.text_column_name or "tokens", arguments.label_column_name
     lines = enumerate(read_lines(path, arguments.encoding), 1)
-    sentences = [_read_row(line, f"{path}:{number}", *keys) for number, line in lines if line.strip()]
+    sentences = [_read_row(line, f"{path}:{number}", keys) for number, line in lines if line.strip()]
     return _group_documents(path, sentences, arguments.tag_scheme)
 
 
-def _read_row(line: str, place: str, words_key: str, tags_key: str) -> Sentence:
+def _read_row(line: str, place: str, keys: tuple[str, str]) -> Sentence:
     try:
         row = json.loads(line)
-        words, tags = row[words_key], row[tags_key]
-        "".join(words).encode()
+        "".join(row[keys[0]]).encode()
     except UnicodeEncodeError:
-        raise RecipeError(f"{place}: half of a surrogate pair under {words_key!r}: mend the escape") from None
+        raise RecipeError(f"{place}: half of a surrogate pair under {keys[0]!r}: mend the escape") from None
     except (ValueError, RecursionError) as error:
         raise RecipeError(f"{place}: not JSON: {str(error).splitlines()[0]}: mend the line") from None
     except (KeyError, TypeError):
-        words = tags = None
-    if not isinstance(words, list) or not isinstance(tags, list):
-        raise RecipeError(f"{place}: expected lists of words and tags under {words_key!r} and {tags_key!r}")
+        row = {}
+    return _make_sentence(*map(row.get, keys), place, keys)
+
+
+def _make_sentence(words: list[str] | None, tags: list | None, place: str, keys: tuple[str, str]) -> Sentence:
+    if not all(isinstance(cells, list) for cells in (words, tags)) or not all(isinstance(word, str) for word in words):
+        raise RecipeError(f"{place}: expected lists of words and tags under {keys[0]!r} and {keys[1]!r}")
     return Sentence(words, tags, place)
 
 
@@ -159,25 +169,26 @@ def _find_rows(arguments: NerArguments, cache_dir: str | None) -> dict[str, data
 
 
 def _read_rows(rows: datasets.Dataset, arguments: NerArguments) -> list[Document]:
-    words_key = pick_column(rows.column_names, arguments.text_column_name or "tokens", "text_column_name")
-    tags_key = pick_column(rows.column_names, arguments.label_column_name, "label_column_name")
-    for key, setting in ((words_key, "text_column_name"), (tags_key, "label_column_name")):
-        if not hasattr(rows.features[key], "feature"):
+    wanted = {
+        "text_column_name": arguments.text_column_name or "tokens",
+        "label_column_name": arguments.label_column_name,
+    }
+    for setting, key in wanted.items():
+        if not hasattr(rows.features[pick_column(rows.column_names, key, setting)], "feature"):
             columns = ", ".join(rows.column_names)
             raise RecipeError(f"{setting}: the column {key!r} holds no lists: name another of {columns}")
-    feature = rows.features[tags_key].feature
-    place = f"{arguments.dataset_name}/{rows.split}"
-
-    def decode(tags: list, place: str) -> list[str]:
-        try:
-            return feature.int2str(tags) if isinstance(feature, datasets.ClassLabel) else list(tags)
-        except ValueError as error:  # -1, where a test split hides its tags
-            raise RecipeError(f"{place}: {error}: switch the split off, or check label_column_name") from None
-
-    sentences = [
-        Sentence(words, decode(tags, f"{place}:{number}"), f"{place}:{number}")
-        for number, (words, tags) in enumerate(zip(rows[words_key], rows[tags_key], strict=True), 1)
-    ]
+    keys, place = tuple(wanted.values()), f"{arguments.dataset_name}/{rows.split}"
+    columns = enumerate(zip(*(rows[key] for key in keys), strict=True), 1)
+    sentences = [_make_sentence(words, tags, f"{place}:{number}", keys) for number, (words, tags) in columns]
+    feature = rows.features[keys[1]].feature
+    if isinstance(feature, datasets.ClassLabel):
+        for sentence in sentences:
+            try:
+                sentence.tags = feature.int2str(sentence.tags)
+            except (ValueError, TypeError) as error:  # -1, where a test split hides its tags
+                raise RecipeError(
+                    f"{sentence.place}: {error}: switch the split off, or check label_column_name"
+                ) from None
     return _group_documents(place, sentences, arguments.tag_scheme)
 
 
@@ -203,7 +214,7 @@ def _group_documents(place: str, sentences: list[Sentence], tag_scheme: str | No
     return documents
 
 
-def _take_sentences(documents: list[Document], limit: int | None) -> list[Document]:
+def _take(documents: list[Document], limit: int | None) -> list[Document]:
     if limit is None:
         return documents
     taken = []

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import torch
 
 from recipe.arguments import ModelArguments, NerArguments, SourceArguments
@@ -58,14 +59,21 @@ def find_commit() -> str:
     return found.stdout.strip()
 
 
-def find_command() -> str:
-    """The command line of this run, from `accelerate launch` on where that began it; a token is left out."""
-    command = ["python", *sys.argv]
-    parent = Path(f"/proc/{os.getppid()}/cmdline")
-    words = parent.read_text().split("\0")[:-1] if parent.exists() else []
+def find_launch() -> list[str]:
+    """The words of the `accelerate launch` that started this process; none if nothing did, or the parent is hidden."""
+    try:
+        words = psutil.Process(os.getppid()).cmdline()
+    except psutil.Error:
+        return []
     if "launch" in words and Path(launcher := words[words.index("launch") - 1]).name == "accelerate":
         found = Path(launcher).is_absolute()  # by the shell, as the word alone
-        command = ["accelerate" if found else launcher, *words[words.index("launch") :]]
+        return ["accelerate" if found else launcher, *words[words.index("launch") :]]
+    return []
+
+
+def find_command() -> str:
+    """The command line of this run, from `accelerate launch` on where that began it; a token is left out."""
+    command = find_launch() or ["python", *sys.argv]
     return shlex.join(re.sub(r"(--hub[_-]token[=\0])[^\0]*", r"\1***", "\0".join(command)).split("\0"))
 
 

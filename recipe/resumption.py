@@ -1,7 +1,7 @@
 """A Trainer whose run, interrupted at any moment and resumed, ends with the weights that it would have had anyway."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -50,9 +50,15 @@ class ResumableTrainer(Trainer):
     """
 
     settings: dict | None = None  # what a checkpoint is made with, to be compared on resuming
+    clock: Callable[[], float] = staticmethod(lambda: 0.0)  # seconds of training so far
     epoch = 0
     position: dict | None = None
     saved_step: int | None = None
+
+    def _init_training_state(self, max_steps, *args, **options):
+        where = super()._init_training_state(max_steps, *args, **options)
+        self.state.compute_steps(self.args, max_steps)  # to save, evaluate and log at: as set now, not as once saved
+        return where
 
     def get_train_dataloader(self) -> DataLoader:
         if not isinstance(self.train_dataset, BlockStream):
@@ -131,7 +137,7 @@ class ResumableTrainer(Trainer):
         self.accelerator.wait_for_everyone()
         if self.is_world_process_zero():
             with guard_save(partial):
-                write_manifest(partial, step, self.settings)
+                write_manifest(partial, step, self.settings, self.clock())
                 publish(partial, final)
         self.accelerator.wait_for_everyone()
         self.saved_step = step

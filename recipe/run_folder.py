@@ -8,44 +8,52 @@ import yaml
 
 from recipe.case_markers import CAPITALISED, UPPER
 from recipe.checkpoints import find_step
+from recipe.errors import RecipeError
 
 SPLITS = {"dev": "validation", "validation": "validation", "test": "test"}  # ours -> the Hub's
+
+
+def find_record(folder: Path) -> Path:
+    """Where a folder's `run.yaml` is, or should be: of a checkpoint it may be that of the run's folder around it."""
+    own = folder / "run.yaml"
+    return folder.parent / own.name if not own.exists() and find_step(folder) is not None else own
+
+
+def _read(path: Path) -> dict:
+    if not path.exists():
+        return {}
+    text = path.read_text(encoding="utf-8")
+    try:
+        return (json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)) or {}
+    except (yaml.YAMLError, ValueError) as error:
+        raise RecipeError(f"{path}: {' '.join(str(error).split())}: mend it") from None
 
 
 class RunFolder:
     """The folder of a run, or of one of its checkpoints; that of a run under way lacks its results.
 
-    A checkpoint that holds no `run.yaml` of its own has that of the run's folder, which it lies in.
+    Reading a file that is damaged, as by hand, raises RecipeError.
     """
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.record = self._read("run.yaml")
+        self.record = _read(find_record(folder))
         self.settings = self.record.get("settings", {})
-
-    def _read(self, name: str) -> dict:
-        path = self.folder / name
-        if name == "run.yaml" and not path.exists() and find_step(self.folder) is not None:
-            path = self.folder.parent / name
-        if not path.exists():
-            return {}
-        text = path.read_text(encoding="utf-8")
-        return (json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)) or {}
 
     @cached_property
     def config(self) -> dict:
         """The model's configuration."""
-        return self._read("config.json")
+        return _read(self.folder / "config.json")
 
     @cached_property
     def history(self) -> list[dict]:
         """What the Trainer logged."""
-        return self._read("trainer_state.json").get("log_history", [])
+        return _read(self.folder / "trainer_state.json").get("log_history", [])
 
     @cached_property
     def scores(self) -> dict:
         """The report of each split that was scored."""
-        results = self._read("report.json") or self._read("metrics.json")
+        results = _read(self.folder / "report.json") or _read(self.folder / "metrics.json")
         return {split: scores for split, scores in results.items() if split in SPLITS}
 
     @cached_property
@@ -86,7 +94,7 @@ class RunFolder:
     @cached_property
     def case(self) -> str:
         """What the tokenizer makes of case."""
-        normalizer = json.dumps(self._read("tokenizer.json").get("normalizer"))
+        normalizer = json.dumps(_read(self.folder / "tokenizer.json").get("normalizer"))
         if CAPITALISED in normalizer:
             return (
                 f"uncased, but {CAPITALISED} stands before each capitalised word and {UPPER} before each one in upper "

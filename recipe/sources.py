@@ -14,7 +14,7 @@ from recipe.errors import RecipeError
 def expand_files(key: str, patterns: list[str]) -> list[str]:
     """The files that the paths and globs of setting `key` name, in order. Raises RecipeError for one without a file."""
     files = []
-    for pattern in patterns:
+    for pattern in map(os.path.expanduser, patterns):
         exists = Path(pattern).is_file()  # then it names that file, whatever signs it holds
         matches = [pattern] if exists else sorted(filter(os.path.isfile, glob.glob(pattern, recursive=True)))
         if not matches:

@@ -1,7 +1,9 @@
 """What both scripts do around their data: set up, train, save, describe the run, push."""
 
+import atexit
 import json
 import logging
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -15,7 +17,9 @@ from transformers import set_seed
 from recipe.arguments import ModelArguments, SourceArguments, TrainingArguments
 from recipe.card import write_card
 from recipe.checkpoints import (
+    FIXED,
     PARTIAL,
+    claim,
     clear_partial,
     find_checkpoint,
     find_damage,
@@ -29,7 +33,7 @@ from recipe.checkpoints import (
     write_manifest,
 )
 from recipe.connection import limit_silence
-from recipe.distributed import is_sharded, refuse_unshared
+from recipe.distributed import is_sharded, refuse_unshared, settle
 from recipe.errors import RecipeError
 from recipe.hub import PUSH_SILENCE, RunPusher
 from recipe.interruption import Interruption
@@ -37,6 +41,7 @@ from recipe.provenance import describe_hardware, find_command, find_commit, name
 from recipe.runtime import prepare
 from recipe.trainer import RecipeTrainer
 
+RESULTS = ("report.json", "report.txt", "metrics.json", "predictions.conll")
 PACKAGES = ("torch", "transformers", "datasets", "accelerate", "evaluate", "seqeval")
 
 
@@ -51,7 +56,8 @@ class Stage:
             self.folder.mkdir(parents=True, exist_ok=True)
             if training_args.process_index == 0:
                 # The Hub obeys this file: predictions hold the text of the data, which may not be ours to pass on.
-                (self.folder / ".gitignore").write_text("predictions.conll\ntrain.log\ntokenizer/\n")
+                (self.folder / ".gitignore").write_text("predictions.conll\nwords.conll\ntrain.log\ntokenizer/\n")
+                self.lock = claim(self.folder)
         except OSError as error:
             raise RecipeError(f"output_dir {self.folder}: {error.strerror}: name a folder to write in") from None
         if training_args.process_index == 0:
@@ -59,6 +65,8 @@ class Stage:
         else:
             logging.disable(logging.WARNING)
             transformers.utils.logging.set_verbosity_error()
+        self._check_metric()
+        atexit.register(settle)
         prepare(model_args, training_args)
         set_seed(training_args.seed)
         self.origin = trace_origin(model_args, data_args, training_args.do_train)
@@ -70,8 +78,16 @@ class Stage:
         training_args.hub_token = None  # else it would stand in training_args.bin
         with training_args.main_process_first(local=False):
             self.checkpoint = self._find_start() if training_args.do_train else None
+        self.earlier_seconds = read_manifest(self.checkpoint).get("seconds", 0) if self.checkpoint else 0
         if training_args.do_train:
             refuse_unshared(self.folder, training_args.world_size, training_args.process_index)
+
+    def _check_metric(self) -> None:
+        """Raise RecipeError for a best checkpoint by a figure that no evaluation makes."""
+        metric = (self.training_args.metric_for_best_model or "loss").removeprefix("eval_")
+        if not re.fullmatch(self.data_args.metric_names, metric):
+            names = self.data_args.metric_names.replace("|", " ").replace(".+", "TYPE")
+            raise RecipeError(f"metric_for_best_model: {metric} is not one of {names}")
 
     def _find_start(self) -> Path | None:
         """The checkpoint to train on from, None for the beginning.
@@ -124,6 +140,12 @@ class Stage:
                 f"{processes} cannot go on there: start as many"
             )
         changes = list_changes(checkpoint, self._compared)
+        fixed = [change for change in changes if FIXED.fullmatch(change.partition(" ")[0])]
+        if fixed:
+            raise RecipeError(
+                f"{checkpoint}: cannot be continued with other settings of {', '.join(fixed)}: restore them, or start "
+                "from its weights with --model_name_or_path and another output_dir"
+            )
         if changes and self.training_args.resume_from_checkpoint is None:
             raise RecipeError(
                 f"{checkpoint}: made with other settings, {', '.join(changes)}: restore them, name another output_dir, "
@@ -161,17 +183,26 @@ class Stage:
         if self.pusher:
             self.write_run(trainer)  # for the cards of the checkpoints
             trainer.add_callback(self.pusher)
-        started = time.perf_counter()
+        begun = time.perf_counter() - self.earlier_seconds
+        trainer.clock = lambda: time.perf_counter() - begun
         with Interruption(self._find_continuation()) as interruption:
             trainer.add_callback(interruption)
             result = trainer.train(resume_from_checkpoint=self.checkpoint and str(self.checkpoint))
-            self.train_seconds = time.perf_counter() - started
+            self.train_seconds = trainer.clock()
+            if not self.checkpoint or find_step(self.checkpoint) != trainer.state.global_step:
+                self._drop_results()
             trainer.save_model()
             if interruption.agree():  # on a signal that came after the last step
                 trainer.save_checkpoint()
                 raise interruption.stop(trainer.state.global_step, self.folder)
             trainer.save_state()
         trainer.log_metrics("train", result.metrics)
+
+    def _drop_results(self) -> None:
+        """Remove the scores that the folder holds of other weights, those before a run was trained on."""
+        if self.training_args.process_index == 0:
+            for name in RESULTS:
+                (self.folder / name).unlink(missing_ok=True)
 
     def _find_continuation(self) -> str:
         """The command that continues this run: its own, with `--restart` and a named checkpoint switched off."""
@@ -204,7 +235,10 @@ class Stage:
             (self.folder / "run.yaml").write_text(yaml.safe_dump(run, sort_keys=False), encoding="utf-8")
 
     def describe(self) -> dict:
-        """The facts of this run as plain values: configuration, model, data, seed, commit, machine, minutes."""
+        """The facts of this run as plain values: configuration, model, data, seed, commit, machine, minutes.
+
+        The minutes are those of all starts, but for what came after the last checkpoint of one that was interrupted.
+        """
         training = self.training_args
         model = Path(self.model_args.model_name_or_path or "from scratch")
         return {
@@ -218,7 +252,7 @@ class Stage:
             "resumed": self.checkpoint is not None,
             "precision": "bf16" if training.bf16 else "fp16" if training.fp16 else "fp32",
             "train_minutes": round(self.train_seconds / 60, 1),
-            "total_minutes": round((time.perf_counter() - self.started) / 60, 1),
+            "total_minutes": round((self.earlier_seconds + time.perf_counter() - self.started) / 60, 1),
             "versions": {package: version(package) for package in PACKAGES},
         }
 

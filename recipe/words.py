@@ -24,7 +24,7 @@ CLITIC = r"(?i:['\u2019](?:s|re|ve|ll|d|m)|n['\u2019]t)\b"
 # other sign by itself.
 WORD = regex.compile(
     rf"{CLITIC}|\w+?(?=(?i:n['\u2019]t)\b)"
-    rf"|(?:(?:[^\W\d]\.){{2,}}|\w+)(?:(?!{CLITIC})[-.,/&@'\u2019]\w+)*|[^\w\s]"
+    rf"|(?:(?:[^\W\d]\.){{2,}}(?!\w)|\w+)(?:(?!{CLITIC})[-.,/&@'\u2019]\w+)*|[^\w\s]"
 )
 
 

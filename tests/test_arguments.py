@@ -31,6 +31,7 @@ def test_yaml_values_keep_their_spelling(config):
     path = config("eval_strategy: no\nbf16: false\ntrain_file: [a.txt, b.txt]\nwarmup_steps: 0.1\ntag_scheme: null\n")
     _, data, training = parse_ner(f"--config={path}")
     assert training.eval_strategy == "no"
+    assert training.bf16 is False  # whatever the hardware can
     assert data.train_file == ["a.txt", "b.txt"]
     assert data.tag_scheme is None
 
@@ -60,6 +61,28 @@ def test_a_bad_value_is_blamed_on_where_it_was_given(config):
 def test_empty_batches_are_refused(key):
     with pytest.raises(RecipeError, match=f"command line: {key}: 0 is none"):
         parse_ner(f"--{key}=0")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--precision=fp16"], "precision: fp16 wants a GPU"),
+        (["--fp16"], "precision: fp16 wants a GPU"),
+        (["--remove_unused_columns=false"], "remove_unused_columns: the models do not read the others"),
+        (["--accelerator_config", '{"split_batches": true}'], "accelerator_config: split, dispatched and uneven"),
+        (["--accelerator_config", '{"even_batches": false}'], "accelerator_config: split, dispatched and uneven"),
+    ],
+)
+def test_what_would_be_ignored_or_lose_labels_is_refused(argv, message):
+    with pytest.raises(RecipeError, match=f"command line: {message}"):
+        parse_ner(*argv)
+
+
+def test_the_best_perplexity_is_the_lowest():
+    best = {name: parse_ner(f"--metric_for_best_model={name}")[2] for name in ("f1", "loss", "perplexity")}
+    assert {name: settings.greater_is_better for name, settings in best.items()} == {
+        "f1": True, "loss": False, "perplexity": False
+    }  # fmt: skip
 
 
 def test_a_precision_of_accelerate_that_is_none_of_ours_is_refused(monkeypatch):

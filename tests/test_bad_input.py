@@ -111,6 +111,7 @@ def test_bad_json_lines_are_refused_by_file_and_line(folder, refusal, content, e
         ({"auto_find_batch_size": True}, "auto_find_batch_size: a run is continued with the batches that its settings"),
         ({"save_on_each_node": True}, "save_on_each_node: all machines have one output folder"),
         ({"report_to": "flytrap"}, "report_to: flytrap is not installed"),
+        ({"metric_for_best_model": "overall_f1"}, "overall_f1 is not one of loss precision recall f1 f1_TYPE"),
         ({"do_train": False, "do_eval": False}, "nothing to do: set do_train, do_eval or do_predict"),
     ],
 )
@@ -178,6 +179,7 @@ def test_bad_bytes_in_text_are_named_by_line(folder, refusal, content, place):
         ({"block_size": 2}, "block_size: 2 leaves no room"),
         ({"streaming": True, "max_steps": -1}, "streaming: streamed text has no known length: set max_steps"),
         ({"mlm_probability": 2}, "masking: mlm_probability"),
+        ({"metric_for_best_model": "eval_accuracy"}, "accuracy is not one of loss perplexity masked_accuracy"),
         ({"model_name_or_path": None}, "no model: set model_name_or_path"),
         ({"do_train": False}, "nothing to do: set do_train or do_eval"),
         (

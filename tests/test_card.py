@@ -10,6 +10,7 @@ from huggingface_hub import ModelCard
 from hub_server import check_metadata
 from recipe.arguments import MlmArguments, ModelArguments, NerArguments
 from recipe.card import render_card
+from recipe.errors import RecipeError
 from recipe.provenance import name_data, trace_origin
 
 ROOT = Path(__file__).parents[1]
@@ -174,7 +175,7 @@ def test_the_card_tells_what_was_trained_on_and_what_only_scored(tmp_path):
     text = str(render_card(write_run(tmp_path, extra, scores=scores, resumed=True), "mara/tagger"))
     assert "trained on conll2003 and silver/predictions.conll." in text
     assert "The first sentences of a split are scored." in text
-    assert "2.5 in all (after it was resumed)" in text
+    assert "2.5 in all (in several starts)" in text
     text = str(render_card(write_run(tmp_path, {"do_train": False}, scores=scores), "mara/tagger"))
     assert "scored on conll2003." in text
     assert "Every word of a split is scored." in text
@@ -184,6 +185,7 @@ def test_the_card_tells_what_was_trained_on_and_what_only_scored(tmp_path):
     card = render_card(write_run(tmp_path, settings, scores=scores, data="conll2003"), "mara/tagger")
     assert "scored on other/b.conll." in str(card)
     assert card.data.eval_results[0].dataset_name == "other/b.conll"
+    assert card.data.eval_results[0].dataset_type == "local"  # what stands there is taken for a data set of the Hub
     settings = {"do_train": True, "train_file": ["mine/a.conll"], "data_dir": "corpora/conll2003"}
     card = render_card(write_run(tmp_path, settings, scores=scores, data="files"), "mara/tagger")
     assert "trained on mine/a.conll." in str(card)
@@ -214,6 +216,13 @@ def test_what_is_not_recorded_is_not_made_up(tmp_path):
 def test_the_note_on_the_data_stands_in_the_card(tmp_path):
     text = str(render_card(write_run(tmp_path, {"hub_data_note": "letters of 1820"}), "mara/tagger"))
     assert "Domain and year of the data: letters of 1820." in text
+
+
+@pytest.mark.parametrize("spoilt", ["settings:\n  hub_language: no: en\n", "settings: {\n", "\x00"])
+def test_a_record_spoilt_by_hand_is_named(tmp_path, spoilt):
+    (write_run(tmp_path) / "run.yaml").write_text(spoilt)
+    with pytest.raises(RecipeError, match=f"^{tmp_path}/run.yaml: .*: mend it$"):
+        render_card(tmp_path, "mara/tagger")
 
 
 def test_the_same_folder_makes_the_same_card(tmp_path):

@@ -1,14 +1,15 @@
-import json
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
+from sentencepiece import SentencePieceTrainer
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
     AutoModelForMaskedLM,
     AutoModelForTokenClassification,
     AutoTokenizer,
+    DebertaV2Config,
     MPNetConfig,
     PreTrainedTokenizerFast,
     RobertaConfig,
@@ -34,6 +35,12 @@ def test_labels_and_overrides_reach_the_model(encoder):
     assert model.config.hidden_dropout_prob == 0.25
 
 
+def test_what_is_none_can_be_overridden(encoder):
+    changes = "classifier_dropout=0.25,hidden_dropout_prob=0.5"
+    config = load_config(ModelArguments(model_name_or_path=encoder, config_overrides=changes), ["O", "B-X", "I-X"])
+    assert (config.classifier_dropout, config.hidden_dropout_prob) == (0.25, 0.5)
+
+
 def test_half_precision_checkpoints_are_trained_in_float32(encoder, tmp_path):
     arguments = ModelArguments(model_name_or_path=encoder)
     model = load_model(AutoModelForMaskedLM, arguments, load_config(arguments))
@@ -57,6 +64,7 @@ def test_a_new_model_from_a_model_type():
         ({"model_name_or_path": "/no/such/folder"}, "/no/such/folder: "),
         ({"model_type": "bert", "config_overrides": "hidden_sise=3"}, "config_overrides hidden_sise=3"),
         ({"model_type": "bert", "config_overrides": "hidden_size"}, "config_overrides hidden_size"),
+        ({"model_type": "bert", "config_overrides": "layer_norm_eps="}, "config_overrides layer_norm_eps="),
         ({"model_type": "gpt2"}, "model_type gpt2: Unrecognized configuration class"),
         ({"model_type": "bert", "config_overrides": "hidden_size=256"}, "hidden_size=256: The hidden size"),
     ],
@@ -106,6 +114,13 @@ def test_a_model_without_a_limit_reads_any_length(tokenizer):
     check_length("max_seq_length", 64, tokenizer, XLNetConfig())  # whose limit is -1
 
 
+def test_a_tokenizer_that_cannot_pad_is_refused():
+    tokenizer = make_tokenizer()
+    tokenizer.pad_token = None
+    with pytest.raises(RecipeError, match="has no padding token"):
+        check_vocabulary(tokenizer, MPNetConfig())
+
+
 def test_mpnet_wants_its_own_padding_id(tokenizer):
     with pytest.raises(RecipeError, match="mpnet: pads with the id 1"):
         check_vocabulary(tokenizer, MPNetConfig())
@@ -143,15 +158,58 @@ def test_a_saved_roberta_tokenizer_makes_the_ids_of_training(tmp_path):
     assert again(["ab", "cd"], is_split_into_words=True).tokens() == trained
 
 
-def test_byte_level_words_keep_their_leading_space(tmp_path):
-    """Loaded as saved, this tokenizer would read the second of two words as the continuation of the first."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+def byte_level(**options):
+    return pre_tokenizers.ByteLevel(add_prefix_space=False, **options)
+
+
+# As of: GPT-2 and RoBERTa; Llama 3, EuroBERT and Qwen; Gemma and mmBERT.
+SPACED = {
+    "byte-level": (None, byte_level(), "Ġ"),
+    "split": (
+        None,
+        pre_tokenizers.Sequence(
+            [pre_tokenizers.Split(Regex(r" ?\w+| ?[^\s\w]"), "isolated"), byte_level(use_regex=False)]
+        ),
+        "Ġ",
+    ),
+    "replaced": (normalizers.Replace(" ", "▁"), pre_tokenizers.Split(" ", "merged_with_previous"), "▁"),
+}
+
+
+@pytest.mark.parametrize("kind", SPACED)
+def test_words_are_read_as_behind_a_space(tmp_path, kind):
+    """Loaded as saved, these tokenizers would read the second of two words as the continuation of the first."""
+    normalizer, splitter, space = SPACED[kind]
+    alphabet = sorted({*pre_tokenizers.ByteLevel.alphabet(), "▁"})
     vocabulary = {token: number for number, token in enumerate(["<unk>", *alphabet])}
-    backend = Tokenizer(models.BPE(vocabulary, []))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend = Tokenizer(models.BPE(vocabulary, [], unk_token="<unk>"))
+    backend.pre_tokenizer = splitter
+    if normalizer:
+        backend.normalizer = normalizer
+    else:
+        backend.post_processor = processors.Sequence([processors.ByteLevel(add_prefix_space=False, trim_offsets=True)])
     PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>").save_pretrained(tmp_path)
     tokenizer = load_tokenizer(ModelArguments(model_name_or_path=str(tmp_path)))
-    pieces = tokenize_words(tokenizer, [["a", "b"]])[0]
-    assert [tokenizer.convert_ids_to_tokens(ids) for ids in pieces] == [["Ġ", "a"], ["Ġ", "b"]]
+    pieces = tokenize_words(tokenizer, [["ab's", "c"]])[0]
+    assert [tokenizer.convert_ids_to_tokens(ids) for ids in pieces] == [[space, *"ab's"], [space, "c"]]
     tokenizer.save_pretrained(tmp_path)
-    assert json.loads((tmp_path / "tokenizer.json").read_text())["pre_tokenizer"]["add_prefix_space"] is True
+    found = AutoTokenizer.from_pretrained(tmp_path)("ab's c", return_offsets_mapping=True)
+    assert found.tokens() == [space, *"ab's", space, "c"]
+    offsets = [span for span, token in zip(found.offset_mapping, found.tokens(), strict=True) if token != space]
+    assert offsets == [(0, 1), (1, 2), (2, 3), (3, 4), (5, 6)]
+
+
+def test_a_sentencepiece_model_becomes_a_fast_tokenizer(tmp_path):
+    """As DeBERTa-v3 is published: there is no tokenizer.json."""
+    (tmp_path / "text.txt").write_text("\n".join(f"Oslo and Lima tell of port {number}" for number in range(300)))
+    pieces = {f"{name}_id": number for number, name in enumerate(("pad", "bos", "eos", "unk"))}
+    pieces |= {"pad_piece": "[PAD]", "bos_piece": "[CLS]", "eos_piece": "[SEP]", "unk_piece": "[UNK]"}
+    prefix = str(tmp_path / "spm")
+    SentencePieceTrainer.train(
+        input=str(tmp_path / "text.txt"), model_prefix=prefix, vocab_size=50, minloglevel=2, **pieces
+    )
+    DebertaV2Config(vocab_size=51).save_pretrained(tmp_path)
+    tokenizer = load_tokenizer(ModelArguments(model_name_or_path=str(tmp_path)))
+    assert tokenizer(["Oslo", "port"], is_split_into_words=True).input_ids == tokenizer("Oslo port").input_ids
+    assert tokenizer.decode(tokenizer("Oslo port").input_ids, skip_special_tokens=True) == "Oslo port"
+    assert tokenizer.mask_token_id == 50

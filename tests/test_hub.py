@@ -221,6 +221,7 @@ def test_a_checkpoint_is_pushed_later_without_training(hub, ner_flags, tmp_path,
     assert (tmp_path / "run" / "checkpoint-2").stat().st_mtime_ns == before  # it is as old as it was
     assert not hub.repositories["models", "mara/early"].private
     assert "None: this is an intermediate checkpoint" in hub.read("mara/early", "README.md").decode()
+    assert hub.read("mara/early", "run.yaml") == (tmp_path / "run" / "run.yaml").read_bytes()
     assert AutoModelForTokenClassification.from_pretrained("mara/early").config.id2label[0] == "O"
 
 

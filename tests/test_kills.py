@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +70,19 @@ def test_a_signal_saves_and_names_the_command_that_continues(command, tmp_path, 
     continued = last.partition("this continues: python ")[2].split()
     finish(spawn([sys.executable, *continued]))
     assert (tmp_path / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_end_of_a_launcher_that_passes_nothing_on_ends_the_run_after_a_save(command, tmp_path, number):
+    launcher = [Path(sys.executable).with_name("accelerate"), "launch", "--config_file=configs/accelerate/one_cpu.yaml"]
+    process = spawn([*launcher, *command(tmp_path)[1:]])
+    known = wait_for_checkpoint(process, tmp_path)
+    process.send_signal(number)
+    error = process.communicate()[1]  # ends with the run, which holds the other end
+    assert "SIGTERM: step" in error
+    assert "this continues: accelerate launch" in error
+    assert {path.name for path in tmp_path.glob("checkpoint-*")} != known
+    assert not (tmp_path / "model.safetensors").exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk wants root")

@@ -6,7 +6,7 @@ import pytest
 from recipe.arguments import NerArguments
 from recipe.conll import Document, Sentence, list_sentences, list_tags, write_conll
 from recipe.errors import RecipeError
-from recipe.ner_data import check_labels, find_files, list_labels, load_splits
+from recipe.ner_data import check_labels, find_files, limit_sentences, list_labels, load_splits
 
 
 def write_rows(path, rows):
@@ -54,10 +54,12 @@ def test_single_files_globs_and_limits(column_files):
         max_predict_samples=1,
     )
     splits = load_splits(arguments)
-    assert [len(d.sentences) for d in splits["train"]] == [2, 1, 1]  # test.txt, then train.txt
-    assert len(list_sentences(splits["test"])) == 1
+    limited = limit_sentences(splits, arguments)
+    assert [len(d.sentences) for d in limited["train"]] == [2, 1, 1]  # test.txt, then train.txt
+    assert len(list_sentences(limited["test"])) == 1
+    assert limited["dev"] == splits["dev"]
     arguments.extra_train_file = [str(column_files / "valid.txt")]
-    assert load_splits(arguments)["train"] == splits["train"] + splits["dev"]  # all of it, whatever the limit
+    assert load_splits(arguments)["train"] == splits["train"] + splits["dev"]
     with pytest.raises(RecipeError, match="test_file: no file at"):
         load_splits(NerArguments(test_file=["nowhere/*.txt"]), ["test"])
     with pytest.raises(RecipeError, match="no data"):
@@ -72,6 +74,8 @@ def test_files_that_the_recipe_wrote_are_added_whatever_the_columns_of_the_other
     arguments.extra_train_file = [str(tmp_path / "predictions.conll")]
     train = list_sentences(load_splits(arguments, ["train"])["train"])
     assert [(sentence.words, sentence.tags) for sentence in train] == [(["Málaga"], ["B-LOC"]), (["Málaga"], ["O"])]
+    write_conll(tmp_path / "predictions.conll", documents, [["I-LOC"]])  # as a word's best tag may be
+    assert list_tags(load_splits(arguments, ["train"])["train"])[1] == ["B-LOC"]
 
 
 def test_jsonl(tmp_path):
@@ -86,7 +90,8 @@ def test_jsonl(tmp_path):
         ({"tokens": ["a"]}, "expected lists of words and tags under"),
         ({"tokens": ["a"], "ner_tags": ["O", "O"]}, "1 words but 2 tags"),
         ({"tokens": ["a"], "ner_tags": ["person"]}, "no tag"),
-        ({"tokens": ["a"], "ner_tags": [3]}, "rows.jsonl:1"),
+        ({"tokens": ["a"], "ner_tags": [3]}, "'3' is no tag"),
+        ({"tokens": ["a", None], "ner_tags": ["O", "O"]}, "expected lists of words and tags under"),
     ],
 )
 def test_bad_jsonl_is_refused_with_its_line(tmp_path, row, message):
@@ -108,6 +113,13 @@ def test_hub_class_labels_come_from_the_data(tmp_path):
     splits = load_splits(NerArguments(dataset_name=str(tmp_path)), ["train", "dev"])
     assert list_tags(splits["dev"]) == [["B-PER", "I-PER"], ["B-LOC"]]
     assert len(splits["train"]) == 2
+    broken = [(["Ana", None], [3, 1]), (None, [3]), (["Ana"], None), (["Ana"], [None])]
+    for words, tags in broken:
+        datasets.Dataset.from_dict({"tokens": [words], "ner_tags": [tags]}, features).to_parquet(
+            tmp_path / "test.parquet"
+        )
+        with pytest.raises(RecipeError, match=r"/test:1: "):
+            load_splits(NerArguments(dataset_name=str(tmp_path)), ["test"])
     hidden = datasets.Dataset.from_dict({"tokens": [["Ana"], ["Sol"]], "ner_tags": [[3], [-1]]}, features=features)
     hidden.to_parquet(tmp_path / "test.parquet")
     with pytest.raises(RecipeError, match=r"/test:2: Invalid integer class label -1: switch the split off"):

@@ -4,13 +4,16 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 
 import pytest
 import torch
+import yaml
 
 import run_mlm
 import run_ner
-from conftest import fingerprint
+from conftest import ROOT, fingerprint
 from recipe import checkpoints, stream
 from recipe.errors import RecipeError, StoppedError
 from recipe.resumption import ResumableTrainer
@@ -243,9 +246,30 @@ def test_changed_settings_are_refused_by_name(start, interrupt, tmp_path):
     with pytest.raises(Killed):
         start("mlm", tmp_path)
     with pytest.raises(RecipeError) as caught:
-        start("mlm", tmp_path, learning_rate=2e-3, mlm_probability=0.3)
-    assert "settings, learning_rate (0.001 -> 0.002), mlm_probability (0.15 -> 0.3): restore" in str(caught.value)
-    start("mlm", tmp_path, learning_rate=2e-3, resume_from_checkpoint="last")
+        start("mlm", tmp_path, max_grad_norm=2, mlm_probability=0.3)
+    assert "settings, max_grad_norm (1.0 -> 2.0), mlm_probability (0.15 -> 0.3): restore" in str(caught.value)
+    start("mlm", tmp_path, max_grad_norm=2, mlm_probability=0.3, resume_from_checkpoint="last")
+    assert steps(tmp_path)[-1] == 9
+
+
+@pytest.mark.parametrize(
+    ("more", "change"),
+    [
+        ({"learning_rate": 2e-3}, "learning_rate (0.001 -> 0.002)"),
+        ({"layer_lr_decay": 0.9, "adam_beta2": 0.98}, "adam_beta2 (0.999 -> 0.98), layer_lr_decay (1.0 -> 0.9)"),
+        ({"streaming": True}, "streaming (False -> True)"),
+    ],
+)
+def test_settings_that_the_optimizer_goes_by_cannot_be_changed_at_all(start, interrupt, tmp_path, more, change):
+    """It would keep its own: the run would be recorded with others than it was trained with."""
+    interrupt(3, kill)
+    with pytest.raises(Killed):
+        start("mlm", tmp_path)
+    for resume in (None, "last"):
+        more |= {"resume_from_checkpoint": resume} if resume else {}
+        with pytest.raises(RecipeError) as caught:
+            start("mlm", tmp_path, **more)
+        assert f"cannot be continued with other settings of {change}: restore them" in str(caught.value)
 
 
 def test_a_checkpoint_that_cannot_be_continued_is_refused(start, interrupt, tmp_path):
@@ -274,6 +298,62 @@ def test_settings_that_change_no_weight_may_differ(start, interrupt, reference, 
     more |= {"max_eval_samples": 2}
     start("mlm", tmp_path / "new", **more)
     assert fingerprint(tmp_path / "new") == reference(start, "mlm")
+    assert steps(tmp_path / "new") == [5, 9]
+    history = json.loads((tmp_path / "new" / "trainer_state.json").read_text())["log_history"]
+    assert [entry["step"] for entry in history if "grad_norm" in entry] == [1, 2, 3, 6, 9]
+
+
+def test_the_minutes_of_all_starts_are_counted(start, interrupt, tmp_path):
+    interrupt(3, kill)
+    with pytest.raises(Killed):
+        start("mlm", tmp_path)
+    edit(tmp_path / "checkpoint-2" / "manifest.json", seconds=6000)
+    start("mlm", tmp_path)
+    run = yaml.safe_load((tmp_path / "run.yaml").read_text())
+    assert 100 <= run["train_minutes"] <= run["total_minutes"] < 102
+
+
+def test_scores_of_a_shorter_training_do_not_stay_beside_the_weights_of_a_longer_one(start, tmp_path):
+    constant = {"lr_scheduler_type": "constant", "resume_from_checkpoint": "last"}
+    start("mlm", tmp_path, **constant, max_steps=4, do_eval=True)
+    start("mlm", tmp_path, **constant, max_steps=4)
+    assert (tmp_path / "metrics.json").exists()
+    start("mlm", tmp_path, **constant, max_steps=9)
+    assert not (tmp_path / "metrics.json").exists()
+
+
+def test_a_folder_in_which_a_run_is_at_work_is_refused(start, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    program = (
+        "import sys, pathlib, recipe.checkpoints as c; lock = c.claim(pathlib.Path(sys.argv[1])); print(); input()"
+    )
+    command = [sys.executable, "-c", program, folder]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as other:
+        other.stdout.readline()
+        with pytest.raises(RecipeError, match=f"output_dir {folder}: another run is at work there: wait for its end"):
+            start("mlm", folder, restart=True)
+        other.kill()
+    start("mlm", folder)
+    assert not list(tmp_path.glob("*.aside-1"))
+
+
+def test_an_epoch_is_evaluated_before_a_signal_ends_the_run(start, interrupt, tmp_path):
+    interrupt(4, lambda: os.kill(os.getpid(), signal.SIGTERM))  # in its last step
+    settings = {"do_eval": True, "eval_strategy": "epoch", "save_strategy": "epoch", "load_best_model_at_end": True}
+    with pytest.raises(StoppedError, match="step 5 is saved"):
+        start("ner", tmp_path, **settings, metric_for_best_model="f1")
+    history = json.loads((tmp_path / "checkpoint-5" / "trainer_state.json").read_text())["log_history"]
+    assert [entry["step"] for entry in history if "eval_f1" in entry] == [5]
+
+
+def test_the_end_of_the_launcher_ends_the_run_after_a_save(start, interrupt, tmp_path, monkeypatch):
+    parents = [os.getppid()]
+    monkeypatch.setattr("recipe.interruption.find_launch", lambda: ["accelerate", "launch"])
+    monkeypatch.setattr("os.getppid", lambda: parents[-1])
+    interrupt(2, lambda: parents.append(1))
+    with pytest.raises(StoppedError, match="SIGTERM: step 3 is saved"):
+        start("mlm", tmp_path)
 
 
 def test_restart_sets_the_old_run_aside(start, interrupt, reference, tmp_path, capsys):

@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from collections import Counter
 from functools import partial
 from itertools import islice, takewhile
 from multiprocessing.reduction import ForkingPickler
@@ -14,7 +15,7 @@ from recipe.arguments import MlmArguments, TrainingArguments
 from recipe.corpus import build_blocks, explain_reading, load_articles
 from recipe.errors import RecipeError
 from recipe.masking import build_collator
-from recipe.stream import BlockStream
+from recipe.stream import BlockStream, _start_pass
 from recipe.tokens import IGNORED
 
 FILES = 6
@@ -90,6 +91,26 @@ def test_processes_share_the_text_without_overlap(make_stream, processes):
     blocks = [block for share in shares for block in share]
     assert len(blocks) == len(set(blocks))
     assert all(shares)
+    if processes in (1, 2, 6):  # else blocks are shared out, and the ends of files are made up into blocks elsewhere
+        whole = [block for batch in read_pass(make_stream()) for block in unmask(batch)]
+        assert sorted(blocks) == sorted(whole)
+
+
+def test_a_pass_holds_all_of_the_text(make_stream, tokenizer):
+    text = " ".join(tokenizer.decode(block) for batch in read_pass(make_stream()) for block in unmask(batch))
+    found = Counter(re.findall(r"f ##(\d) a ##(\d) ##(\d)", text))
+    expected = {(str(file), *f"{number:02}") for file in range(FILES) for number in range(24 + 2 * file)}
+    assert found == Counter(expected)
+
+
+def test_files_come_in_another_order_in_each_pass(make_stream, tokenizer):
+    orders = []
+    for number in range(3):
+        stream = make_stream()
+        stream.load_state_dict(_start_pass(number))
+        texts = [tokenizer.decode(block) for batch in read_pass(stream, number) for block in unmask(batch)]
+        orders.append(tuple(dict.fromkeys(re.findall(r"f ##(\d)", " ".join(texts)))))
+    assert len(set(orders)) > 1
 
 
 def test_a_stream_can_be_sent_to_a_worker_that_is_no_copy_of_its_process(make_stream):

@@ -15,6 +15,7 @@ from recipe.words import split_articles, write_words
     [
         ("Ms. Orr's first visit, on May 3.", "Ms . Orr 's first visit , on May 3 ."),
         ("The U.S. team, U.S.-based, won 3-1 at Saint-Malo!", "The U.S. team , U.S.-based , won 3-1 at Saint-Malo !"),
+        ("U.S.A or Y.M.C.A. of a.b.com, i.e., one", "U.S.A or Y.M.C.A. of a.b.com , i.e. , one"),
         ("They're O\u2019Neill\u2019s, 1,000 or 2.5%", "They 're O\u2019Neill \u2019s , 1,000 or 2.5 %"),
         ("She can't, won\u2019t; ORR'S ISN'T Cant's ant", "She ca n't , wo n\u2019t ; ORR 'S IS N'T Cant 's ant"),
         ('Hill &amp; Sons of AT&amp;T ("no")', 'Hill & Sons of AT&T ( " no " )'),
