@@ -56,7 +56,7 @@ class Stage:
             self.folder.mkdir(parents=True, exist_ok=True)
             if training_args.process_index == 0:
                 # The Hub obeys this file: predictions hold the text of the data, which may not be ours to pass on.
-                (self.folder / ".gitignore").write_text("predictions.conll\nwords.conll\ntrain.log\ntokenizer/\n")
+                (self.folder / ".gitignore").write_text("predictions.conll\nwords.conll\ntrain.log\ntokenizer/\n.lock\n")
                 self.lock = claim(self.folder)
         except OSError as error:
             raise RecipeError(f"output_dir {self.folder}: {error.strerror}: name a folder to write in") from None

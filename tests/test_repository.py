@@ -80,7 +80,7 @@ def test_make_help_lists_every_target():
 @pytest.mark.parametrize("target", ["mlm", "ner", "reproduce"])
 def test_make_targets_run_existing_configurations(target):
     dry = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    files = re.findall(r"(?:configs/[^\s"]+|run_\w+\.py)", dry)
+    files = re.findall(r'configs/[^\s"]+|run_\w+\.py', dry)
     assert len(files) >= 3
     assert all((ROOT / file).exists() for file in files)
 
