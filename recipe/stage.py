@@ -18,6 +18,7 @@ from recipe.arguments import ModelArguments, SourceArguments, TrainingArguments
 from recipe.card import write_card
 from recipe.checkpoints import (
     FIXED,
+    LOCK,
     PARTIAL,
     claim,
     clear_partial,
@@ -41,6 +42,7 @@ from recipe.provenance import describe_hardware, find_command, find_commit, name
 from recipe.runtime import prepare
 from recipe.trainer import RecipeTrainer
 
+PRIVATE = ("predictions.conll", "words.conll", "train.log", "tokenizer/", LOCK)
 RESULTS = ("report.json", "report.txt", "metrics.json", "predictions.conll")
 PACKAGES = ("torch", "transformers", "datasets", "accelerate", "evaluate", "seqeval")
 
@@ -56,7 +58,7 @@ class Stage:
             self.folder.mkdir(parents=True, exist_ok=True)
             if training_args.process_index == 0:
                 # The Hub obeys this file: predictions hold the text of the data, which may not be ours to pass on.
-                (self.folder / ".gitignore").write_text("predictions.conll\nwords.conll\ntrain.log\ntokenizer/\n.lock\n")
+                (self.folder / ".gitignore").write_text("\n".join([*PRIVATE, ""]))
                 self.lock = claim(self.folder)
         except OSError as error:
             raise RecipeError(f"output_dir {self.folder}: {error.strerror}: name a folder to write in") from None
