@@ -84,20 +84,20 @@ reproduce-local: setup  ## the same from local files: DATA=folder of CoNLL-2003,
 silver: setup  ## a small model, which ARGS are for, learns from text that TEACHER=folder tags; DATA=folder of CoNLL-2003, TEXT="news/*.txt"
 	@test -n "$(TEACHER)" && test -n "$(DATA)" && test -n "$(TEXT)" || { \
 	    echo 'usage: make silver TEACHER=runs/ner/name DATA=path/to/conll2003 TEXT="path/to/*.txt" [EVERY=4]' >&2; exit 2; }
-	$(BIN)/python -m recipe.words "$(TEXT)" --every $(EVERY) --output runs/ner/silver/words.conll
+	$(BIN)/python -m recipe words "$(TEXT)" --every $(EVERY) --output runs/ner/silver/words.conll
 	$(LAUNCH) run_ner.py --config "$(TEACHER_CONFIG)" --model_name_or_path "$(TEACHER)" --output_dir runs/ner/silver \
 	    --test_file runs/ner/silver/words.conll --encoding utf-8 --word_column 0 --tag_column -1 --comment_prefix "" \
 	    --do_train false --do_eval false --eval_strategy no
-	$(LAUNCH) run_ner.py --config "$(NER_CONFIG)" --data_dir "$(DATA)" --extra_train_file runs/ner/silver/predictions.conll \
+	$(LAUNCH) run_ner.py --config "$(NER_CONFIG)" --data_dir "$(DATA)" --extra_train_file runs/ner/silver/predictions/test.conll \
 	    --num_train_epochs 3 --output_dir runs/ner/student $(ARGS)
 
 push: setup  ## push a finished run or a checkpoint to the Hub: CKPT=runs/ner/name REPO=user/name
 	@test -n "$(CKPT)" && test -n "$(REPO)" || { echo 'usage: make push CKPT=runs/ner/name REPO=user/name' >&2; exit 2; }
-	$(BIN)/python -m recipe.hub "$(CKPT)" $(REPO) $(ARGS)
+	$(BIN)/python -m recipe push "$(CKPT)" $(REPO) $(ARGS)
 
 bench: .venv/requirements-bench.txt  ## speed and F1 beside plain scripts, two hours; DATA=folder of CoNLL-2003, TEXT="news/*.txt"
 	$(BIN)/python -m bench.speed $(if $(DATA),--data_dir "$(DATA)") $(if $(TEXT),--text "$(TEXT)")
-	$(BIN)/python -m bench.quality $(if $(DATA),--data_dir "$(DATA)")
+	$(BIN)/python -m bench.parity $(if $(DATA),--data_dir "$(DATA)")
 	$(BIN)/python -m bench.report docs
 
 study: .venv/requirements-bench.txt  ## what raises F1, days: DATA=folder of CoNLL-2003, CONLLPP=its corrected test, TEXT="news/*.txt", SILVER="news/*.txt"
@@ -108,7 +108,7 @@ study: .venv/requirements-bench.txt  ## what raises F1, days: DATA=folder of CoN
 	$(BIN)/python -m bench.report docs
 
 table: setup  ## the README's tables of results, from results/*.json
-	$(BIN)/python -m recipe.results results/*.json
+	$(BIN)/python -m recipe tables results/*.json
 
 test: .venv/requirements-dev.txt  ## the test suite; CONLL2003_DIR=folder adds the tests on the real data
 	$(BIN)/python -m pytest

@@ -8,74 +8,114 @@ python run_mlm.py --help
 """
 
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
-from transformers import AutoModelForMaskedLM
+from transformers import AutoModelForMaskedLM, EvalPrediction, PreTrainedConfig, PreTrainedModel
 
-from recipe.arguments import MlmArguments, ModelArguments, TrainingArguments, parse
-from recipe.corpus import build_blocks, explain_reading, load_articles, read_texts
-from recipe.encoders import check_length, check_vocabulary, load_config, load_model, load_tokenizer
+from recipe.arguments import MlmArguments, RunArguments, check_metric, parse
+from recipe.data.articles import explain_reading, load_articles, name_source, read_texts
 from recipe.errors import RecipeError, exit_with
-from recipe.masking import build_collator, draw_masks, score_positions, summarize_positions
-from recipe.stage import Stage
-from recipe.stream import BlockStream
-from recipe.trainer import RecipeTrainer
-from recipe.vocabulary import train_tokenizer
+from recipe.evaluation.masked import score_positions, summarize_positions
+from recipe.inputs.blocks import build_blocks
+from recipe.inputs.masking import build_collator, draw_masks
+from recipe.inputs.stream import BlockStream
+from recipe.inputs.tokenizer import load_tokenizer
+from recipe.inputs.vocabulary import train_tokenizer
+from recipe.model.loading import check_length, check_vocabulary, load_config, load_model
+from recipe.model.settings import ModelArguments
+from recipe.run import Outcome, Run
+from recipe.training.loss import Loss, token_mean_loss
+from recipe.training.trainer import RecipeTrainer
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Settings -> articles -> blocks -> masks -> Trainer -> perplexity. `argv`: the command line."""
-    arguments = parse(sys.argv[1:] if argv is None else argv, ModelArguments, MlmArguments, TrainingArguments)
-    model_args, data_args, training_args = arguments
+def main(
+    argv: list[str] | None = None,
+    *,
+    build_model: Callable[[PreTrainedConfig], PreTrainedModel] | None = None,
+    loss: Loss = token_mean_loss,
+    metrics: Callable[[EvalPrediction], dict[str, float]] | None = None,
+) -> Outcome:
+    """Settings -> articles -> blocks -> masks -> Trainer -> perplexity; returns folder and scores.
+
+    argv: the command line. build_model, loss, metrics: your own, in place of the recipe's or, metrics, beside them
+    (docs/extending.md).
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    model_args, data_args, training_args = parse(argv, ModelArguments, MlmArguments, RunArguments)
     if not (training_args.do_train or training_args.do_eval):
         raise RecipeError("nothing to do: set do_train or do_eval")
     if not (training_args.do_train or model_args.model_name_or_path):
         raise RecipeError("nothing to evaluate: set model_name_or_path, or do_train to start from scratch")
-    stage = Stage(*arguments)
+    if training_args.do_train and data_args.streaming and training_args.max_steps <= 0:
+        raise RecipeError("streaming: streamed text has no known length: set max_steps")
+    if metrics is None:
+        check_metric(training_args, MlmArguments.metrics)
 
-    tasks = {"train": training_args.do_train, "validation": training_args.do_eval}
-    with training_args.main_process_first(desc="reading text"):
-        articles = load_articles(data_args, [split for split, wanted in tasks.items() if wanted], model_args.cache_dir)
-    config = load_config(model_args)
-    if not (model_args.tokenizer_name or model_args.model_name_or_path):
-        texts = read_texts(articles["train"], data_args)
-        model_args.tokenizer_name = stage.make_once(
-            "tokenizer", lambda folder: train_tokenizer(texts, data_args).save_pretrained(folder)
+    with Run(model_args, training_args) as run:
+        run.begin(data_args)
+        tasks = {"train": training_args.do_train, "dev": training_args.do_eval}
+        with training_args.main_process_first(desc="reading text"):
+            wanted = [split for split, is_wanted in tasks.items() if is_wanted]
+            articles = load_articles(data_args, wanted, model_args.cache_dir)
+        config = load_config(model_args)
+        if not (model_args.tokenizer_name or model_args.model_name_or_path):
+            texts = read_texts(articles["train"], data_args)
+            trained = partial(train_tokenizer, texts, data_args, data_args.block_size)
+            made = run.make_once("tokenizer", lambda folder: trained().save_pretrained(folder))
+            model_args = replace(model_args, tokenizer_name=made)
+        tokenizer = load_tokenizer(model_args, training_args.do_train)
+        if not model_args.model_name_or_path:
+            config.vocab_size, config.pad_token_id = len(tokenizer), tokenizer.pad_token_id
+        check_vocabulary(tokenizer, config)
+        check_length("block_size", data_args.block_size, tokenizer, config)
+
+        with training_args.main_process_first(desc="packing blocks"):
+            blocks = {
+                split: build_blocks(articles[split], tokenizer, data_args, name_source(data_args, split))
+                for split in articles
+            }
+        collator = build_collator(tokenizer, data_args, training_args.seed)
+        if data_args.streaming and "train" in blocks:
+            blocks["train"] = BlockStream(
+                blocks["train"],
+                collator,
+                training_args.train_batch_size,
+                training_args.seed,
+                partial(explain_reading, data_args),
+                training_args.process_index,
+                training_args.world_size,
+            )
+        if "dev" in blocks:
+            blocks["dev"] = draw_masks(blocks["dev"], tokenizer, data_args)
+
+        def summarize(output: EvalPrediction) -> dict[str, float]:
+            return summarize_positions(output) | (metrics(output) if metrics else {})
+
+        build_model = build_model or partial(load_model, AutoModelForMaskedLM, model_args)
+        trainer = RecipeTrainer(
+            args=training_args,
+            loss=loss,
+            sparse_head=data_args.sparse_head,
+            model=build_model(config),
+            train_dataset=blocks.get("train"),
+            eval_dataset=blocks.get("dev"),
+            data_collator=collator,
+            processing_class=tokenizer,
+            compute_metrics=summarize,
+            preprocess_logits_for_metrics=score_positions,
         )
-    tokenizer = load_tokenizer(model_args, training_args.do_train)
-    if not model_args.model_name_or_path:
-        config.vocab_size, config.pad_token_id = len(tokenizer), tokenizer.pad_token_id
-    check_vocabulary(tokenizer, config)
-    check_length("block_size", data_args.block_size, tokenizer, config)
-
-    with training_args.main_process_first(desc="packing blocks"):
-        blocks = {split: build_blocks(articles[split], tokenizer, data_args, split) for split in articles}
-    collator = build_collator(tokenizer, data_args, training_args.seed)
-    if data_args.streaming and "train" in blocks:
-        blocks["train"] = BlockStream(blocks["train"], collator, training_args, partial(explain_reading, data_args))
-    if "validation" in blocks:
-        blocks["validation"] = draw_masks(blocks["validation"], tokenizer, data_args)
-
-    trainer = RecipeTrainer(
-        args=training_args,
-        sparse_head=data_args.sparse_head,
-        model=load_model(AutoModelForMaskedLM, model_args, config),
-        train_dataset=blocks.get("train"),
-        eval_dataset=blocks.get("validation"),
-        data_collator=collator,
-        processing_class=tokenizer,
-        compute_metrics=summarize_positions,
-        preprocess_logits_for_metrics=score_positions,
-    )
-    if training_args.do_train:
-        stage.train(trainer)
-    if training_args.do_eval:
-        metrics = trainer.evaluate()
-        trainer.log_metrics("eval", metrics)
-        if trainer.is_world_process_zero():
-            scores = {name.removeprefix("eval_"): value for name, value in metrics.items()}
-            stage.write_json("metrics.json", {"validation": scores, "run": stage.describe()})
-    stage.finish(trainer)
+        if training_args.do_train:
+            run.train(trainer)
+        scores = {}
+        if training_args.do_eval:
+            figures = trainer.evaluate()
+            trainer.log_metrics("eval", figures)
+            scores["dev"] = {name.removeprefix("eval_"): value for name, value in figures.items()}
+            run.write_results(trainer, "metrics.json", scores)
+        run.finish(trainer)
+    return Outcome(run.folder, scores)
 
 
 if __name__ == "__main__":

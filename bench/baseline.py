@@ -19,14 +19,17 @@ from transformers import (
     set_seed,
 )
 
-from recipe.arguments import MlmArguments, ModelArguments, NerArguments, TrainingArguments, parse
-from recipe.conll import list_sentences, list_tags
-from recipe.corpus import build_blocks, load_articles
-from recipe.encoders import load_config, load_model, load_tokenizer
+from recipe.arguments import MlmArguments, NerArguments, RunArguments, parse
+from recipe.data.articles import load_articles
+from recipe.data.documents import list_sentences, list_tags
+from recipe.data.splits import list_labels, load_splits
 from recipe.errors import exit_with
-from recipe.ner_data import list_labels, load_splits
-from recipe.scoring import score
-from recipe.tokens import IGNORED
+from recipe.evaluation.scoring import score
+from recipe.inputs.blocks import build_blocks
+from recipe.inputs.tokenizer import load_tokenizer
+from recipe.inputs.tokens import IGNORED
+from recipe.model.loading import load_config, load_model, set_labels
+from recipe.model.settings import ModelArguments
 
 
 def run_mlm(argv: list[str]) -> None:
@@ -63,10 +66,12 @@ def run_ner(argv: list[str]) -> None:
         ]
         return {**encoded, "labels": label_ids}
 
+    config = load_config(model_args)
+    set_labels(config, labels, model_args.model_name_or_path)
     examples = {split: [encode(s) for s in list_sentences(documents[split])] for split in documents}
     trainer = Trainer(
         args=training_args,
-        model=load_model(AutoModelForTokenClassification, model_args, load_config(model_args, labels)),
+        model=load_model(AutoModelForTokenClassification, model_args, config),
         train_dataset=examples["train"],
         data_collator=DataCollatorForTokenClassification(tokenizer),
     )
@@ -88,7 +93,7 @@ def run_ner(argv: list[str]) -> None:
 def parse_plain(argv: list[str], data_class: type) -> tuple:
     """The flags of a script of the recipe, with what it would do faster switched off."""
     off = ["--light_dropout=false", "--pack_batches=false"]
-    arguments = parse([*argv, *off], ModelArguments, data_class, TrainingArguments)
+    arguments = parse([*argv, *off], ModelArguments, data_class, RunArguments)
     arguments[2].eval_do_concat_batches = True
     return arguments
 

@@ -9,8 +9,8 @@ from statistics import mean, stdev
 
 from bench.speed import FOLDER, TABLES
 from bench.study import RESULTS, Run
-from recipe.results import format_markdown, format_mean, mean_tag_f1, read_f1
-from recipe.scoring import REFERENCE
+from recipe.evaluation.results import format_markdown, format_mean, mean_tag_f1, read_f1
+from recipe.evaluation.scoring import REFERENCE
 
 TITLES = {
     "mlm-minilm": "Masked pretraining, 6 x 384",

@@ -21,9 +21,9 @@ from pathlib import Path
 
 import torch
 
+from recipe.hub.provenance import describe_hardware, find_commit
 from recipe.precision import choose_precision
-from recipe.provenance import describe_hardware, find_commit
-from recipe.runtime import count_cores
+from recipe.training.runtime import count_cores
 
 TABLES = ("mlm-minilm", "mlm-bert-base", "ner-minilm", "ner-bert-base")
 FOLDER = Path("results/speed")

@@ -20,11 +20,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from recipe.conll import read_columns
+from recipe.data.conll import read_columns
+from recipe.data.splits import find_files
+from recipe.data.words import write_words
 from recipe.errors import RecipeError, exit_with
-from recipe.ner_data import find_files
-from recipe.results import format_mean
-from recipe.words import write_words
+from recipe.evaluation.results import format_mean
 
 RESULTS, RUNS = Path("results"), Path("runs/study")
 SHOWN = {  # in the README
@@ -231,7 +231,7 @@ def extend_training(run: Run, data: Data) -> dict:
         words = RUNS / "words.conll"
         write_words([data.silver], words, SILVER_SHARE)
         predict(TEACHER, words, tagged)
-    return {"extra_train_file": tagged / "predictions.conll", "num_train_epochs": SILVER_EPOCHS}
+    return {"extra_train_file": tagged / "predictions" / "test.conll", "num_train_epochs": SILVER_EPOCHS}
 
 
 def predict(run: Run, file: str | Path, folder: Path) -> None:

@@ -1,1 +1,28 @@
-"""Masked pretraining and named-entity recognition on transformers' Trainer: one noun per module."""
+"""Masked pretraining and named-entity recognition: the library behind `run_mlm.py` and `run_ner.py`.
+
+`import recipe` loads nothing heavy: the names below are imported when they are first used.
+"""
+
+import importlib
+from typing import Any
+
+_EXPORTS = {
+    "Document": "recipe.data.documents",
+    "Sentence": "recipe.data.documents",
+    "Tagger": "recipe.inference.tagger",
+    "read_conll": "recipe.data.conll",
+    "score": "recipe.evaluation.scoring",
+    "score_file": "recipe.evaluation.scoring",
+    "write_conll": "recipe.data.conll",
+}
+__all__ = sorted(_EXPORTS)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'recipe' has no attribute {name!r}: it has {', '.join(__all__)}")
+    return getattr(importlib.import_module(_EXPORTS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,278 +1,86 @@
-"""The settings: dataclasses whose fields are the command line's flags and the YAML files' keys alike.
+"""The command line of both scripts: each layer's settings joined, read from defaults < YAML file < command line.
 
-Defaults < the YAML file that `--config` names < the command line. Names that transformers' own examples use are kept.
+Fields of the dataclasses are the flags and the YAML files' keys alike. Names that transformers' examples use are kept.
 """
 
 import argparse
+import copy
 import dataclasses
 import difflib
 import json
-import os
 import re
-from dataclasses import dataclass, field
+import sys
+import textwrap
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar
 
-import torch
-import transformers
 import yaml
-from accelerate.utils import parse_flag_from_env
 from transformers import HfArgumentParser
-from transformers.integrations import get_available_reporting_integrations
-from transformers.utils import is_torch_tf32_available
 
-from recipe.distributed import choose_interface, is_sharded
+from recipe.data.settings import EntityArguments, TextArguments
 from recipe.errors import RecipeError
-from recipe.precision import choose_precision
+from recipe.hub.settings import CardArguments
+from recipe.inference.settings import DecodingArguments
+from recipe.inputs.settings import BlockArguments, VocabularyArguments, WindowArguments
+from recipe.model.settings import HeadArguments
+from recipe.settings import check_limits, setting
+from recipe.training.settings import TrainingArguments
 
-COUNTS = ("threads", "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps")
-PRECISIONS = ("no", "bf16", "fp16")  # as Accelerate calls them
 LAUNCHER = ("main_process_ip", "mixed_precision", "fsdp_cpu_ram_efficient_loading")  # of `accelerate launch`
-REFUSED = {
-    "eval_do_concat_batches": "the reports are made of all predictions, batch by batch",
-    "batch_eval_metrics": "the reports are made of all predictions",
-    "prediction_loss_only": "the reports are made of all predictions",
-    "auto_find_batch_size": "a run is continued with the batches that its settings name",
-    "save_on_each_node": "all machines have one output folder",
-}
 
 
 @dataclass
-class ModelArguments:
-    """Which model, and where from."""
+class MlmArguments(TextArguments, BlockArguments, VocabularyArguments, HeadArguments):
+    """What `run_mlm.py` reads beside model and training."""
 
-    config: str | None = field(default=None, metadata={"help": "YAML file of settings; the command line overrides it."})
-    model_name_or_path: str | None = field(default=None, metadata={"help": "Checkpoint folder or Hub id."})
-    model_revision: str = field(default="main", metadata={"help": "Branch, tag or commit on the Hub."})
-    config_name: str | None = field(
-        default=None, metadata={"help": "Folder, Hub id or JSON file of the configuration, if it is not the model's."}
-    )
-    model_type: str | None = field(
-        default=None,
-        metadata={"help": "From scratch: architecture whose default configuration to start from, as bert."},
-    )
-    config_overrides: str | None = field(
-        default=None, metadata={"help": "Changes to the configuration, as hidden_size=128,num_attention_heads=2."}
-    )
-    attn_implementation: str | None = field(
-        default=None,
-        metadata={"help": "eager, sdpa, flash_attention_2 ...; by default transformers chooses, on a CPU the recipe."},
-    )
-    light_dropout: bool = field(default=True, metadata={"help": "Draw dropout masks faster on a CPU."})
-    tokenizer_name: str | None = field(
-        default=None, metadata={"help": "Folder or Hub id of the tokenizer, if it is not the model's."}
-    )
-    case_markers: bool = field(
-        default=False, metadata={"help": "Uncased encoders: a token before each capitalised or upper-case word."}
-    )
-    cache_dir: str | None = field(default=None, metadata={"help": "Where downloads are kept."})
-    trust_remote_code: bool = field(default=False, metadata={"help": "Run code that comes with the checkpoint."})
+    metrics: ClassVar[tuple[str, ...]] = ("loss", "perplexity", "masked_accuracy")  # to choose the best checkpoint by
 
 
 @dataclass
-class SourceArguments:
-    """Where the data come from: a Hub data set, or local files."""
+class NerArguments(EntityArguments, WindowArguments, DecodingArguments):
+    """What `run_ner.py` reads beside model and training."""
 
-    dataset_name: str | None = field(default=None, metadata={"help": "Hub id of the data set."})
-    dataset_config_name: str | None = field(default=None, metadata={"help": "Its configuration."})
-    dataset_revision: str = field(default="main", metadata={"help": "Its branch, tag or commit."})
-    train_file: list[str] | None = field(default=None, metadata={"help": "Training files; globs are expanded."})
-    validation_file: list[str] | None = field(default=None, metadata={"help": "Validation files or globs."})
-    text_column_name: str | None = field(
-        default=None, metadata={"help": "Column or key: of the text (default text), or words (tokens)."}
-    )
-    encoding: str = field(default="utf-8", metadata={"help": "Encoding of the files."})
-    max_train_samples: int | None = field(
-        default=None, metadata={"help": "Use this many training articles or sentences."}
-    )
-    max_eval_samples: int | None = field(
-        default=None, metadata={"help": "Use this many validation articles or sentences."}
-    )
-
-    def __post_init__(self):
-        for name, value in vars(self).items():
-            if re.fullmatch("max_.*_samples", name) and value is not None and value < 1:
-                raise ValueError(f"{name}: {value} is none: name at least 1, or leave it out")
+    metrics: ClassVar[tuple[str, ...]] = ("loss", "precision", "recall", "f1", "f1_TYPE")
 
 
 @dataclass
-class MlmArguments(SourceArguments):
-    """Masked pretraining: text to blocks, and how blocks are masked."""
+class RunArguments(CardArguments, TrainingArguments):
+    """How a run is trained and shown, and the file that it is configured by."""
 
-    metric_names: ClassVar[str] = "loss|perplexity|masked_accuracy"  # by which the best checkpoint may be chosen
-    streaming: bool = field(default=False, metadata={"help": "Read the training text as it is needed."})
-    validation_split_percentage: float = field(
-        default=5, metadata={"help": "Percentage of the articles held out where no validation data are named."}
-    )
-    block_size: int = field(default=256, metadata={"help": "Length of a block in tokens, special ones included."})
-    mlm_probability: float = field(default=0.15, metadata={"help": "Share of the tokens to predict."})
-    mask_replace_prob: float = field(default=0.8, metadata={"help": "Share of those replaced by the mask token."})
-    random_replace_prob: float = field(default=0.1, metadata={"help": "Share of those replaced by a random token."})
-    eval_mask_seed: int = field(default=0, metadata={"help": "Seed of the masks drawn once for evaluation."})
-    sparse_head: bool = field(default=True, metadata={"help": "Compute logits at masked positions only."})
-    preprocessing_num_workers: int | None = field(default=None, metadata={"help": "Processes that tokenise."})
-    tokenizer_type: Literal["wordpiece", "bpe"] = field(
-        default="wordpiece", metadata={"help": "From scratch: the tokenizer to train (bpe is byte-level)."}
-    )
-    vocab_size: int = field(default=30522, metadata={"help": "From scratch: size of its vocabulary."})
-    lowercase: bool = field(default=False, metadata={"help": "From scratch: fold case and strip accents."})
-
-
-@dataclass
-class NerArguments(SourceArguments):
-    """Token classification: where words and tags stand, and how documents become windows."""
-
-    metric_names: ClassVar[str] = "loss|precision|recall|f1|f1_.+"
-    data_dir: str | None = field(default=None, metadata={"help": "Folder of train, dev and test column files."})
-    test_file: list[str] | None = field(default=None, metadata={"help": "Test files or globs."})
-    extra_train_file: list[str] | None = field(
-        default=None,
-        metadata={"help": "Files to train on besides, as the recipe writes them: UTF-8, word first, tag last."},
-    )
-    label_column_name: str = field(default="ner_tags", metadata={"help": "Column or key of the tags (JSONL, Hub)."})
-    word_column: int = field(default=0, metadata={"help": "Column files: index of the word's column."})
-    tag_column: int = field(default=-1, metadata={"help": "Column files: index of the tag's column."})
-    comment_prefix: str | None = field(default=None, metadata={"help": "Column files: skip lines that begin so."})
-    tag_scheme: Literal["IOB1", "IOB2", "IOBES", "BILOU"] | None = field(
-        default=None, metadata={"help": "Scheme of the tags; detected in each file if not named."}
-    )
-    context: Literal["none", "document"] = field(
-        default="document", metadata={"help": "What a window holds: one sentence, or neighbours of a document too."}
-    )
-    context_size: int = field(
-        default=64,
-        metadata={"help": "Tokens on either side that a word is predicted with, where its document has them."},
-    )
-    constrained_decoding: bool = field(
-        default=True, metadata={"help": "Predict a sentence's best tags that IOB2 allows, not the best of each word."}
-    )
-    max_seq_length: int = field(default=512, metadata={"help": "Length of a window in tokens, special ones included."})
-    max_predict_samples: int | None = field(default=None, metadata={"help": "Use this many test sentences."})
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.context_size < 0:
-            raise ValueError(f"context_size: {self.context_size} is below 0")
-
-
-@dataclass
-class TrainingArguments(transformers.TrainingArguments):
-    """transformers' own with our defaults, how the machine is used (`recipe.runtime`), and what the model card says.
-
-    Without a GPU the CPU is used; training batches are packed, and a new Hub repository is private.
-    """
-
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = field(
-        default="auto", metadata={"help": "What to train in; auto is bf16 where the hardware multiplies it natively."}
-    )
-    bf16: bool | None = field(default=None, metadata={"help": "The same as precision bf16; false: as fp32."})
-    threads: int | None = field(
-        default=None, metadata={"help": "CPU threads of each process; all physical cores, shared, if not set."}
-    )
-    onednn_matmul: bool = field(
-        default=True, metadata={"help": "CPU: multiply fp32 by oneDNN where that is faster and as exact."}
-    )
-    reuse_memory: bool = field(
-        default=True, metadata={"help": "CPU: keep freed memory for the next step, rather than return it."}
-    )
-    pack_batches: bool = field(
-        default=True, metadata={"help": "Training: pack a batch into few rows, its examples apart, rather than pad it."}
-    )
-    train_sampling_strategy: Literal["group_by_length", "random", "sequential"] = field(
-        default="random", metadata={"help": "How training examples are brought into batches."}
-    )
-    layer_lr_decay: float = field(
-        default=1.0, metadata={"help": "Learning rate of each layer, times that of the layer above it; 1: all alike."}
-    )
-    eval_do_concat_batches: bool = field(
-        default=False, metadata={"help": "Stays off: joining the batches would pad each to the longest of all."}
-    )
-    hub_private_repo: bool | None = field(default=True, metadata={"help": "Make a new Hub repository private."})
-    restart: bool = field(
-        default=False, metadata={"help": "Begin anew; what the output folder holds of earlier runs is set aside."}
-    )
-    hub_language: str | None = field(default=None, metadata={"help": "Language of the data, for the card, as en."})
-    hub_license: str | None = field(default=None, metadata={"help": "Licence of the model, for the card, as mit."})
-    hub_data_note: str | None = field(default=None, metadata={"help": "Domain and year of the data, for the card."})
-
-    def __post_init__(self):
-        launched = parse_flag_from_env("ACCELERATE_USE_CPU")  # by `accelerate launch` and its configuration
-        self.use_cpu = self.use_cpu or launched or not torch.accelerator.is_available()
-        self._set_precision()
-        if not 0 < self.layer_lr_decay <= 1:
-            raise ValueError(f"layer_lr_decay: {self.layer_lr_decay} is not within 0 (excluded) and 1")
-        for name, reason in REFUSED.items():
-            if getattr(self, name):
-                raise ValueError(f"{name}: {reason}: leave it out")
-        if not self.remove_unused_columns:
-            raise ValueError("remove_unused_columns: the models do not read the others: leave it out")
-        for name in COUNTS:
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise ValueError(f"{name}: {value} is none: name at least 1, or leave it out")
-        if self.tf32 is None and not self.use_cpu and is_torch_tf32_available():
-            self.tf32 = True
-        if self.metric_for_best_model in ("perplexity", "eval_perplexity") and self.greater_is_better is None:
-            self.greater_is_better = False
-        choose_interface()
-        super().__post_init__()
-        batches = self.accelerator_config
-        if batches.split_batches or batches.dispatch_batches or not batches.even_batches:
-            raise ValueError(
-                "accelerator_config: split, dispatched and uneven batches would drop labels: leave them out"
-            )
-        if is_sharded():
-            self._check_sharding()
-        missing = set(self.report_to) - set(get_available_reporting_integrations())
-        if missing:
-            raise ValueError(f"report_to: {min(missing)} is not installed: pip install it, or set report_to none")
-
-    @property
-    def n_gpu(self) -> int:
-        """At most one: under torch's DataParallel, Trainer multiplies a loss that is computed over all replicas."""
-        return min(super().n_gpu, 1)
-
-    def _check_sharding(self) -> None:
-        if not self.do_train:
-            raise ValueError("do_train: FSDP is for training: to score a model launch with multi_gpu.yaml")
-        if parse_flag_from_env("FSDP_CPU_RAM_EFFICIENT_LOADING"):
-            raise ValueError(
-                "fsdp_cpu_ram_efficient_loading: a new head would be trained in the first process alone: set it false"
-            )
-
-    def _set_precision(self) -> None:
-        launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")  # by `accelerate launch --mixed_precision`
-        flags = {"bf16": self.bf16, "fp16": self.fp16, launched: launched != "no"}
-        named = {name for name, is_set in flags.items() if is_set} | {self.precision} - {"auto"}
-        if launched not in PRECISIONS:
-            raise ValueError(f"mixed_precision: {launched} is not one of {' '.join(PRECISIONS)}")
-        if len(named) > 1:
-            raise ValueError(f"precision: {' and '.join(sorted(named))} are both asked for: name one, in precision")
-        wanted = named.pop() if named else "fp32" if self.bf16 is False else "auto"
-        if wanted == "fp16" and self.use_cpu:
-            raise ValueError("precision: fp16 wants a GPU: name bf16 or fp32")
-        precision, self.precision_reason = choose_precision(wanted, self.use_cpu)
-        self.bf16, self.fp16 = precision == "bf16", precision == "fp16"
+    config: str | None = setting(None, "YAML file of settings; the command line overrides it.", resume="free")
 
 
 class _Parser(HfArgumentParser):
     def error(self, message):
         raise RecipeError(message)
 
+    @staticmethod
+    def _parse_dataclass_field(parser, field):
+        field = copy.copy(field)  # it would hand all metadata to argparse
+        if "resume" in field.metadata:
+            field.metadata = {"help": field.metadata["help"].replace("%", "%%")}
+        HfArgumentParser._parse_dataclass_field(parser, field)
+
 
 def parse(argv: list[str], *classes: type) -> tuple:
-    """One instance of each of `classes`, filled by defaults < YAML file < `argv`.
+    """One instance of each of `classes`, filled by defaults < YAML file < `argv`; `--help` prints help and exits.
 
     Raises RecipeError naming the key, and the file and line where a YAML file is at fault.
     """
-    parser = _Parser(classes, allow_abbrev=False)
+    parser = _Parser(classes, allow_abbrev=False, add_help=False)
+    if wanted := {"-h", "--help", "--help_all"}.intersection(argv):
+        print(parser.format_help() if "--help_all" in wanted else format_help(classes))
+        sys.exit(0)
     names = [f.name for cls in classes for f in dataclasses.fields(cls) if f.init]
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--config")
     config = early.parse_known_args(argv)[0].config
-    path = Path(config or "default").with_suffix("")
-    # configs/ner/name.yaml writes into runs/ner/name
-    options = [f"--output_dir={Path('runs', *[part for part in path.parts if part not in (path.anchor, '..')][-2:])}"]
-    places = {}
+    options = [f"--output_dir={_name_output(config or 'default')}"]
+    places: dict[str, str] = {}
     for place, key, option in _read_yaml(config) if config else ():
         if key not in names:
             raise RecipeError(f"{place}: unknown key {key}{_suggest(key, names)}")
@@ -286,6 +94,8 @@ def parse(argv: list[str], *classes: type) -> tuple:
         *parsed, unknown = parser.parse_args_into_dataclasses(
             [*options, *argv], return_remaining_strings=True, look_for_args_file=False
         )
+        for arguments in parsed:
+            check_limits(arguments)
     except (ValueError, TypeError) as error:
         reason = str(error).splitlines()[0]
         key = reason.partition(":")[0]
@@ -297,6 +107,22 @@ def parse(argv: list[str], *classes: type) -> tuple:
         key = unknown[0].removeprefix("--").split("=")[0]
         raise RecipeError(f"command line: unknown argument {unknown[0]}{_suggest(key, names)}")
     return tuple(parsed)
+
+
+def check_metric(arguments: RunArguments, names: Sequence[str]) -> None:
+    """Raise RecipeError if the best checkpoint is to be chosen by a figure that no evaluation makes.
+
+    names: of the figures; `TYPE` stands for any.
+    """
+    metric = (arguments.metric_for_best_model or "loss").removeprefix("eval_")
+    if not any(re.fullmatch(name.replace("TYPE", ".+"), metric) for name in names):
+        raise RecipeError(f"metric_for_best_model: {metric} is not one of {' '.join(names)}")
+
+
+def _name_output(config: str) -> Path:
+    """The default output folder: configs/ner/name.yaml writes into runs/ner/name."""
+    path = Path(config).with_suffix("")
+    return Path("runs", *[part for part in path.parts if part not in (path.anchor, "..")][-2:])
 
 
 def _read_yaml(path: str) -> list[tuple[str, str, list[str]]]:
@@ -340,3 +166,59 @@ def _spell_option(key: str, node: yaml.Node, place: str) -> list[str]:
 def _suggest(key: str, names: list[str]) -> str:
     close = difflib.get_close_matches(key, names, n=1)
     return f" (did you mean {close[0]}?)" if close else ""
+
+
+COMMON = (  # of the Trainer's settings, those that most runs set
+    *("output_dir", "do_train", "do_eval", "do_predict", "num_train_epochs", "max_steps", "learning_rate"),
+    *("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps", "warmup_steps"),
+    *("weight_decay", "seed", "eval_strategy", "save_strategy", "save_total_limit", "logging_steps", "report_to"),
+    *("push_to_hub", "hub_model_id", "hub_strategy"),
+)
+WIDTH = 120
+
+
+def format_help(classes: tuple[type, ...]) -> str:
+    """The recipe's own settings in groups, each with its help and its default, and the names of the common others."""
+    lines = ["Settings: flags on the command line (--seed 1), keys in the YAML file (seed: 1). Defaults in brackets."]
+    for owner in _list_groups(classes):
+        lines += ["", (owner.__doc__ or "").splitlines()[0]]
+        own = [f for f in dataclasses.fields(owner) if f.name in owner.__annotations__ and "resume" in f.metadata]
+        lines += [_describe_field(field) for field in own]
+    fields = {f.name: f for cls in classes for f in dataclasses.fields(cls)}
+    common = ", ".join(f"{name} ({_format_default(fields[name])})" for name in COMMON)
+    lines += ["", "Of the Trainer's own settings, the ones you will need most; --help_all shows everything.", ""]
+    return "\n".join(lines) + textwrap.fill(common, WIDTH, initial_indent="  ", subsequent_indent="  ")
+
+
+def _list_groups(classes: tuple[type, ...]) -> list[type]:
+    """The recipe's dataclasses that `classes` are made of, each once, a base before what extends it."""
+    owners = (owner for cls in classes for owner in reversed(cls.__mro__))
+    own = (owner for owner in owners if owner.__module__.startswith("recipe.") and owner.__annotations__)
+    return [owner for owner in dict.fromkeys(own) if owner not in (MlmArguments, NerArguments)]
+
+
+def _describe_field(field: dataclasses.Field) -> str:
+    text = field.metadata["help"]
+    default = _format_default(field)
+    if field.default is not None and not (isinstance(field.default, bool) and not field.default):
+        text = f"{text.removesuffix('.')} [{default}]"
+    flag = f"  --{field.name} {_format_type(field.type)}"
+    return textwrap.fill(f"{flag:<44} {text}", WIDTH, subsequent_indent=" " * 45)
+
+
+def _format_default(field: dataclasses.Field) -> str:
+    value = field.default
+    if value is dataclasses.MISSING or value is None:
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else str(getattr(value, "value", value))
+
+
+def _format_type(annotation: Any) -> str:
+    """What stands for a setting's value in the help: its choices, or its type in upper case."""
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
+        return _format_type(next(part for part in typing.get_args(annotation) if part is not type(None)))
+    if typing.get_origin(annotation) is typing.Literal:
+        return "|".join(typing.get_args(annotation))
+    if typing.get_origin(annotation) is list:
+        return "FILE ..."
+    return {bool: "true|false", int: "INT", float: "FLOAT"}.get(annotation, "TEXT")

@@ -29,6 +29,13 @@ LARGE = ("*.safetensors", "*.bin", "*.pt", "*.parquet", "*.tfevents.*")
 NAME = r"[\w.-]+/[\w.-]+"
 
 
+def is_ignored(path, pattern):
+    """Whether a line of .gitignore is for `path`: a name, or with a slash at its end the name of a folder above."""
+    *folders, name = path.split("/")
+    parts = folders if pattern.endswith("/") else [*folders, name]
+    return any(fnmatch.fnmatch(part, pattern.rstrip("/")) for part in parts)
+
+
 @dataclass
 class File:
     """One file of a commit: its bytes, or for a large one the sha256 that the storage knows it by, and its size."""
@@ -331,7 +338,7 @@ class Handler(BaseHTTPRequestHandler):
             {
                 "path": path,
                 "uploadMode": "lfs" if is_large(path) else "regular",
-                "shouldIgnore": any(fnmatch.fnmatch(Path(path).name, p) for p in patterns),
+                "shouldIgnore": any(is_ignored(path, pattern) for pattern in patterns),
                 "oid": files[path].oid if path in files else None,
             }
             for path in (file["path"] for file in asked["files"])

@@ -1,12 +1,14 @@
 import pytest
 import torch
 
-from recipe.arguments import MlmArguments, ModelArguments, NerArguments, TrainingArguments, parse
+from recipe.arguments import MlmArguments, NerArguments, RunArguments, parse
 from recipe.errors import LocalError, RecipeError, exit_with
+from recipe.model.settings import ModelArguments
+from recipe.training.settings import TrainingArguments
 
 
 def parse_ner(*argv):
-    return parse(list(argv), ModelArguments, NerArguments, TrainingArguments)
+    return parse(list(argv), ModelArguments, NerArguments, RunArguments)
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def test_command_line_overrides_yaml_overrides_default(config):
     path = config("learning_rate: 3e-4\nmax_seq_length: 128\ncontext: none\n")
     _, data, training = parse_ner("--config", path, "--max_seq_length", "64")
     assert (training.learning_rate, data.max_seq_length, data.context) == (3e-4, 64, "none")
-    assert data.context_size == 64  # untouched default
+    assert data.encoding == "utf-8"  # untouched default
 
 
 def test_yaml_values_keep_their_spelling(config):
@@ -59,16 +61,16 @@ def test_a_bad_value_is_blamed_on_where_it_was_given(config):
 
 @pytest.mark.parametrize("key", ["per_device_train_batch_size", "per_device_eval_batch_size"])
 def test_empty_batches_are_refused(key):
-    with pytest.raises(RecipeError, match=f"command line: {key}: 0 is none"):
+    with pytest.raises(RecipeError, match=f"command line: {key}: 0 is too small"):
         parse_ner(f"--{key}=0")
 
 
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--precision=fp16"], "precision: fp16 wants a GPU"),
-        (["--fp16"], "precision: fp16 wants a GPU"),
-        (["--remove_unused_columns=false"], "remove_unused_columns: the models do not read the others"),
+        (["--precision=fp16"], "precision: fp16 needs a GPU"),
+        (["--fp16"], "precision: fp16 needs a GPU"),
+        (["--remove_unused_columns=false"], "remove_unused_columns: the models cannot read the other columns"),
         (["--accelerator_config", '{"split_batches": true}'], "accelerator_config: split, dispatched and uneven"),
         (["--accelerator_config", '{"even_batches": false}'], "accelerator_config: split, dispatched and uneven"),
     ],
@@ -128,7 +130,7 @@ def test_bad_command_line_is_refused_by_name(argv, message):
 
 def test_settings_of_the_other_script_are_unknown():
     with pytest.raises(RecipeError, match="--context"):
-        parse(["--context", "none"], ModelArguments, MlmArguments, TrainingArguments)
+        parse(["--context", "none"], ModelArguments, MlmArguments, RunArguments)
 
 
 def test_errors_are_one_line_and_status_two(capsys):

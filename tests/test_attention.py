@@ -5,10 +5,11 @@ import torch
 from transformers import AutoModelForMaskedLM
 
 from conftest import make_config, make_config_of
-from recipe.attention import ATTENTION, SUPPORTED
+from recipe.model.architectures import list_types
+from recipe.model.attention import ATTENTION
 
 
-@pytest.mark.parametrize("model_type", SUPPORTED)
+@pytest.mark.parametrize("model_type", list_types("light_attention"))
 def test_its_attention_is_the_eager_one(model_type):
     inputs = {"input_ids": torch.arange(5, 45).view(2, 20), "attention_mask": torch.ones(2, 20, dtype=torch.long)}
     inputs["attention_mask"][1, 8:] = 0

@@ -13,7 +13,8 @@ from transformers import (
 import run_mlm
 import run_ner
 from conftest import make_config, make_tokenizer
-from recipe.conll import list_tags, read_columns
+from recipe.data.conll import read_columns
+from recipe.data.documents import list_tags
 from recipe.errors import exit_with
 
 GOOD = "Ana B-PER\nleft O\n\nOslo B-LOC\n"
@@ -104,12 +105,21 @@ def test_bad_json_lines_are_refused_by_file_and_line(folder, refusal, content, e
         ),
         ({"resume_from_checkpoint": "/no/folder"}, "resume_from_checkpoint: no folder at /no/folder"),
         ({"max_seq_length": 2}, "max_seq_length: 2 leaves no room between the special tokens"),
-        ({"context_size": -1}, "context_size: -1 is below 0"),
-        ({"max_eval_samples": 0}, "max_eval_samples: 0 is none: name at least 1, or leave it out"),
-        ({"prediction_loss_only": True}, "prediction_loss_only: the reports are made of all predictions"),
-        ({"eval_do_concat_batches": True}, "eval_do_concat_batches: the reports are made of all predictions"),
-        ({"auto_find_batch_size": True}, "auto_find_batch_size: a run is continued with the batches that its settings"),
-        ({"save_on_each_node": True}, "save_on_each_node: all machines have one output folder"),
+        ({"context_size": -1}, "context_size: -1 is too small: it must be at least 0"),
+        ({"max_eval_samples": 0}, "max_eval_samples: 0 is too small: it must be at least 1"),
+        (
+            {"prediction_loss_only": True},
+            "prediction_loss_only: not supported, as the reports",
+        ),
+        (
+            {"eval_do_concat_batches": True},
+            "eval_do_concat_batches: not supported, as the reports",
+        ),
+        (
+            {"auto_find_batch_size": True},
+            "auto_find_batch_size: not supported, as a run is resumed",
+        ),
+        ({"save_on_each_node": True}, "save_on_each_node: not supported, as all machines share one output folder"),
         ({"report_to": "flytrap"}, "report_to: flytrap is not installed"),
         ({"metric_for_best_model": "overall_f1"}, "overall_f1 is not one of loss precision recall f1 f1_TYPE"),
         ({"do_train": False, "do_eval": False}, "nothing to do: set do_train, do_eval or do_predict"),
@@ -327,7 +337,7 @@ def test_odd_words_are_kept_and_scored(folder, encoder):
     report = json.loads((folder / "out" / "report.json").read_text())["dev"]
     assert report["tags"]["B-PER"]["support"] == len(words)
     assert report["tags"]["O"]["support"] == 10_000
-    predicted = list_tags(read_columns(folder / "out" / "predictions.conll", tag_column=2))
+    predicted = list_tags(read_columns(folder / "out" / "predictions" / "dev.conll", tag_column=2))
     assert [len(tags) for tags in predicted] == [len(words), 10_000]
 
 

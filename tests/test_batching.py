@@ -2,7 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipe.batching import LengthGroupedSampler
+from recipe.training.batching import LengthGroupedSampler
 
 
 def draw_batches(lengths, batch_size, seed=0):

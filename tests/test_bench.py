@@ -6,9 +6,11 @@ import pytest
 
 from bench import speed
 from bench.report import format_rates, format_speed
-from recipe.arguments import MlmArguments, ModelArguments, NerArguments, TrainingArguments, parse
-from recipe.conll import list_sentences, read_columns
-from recipe.encoders import load_tokenizer
+from recipe.arguments import MlmArguments, NerArguments, RunArguments, parse
+from recipe.data.conll import read_columns
+from recipe.data.documents import list_sentences
+from recipe.inputs.tokenizer import load_tokenizer
+from recipe.model.settings import ModelArguments
 
 TINY = "num_hidden_layers=1,hidden_size=24,num_attention_heads=2,intermediate_size=24"
 
@@ -21,7 +23,7 @@ def test_switches_are_settings_of_the_scripts(table, tmp_path):
     assert len({row.name for row in rows}) == len(rows)
     for row in rows:
         switches = {key: value for key, value in (row.switches | {"output_dir": tmp_path}).items() if value is not None}
-        parse([f"--{key}={value}" for key, value in switches.items()], ModelArguments, kind, TrainingArguments)
+        parse([f"--{key}={value}" for key, value in switches.items()], ModelArguments, kind, RunArguments)
 
 
 @pytest.mark.parametrize("who", [pytest.param("baseline", marks=pytest.mark.slow), "recipe"])

@@ -8,10 +8,11 @@ import yaml
 from huggingface_hub import ModelCard
 
 from hub_server import check_metadata
-from recipe.arguments import MlmArguments, ModelArguments, NerArguments
-from recipe.card import render_card
+from recipe.arguments import MlmArguments, NerArguments
 from recipe.errors import RecipeError
-from recipe.provenance import name_data, trace_origin
+from recipe.hub.card import render_card
+from recipe.hub.provenance import name_data, trace_origin
+from recipe.model.settings import ModelArguments
 
 ROOT = Path(__file__).parents[1]
 ROW = {"precision": 0.5, "recall": 0.25, "f1": 1 / 3, "support": 4}

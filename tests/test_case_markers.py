@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer, BertForTokenClassification, pipeline
 
 from conftest import make_config
-from recipe.arguments import ModelArguments
-from recipe.case_markers import MARKERS, find_markers
-from recipe.conll import Document, Sentence
-from recipe.encoders import load_tokenizer
+from recipe.data.documents import Document, Sentence
 from recipe.errors import RecipeError
-from recipe.windows import build_windows
+from recipe.inputs.case_markers import MARKERS, find_markers
+from recipe.inputs.tokenizer import load_tokenizer
+from recipe.inputs.windows import build_windows
+from recipe.model.settings import ModelArguments
 
 CAPITALISED, UPPER = MARKERS
 

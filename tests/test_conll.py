@@ -1,6 +1,7 @@
 import pytest
 
-from recipe.conll import Document, Sentence, list_sentences, list_tags, read_columns, read_conll, write_conll
+from recipe.data.conll import read_columns, read_conll, write_conll
+from recipe.data.documents import Document, Sentence, list_sentences, list_tags
 from recipe.errors import RecipeError
 
 

@@ -4,9 +4,10 @@ import datasets
 import pytest
 
 from recipe.arguments import MlmArguments
-from recipe.corpus import build_blocks, load_articles, pack_blocks, read_texts
+from recipe.data.articles import load_articles, name_source, read_texts
 from recipe.errors import RecipeError
-from recipe.masking import draw_masks
+from recipe.inputs.blocks import build_blocks, pack_blocks
+from recipe.inputs.masking import draw_masks
 
 SEP = 0
 
@@ -75,7 +76,7 @@ def test_validation_text_without_tokens_is_refused_by_name(tmp_path, tokenizer, 
     path.write_text(content)
     arguments = MlmArguments(train_file=[articles_file], validation_file=[str(path)])
     with pytest.raises(RecipeError, match=rf"validation_file: {path}: no .*check what it holds"):
-        build_blocks(load_articles(arguments)["validation"], tokenizer, arguments, "validation")
+        build_blocks(load_articles(arguments)["dev"], tokenizer, arguments, name_source(arguments, "dev"))
 
 
 def test_streamed_text_of_the_hub_is_evaluated_on_a_fixed_set(tmp_path, tokenizer):
@@ -85,8 +86,8 @@ def test_streamed_text_of_the_hub_is_evaluated_on_a_fixed_set(tmp_path, tokenize
     arguments = MlmArguments(dataset_name=str(tmp_path), streaming=True, max_eval_samples=3, block_size=16)
     articles = load_articles(arguments)
     assert isinstance(articles["train"], datasets.IterableDataset)
-    assert list(articles["validation"]["text"]) == ["article 0", "article 1", "article 2"]
-    blocks = draw_masks(build_blocks(articles["validation"], tokenizer, arguments), tokenizer, arguments)
+    assert list(articles["dev"]["text"]) == ["article 0", "article 1", "article 2"]
+    blocks = draw_masks(build_blocks(articles["dev"], tokenizer, arguments), tokenizer, arguments)
     assert {"input_ids", "labels"} <= set(blocks.column_names)
 
 
@@ -111,15 +112,15 @@ def test_a_split_that_the_hub_lacks_is_refused(tmp_path):
 def test_validation_text_alone_is_read_alone(articles_file, tmp_path):
     (tmp_path / "spoilt.txt").write_bytes(b"\xe9")
     arguments = MlmArguments(train_file=[str(tmp_path / "spoilt.txt")], validation_file=[articles_file])
-    assert list(load_articles(arguments, wanted=["validation"])) == ["validation"]
+    assert list(load_articles(arguments, wanted=["dev"])) == ["dev"]
     arguments = MlmArguments(train_file=[articles_file], validation_split_percentage=10)
-    held = load_articles(arguments, wanted=["validation"])
-    assert {split: len(rows) for split, rows in held.items()} == {"validation": 4}
+    held = load_articles(arguments, wanted=["dev"])
+    assert {split: len(rows) for split, rows in held.items()} == {"dev": 4}
 
 
 def test_held_out_articles_are_spread_and_not_trained_on(articles_file):
     articles = load_articles(MlmArguments(train_file=[articles_file], validation_split_percentage=10))
-    held = [int(text.split()[1]) for text in articles["validation"]["text"]]
+    held = [int(text.split()[1]) for text in articles["dev"]["text"]]
     rest = [int(text.split()[1]) for text in articles["train"]["text"]]
     assert held == [0, 10, 20, 30]
     assert sorted(held + rest) == list(range(40))

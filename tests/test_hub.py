@@ -23,15 +23,15 @@ from huggingface_hub import HfApi, ModelCard, constants
 from huggingface_hub.utils._xet import abort_xet_session
 from transformers import AutoModelForTokenClassification, pipeline
 
-import recipe.hub
 import run_mlm
 import run_ner
 from hub_server import READER, STRANGER, WRITER, HubServer
-from recipe.arguments import NerArguments, TrainingArguments
+from recipe.arguments import NerArguments, RunArguments
 from recipe.connection import limit_silence
+from recipe.data.splits import load_splits
 from recipe.errors import PushError, RecipeError
-from recipe.hub import RunPusher, hold, open_repository, push_folder
-from recipe.ner_data import load_splits
+from recipe.hub import pushes
+from recipe.hub.pushes import RunPusher, open_repository, push_folder, snapshot
 
 ROOT = Path(__file__).parents[1]
 SECRET = "zqxvk"  # a word of the data, which no push may carry
@@ -70,11 +70,11 @@ def point_to(monkeypatch, tmp_path):
     # The client waits between its attempts, and so do we: not in tests.
     impatient = SimpleNamespace(**vars(time) | {"sleep": lambda seconds: None})
     monkeypatch.setattr(huggingface_hub.utils._http, "time", impatient)
-    monkeypatch.setattr(recipe.hub, "PAUSES", (0, 0))
-    monkeypatch.setattr(recipe.hub, "CHECK_SILENCE", 1)
-    monkeypatch.setattr(recipe.hub, "PUSH_SILENCE", 1)
+    monkeypatch.setattr(pushes, "PAUSES", (0, 0))
+    monkeypatch.setattr(pushes, "CHECK_SILENCE", 1)
+    monkeypatch.setattr(pushes, "PUSH_SILENCE", 1)
     yield point
-    limit_silence(recipe.hub.PUSH_SILENCE)  # no connection to a server that is gone
+    limit_silence(pushes.PUSH_SILENCE)  # no connection to a server that is gone
 
 
 @pytest.fixture
@@ -129,12 +129,11 @@ def mlm_flags(encoder, tmp_path):
 
 
 def push_again(monkeypatch, *words) -> None:
-    monkeypatch.setattr(sys, "argv", ["recipe.hub", *map(str, words)])
-    recipe.hub.main()
+    pushes.main([str(word) for word in words])
 
 
 def warnings_of(caplog) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.name == "recipe.hub"]
+    return [record.getMessage() for record in caplog.records if record.name == "recipe.hub.pushes"]
 
 
 def run_snippet(card: str) -> str:
@@ -227,11 +226,11 @@ def test_a_checkpoint_is_pushed_later_without_training(hub, ner_flags, tmp_path,
 
 def test_the_text_of_the_data_is_never_pushed(hub, ner_flags, tmp_path):
     run_ner.main(ner_flags(hub_strategy="all_checkpoints"))
-    assert SECRET in (tmp_path / "run" / "predictions.conll").read_text()
+    assert SECRET in (tmp_path / "run" / "predictions" / "test.conll").read_text()
     HfApi().upload_folder(repo_id="mara/tagger", folder_path=tmp_path / "run")  # by other means, too: .gitignore
     assert "trainer_state.json" in hub.commits("mara/tagger")[-1][1]
     for _, files in hub.commits("mara/tagger"):
-        assert "predictions.conll" not in files
+        assert not [path for path in files if "predictions" in path]
         assert not [path for path, file in files.items() if SECRET.encode() in hub.content(file)]
 
 
@@ -288,7 +287,7 @@ def test_the_card_of_a_masked_model_gives_its_figures_and_a_snippet_that_works(h
     text = hub.read("mara/filler", "README.md").decode()
     card = ModelCard(text)
     assert card.data.pipeline_tag == "fill-mask"
-    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())["validation"]
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())["dev"]
     given = {result.metric_type: result.metric_value for result in card.data.eval_results}
     assert given == {
         "loss": metrics["loss"],
@@ -392,7 +391,7 @@ def test_a_fault_that_passes_costs_nothing(hub, pushable, fault):
 
 
 def test_a_save_while_a_push_is_under_way_is_told_to_be_left_out(hub, tmp_path, caplog):
-    pusher = RunPusher(TrainingArguments(output_dir=str(tmp_path), hub_model_id="mara/tagger"))
+    pusher = RunPusher(RunArguments(output_dir=str(tmp_path), hub_model_id="mara/tagger"))
     (tmp_path / "checkpoint-4").mkdir()
     pusher.running = under_way = Future()
     pusher.on_save(None, SimpleNamespace(global_step=4), None)
@@ -404,9 +403,9 @@ def test_a_checkpoint_that_cannot_be_held_is_told(hub, tmp_path, caplog, monkeyp
     def fill_disk(*_):
         raise OSError("No space left on device")
 
-    pusher = RunPusher(TrainingArguments(output_dir=str(tmp_path), hub_model_id="mara/tagger"))
+    pusher = RunPusher(RunArguments(output_dir=str(tmp_path), hub_model_id="mara/tagger"))
     (tmp_path / "checkpoint-4").mkdir()
-    monkeypatch.setattr(recipe.hub, "hold", fill_disk)
+    monkeypatch.setattr(pushes, "snapshot", fill_disk)
     pusher.on_save(None, SimpleNamespace(global_step=4), None)
     assert warnings_of(caplog) == ["step 4 is not pushed, training goes on: No space left on device"]
 
@@ -417,8 +416,8 @@ def test_a_checkpoint_without_hard_links_is_held_as_a_copy(tmp_path, monkeypatch
 
     (tmp_path / "checkpoint-4").mkdir()
     (tmp_path / "checkpoint-4" / "model.safetensors").write_bytes(b"weights")
-    monkeypatch.setattr(recipe.hub.os, "link", refuse)
-    held = hold(tmp_path / "checkpoint-4")
+    monkeypatch.setattr(pushes.os, "link", refuse)
+    held = snapshot(tmp_path / "checkpoint-4")
     shutil.rmtree(tmp_path / "checkpoint-4")
     assert (held / "model.safetensors").read_bytes() == b"weights"
 
@@ -457,7 +456,7 @@ def test_a_failed_last_push_leaves_all_on_disk(hub, ner_flags, tmp_path):
     with pytest.raises(PushError, match=r"403, .* is whole: push it later with `make push CKPT="):
         run_ner.main(ner_flags(hub_strategy="end"))
     kept = {path.name for path in (tmp_path / "run").iterdir()}
-    assert {"model.safetensors", "report.json", "predictions.conll", "run.yaml", "README.md"} <= kept
+    assert {"model.safetensors", "report.json", "predictions", "run.yaml", "README.md"} <= kept
 
 
 @pytest.mark.parametrize("fault", [{"status": 403}, {"status": 500}, {"kind": "reset"}, {"kind": "hang"}])

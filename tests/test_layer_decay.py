@@ -5,10 +5,10 @@ import torch
 from transformers import AutoModelForTokenClassification
 
 from conftest import make_config, make_config_of
-from recipe.arguments import TrainingArguments
 from recipe.errors import RecipeError
-from recipe.layer_decay import decay_rates
-from recipe.trainer import RecipeTrainer
+from recipe.training.layer_decay import decay_rates
+from recipe.training.settings import TrainingArguments
+from recipe.training.trainer import RecipeTrainer
 
 
 def make_model(model_type):

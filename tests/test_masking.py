@@ -6,7 +6,8 @@ from transformers import EvalPrediction
 
 from recipe.arguments import MlmArguments
 from recipe.errors import RecipeError
-from recipe.masking import build_collator, draw_masks, score_positions, summarize_positions
+from recipe.evaluation.masked import score_positions, summarize_positions
+from recipe.inputs.masking import build_collator, draw_masks
 
 
 def mask_many(tokenizer, **rates):

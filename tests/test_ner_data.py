@@ -4,9 +4,10 @@ import datasets
 import pytest
 
 from recipe.arguments import NerArguments
-from recipe.conll import Document, Sentence, list_sentences, list_tags, write_conll
+from recipe.data.conll import write_conll
+from recipe.data.documents import Document, Sentence, list_sentences, list_tags
+from recipe.data.splits import check_labels, find_files, limit_sentences, list_labels, load_splits
 from recipe.errors import RecipeError
-from recipe.ner_data import check_labels, find_files, limit_sentences, list_labels, load_splits
 
 
 def write_rows(path, rows):

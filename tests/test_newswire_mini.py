@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from recipe.conll import list_sentences, read_columns
-from recipe.schemes import is_well_formed
+from recipe.data.conll import read_columns
+from recipe.data.documents import list_sentences
+from recipe.data.schemes import is_well_formed
 
 FOLDER = Path(__file__).parents[1] / "data" / "newswire-mini"
 SPLITS = ("train", "valid", "test")

@@ -7,8 +7,9 @@ import torch
 from transformers import AutoModelForTokenClassification
 
 from conftest import assert_same_gradients, compute_gradients, make_config_of
-from recipe.packing import MASK_DTYPES, ROW, SUPPORTED, Packer, plan_rows
-from recipe.trainer import token_mean_loss
+from recipe.model.architectures import list_types
+from recipe.model.packing import MASK_DTYPES, ROW, Packer, plan_rows
+from recipe.training.loss import token_mean_loss
 
 PADDING = 1
 
@@ -43,7 +44,12 @@ def compute(model, batch):
 
 @pytest.mark.parametrize(
     ("model_type", "attention"),
-    [(kind, attention) for kind in SUPPORTED for attention in MASK_DTYPES if (kind, attention) != ("mpnet", "sdpa")],
+    [
+        (kind, attention)
+        for kind in list_types("packing")
+        for attention in MASK_DTYPES
+        if (kind, attention) != ("mpnet", "sdpa")
+    ],
 )
 def test_loss_and_gradients_are_those_of_padded_batches(model_type, attention):
     model, batch = make_model(model_type, attention), make_batch()

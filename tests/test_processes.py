@@ -17,7 +17,7 @@ import yaml
 from safetensors.torch import load_file
 
 from conftest import ROOT, fingerprint, spawn, wait_for_checkpoint
-from recipe.checkpoints import find_step
+from recipe.training.checkpoints import find_step
 
 pytestmark = pytest.mark.slow
 
@@ -102,7 +102,7 @@ def test_one_two_and_four_processes_agree(flags, tmp_path, name):
     for processes in (2, 4):
         np.testing.assert_allclose(curves[processes], curves[1], rtol=1e-4)
     if name == "mlm":
-        scores = {processes: found["validation"] for processes, found in scores.items()}
+        scores = {processes: found["dev"] for processes, found in scores.items()}
         for processes in (2, 4):
             for key in ("loss", "perplexity", "masked_accuracy"):
                 assert scores[processes][key] == pytest.approx(scores[1][key], rel=1e-5)

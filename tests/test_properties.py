@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recipe.conll import DOCUMENT_START, Document, Sentence, list_sentences, list_tags, read_columns, write_conll
-from recipe.decoding import decode
+from recipe.data.conll import DOCUMENT_START, read_columns, write_conll
+from recipe.data.documents import Document, Sentence, list_sentences, list_tags
+from recipe.data.schemes import PREFIXES, is_well_formed, to_iob2
 from recipe.errors import RecipeError
-from recipe.schemes import PREFIXES, is_well_formed, to_iob2
-from recipe.scoring import score, score_file
-from recipe.windows import build_windows, collect_scores
+from recipe.evaluation.scoring import score, score_file
+from recipe.inference.decoding import decode
+from recipe.inputs.windows import build_windows, collect_logits
 
 settings.register_profile("patient", deadline=None, database=None)  # a busy machine is no failure
 settings.load_profile("patient")
@@ -107,7 +108,7 @@ def test_any_window_setting_scores_each_word_exactly_once(tokenizer, documents, 
     assert scored == list(range(sum(len(sentence.words) for sentence in list_sentences(documents))))
     rows = [np.eye(len(labels))[np.maximum(window["labels"], 0)] for window in windows]
     lengths = [len(sentence.words) for sentence in list_sentences(documents)]
-    assert decode(collect_scores(rows, windows), lengths, labels, constrained=False) == list_tags(documents)
+    assert decode(collect_logits(rows, windows), lengths, labels, constrained=False) == list_tags(documents)
 
 
 @given(st.lists(st.lists(st.tuples(TAGS, TAGS), min_size=1, max_size=8), min_size=1, max_size=5))

@@ -22,9 +22,11 @@ from bench.report import (
     load_study,
     load_tables,
 )
-from recipe.arguments import MlmArguments, ModelArguments, NerArguments, TrainingArguments, parse
-from recipe.results import format_reference, format_table
-from recipe.scoring import format_report
+from recipe.arguments import MlmArguments, NerArguments, RunArguments, parse
+from recipe.evaluation.results import format_reference, format_table
+from recipe.evaluation.scoring import format_report
+from recipe.model.settings import ModelArguments
+from recipe.training.settings import TrainingArguments
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -42,7 +44,7 @@ def header_commands(text):
 
 @pytest.mark.parametrize("path", RUN_CONFIGS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_run_configuration_parses(path):
-    arguments = parse(["--config", str(path)], ModelArguments, CONFIGS[path.parent.name], TrainingArguments)
+    arguments = parse(["--config", str(path)], ModelArguments, CONFIGS[path.parent.name], RunArguments)
     assert arguments[2].do_train
     assert arguments[2].output_dir == f"runs/{path.parent.name}/{path.stem}"
 

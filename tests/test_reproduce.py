@@ -92,7 +92,7 @@ def test_make_reproduce_takes_both_stages_to_the_report(reproduced):
     checkout, printed = reproduced
     assert printed.count("Entities (strict)") == 2
     mlm, ner = (checkout / "runs" / kind / "bert-base-cased_conll2003" for kind in ("mlm", "ner"))
-    assert json.loads((mlm / "metrics.json").read_text())["validation"]["masked_tokens"] > 0
+    assert json.loads((mlm / "metrics.json").read_text())["dev"]["masked_tokens"] > 0
     report = json.loads((ner / "report.json").read_text())
     supports = {tag: row["support"] for tag, row in report["test"]["tags"].items() if row["support"]}
     assert supports == {

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from recipe.errors import RecipeError
-from recipe.results import format_reference, format_table
-from recipe.scoring import REFERENCE
+from recipe.evaluation.results import format_reference, format_table
+from recipe.evaluation.scoring import REFERENCE
 
 RUN = {"model": "m", "data": "d", "seed": 1, "total_minutes": 2.4, "hardware": "h", "commit": "c"}
 

@@ -14,9 +14,10 @@ import yaml
 import run_mlm
 import run_ner
 from conftest import ROOT, fingerprint
-from recipe import checkpoints, stream
 from recipe.errors import RecipeError, StoppedError
-from recipe.resumption import ResumableTrainer
+from recipe.inputs import stream
+from recipe.training import checkpoints
+from recipe.training.resumption import ResumableTrainer
 
 COMMON = {
     "precision": "fp32",
@@ -149,15 +150,15 @@ def test_a_run_from_scratch_keeps_the_tokenizer_that_it_trained(articles_file, i
 
 
 def test_a_run_killed_during_a_save_resumes_from_the_checkpoint_before(start, reference, tmp_path, monkeypatch):
-    publish = checkpoints.publish
+    finalize = checkpoints.finalize
 
-    def publish_or_die(partial, final):
+    def finalize_or_die(partial, final):
         if final.name == "checkpoint-4":
             raise Killed
-        publish(partial, final)
+        finalize(partial, final)
 
     with monkeypatch.context() as patch:
-        patch.setattr("recipe.resumption.publish", publish_or_die)
+        patch.setattr("recipe.training.resumption.finalize", finalize_or_die)
         with pytest.raises(Killed):
             start("mlm", tmp_path)
     assert steps(tmp_path) == [2]
@@ -237,7 +238,7 @@ def test_at_a_constant_rate_a_longer_run_goes_on_from_a_shorter_one(start, tmp_p
 
 def test_a_finished_run_without_checkpoints_is_not_overwritten(start, tmp_path):
     start("mlm", tmp_path, save_strategy="no")
-    with pytest.raises(RecipeError, match="holds a finished run: name another output_dir, or add --restart"):
+    with pytest.raises(RecipeError, match="holds a finished run: set another output_dir, or add --restart"):
         start("mlm", tmp_path, save_strategy="no")
 
 
@@ -277,7 +278,7 @@ def test_a_checkpoint_that_cannot_be_continued_is_refused(start, interrupt, tmp_
         interrupt(3, kill)
         with pytest.raises(Killed):
             start("mlm", tmp_path / name, **more)
-    with pytest.raises(RecipeError, match=r"checkpoint-2: holds no state of the optimizer \(save_only_model\)"):
+    with pytest.raises(RecipeError, match=r"checkpoint-2: holds no optimizer state \(save_only_model\)"):
         start("mlm", tmp_path / "weights")
     plain = tmp_path / "weights" / "checkpoint-2"
     (plain / "manifest.json").unlink()
@@ -326,7 +327,8 @@ def test_a_folder_in_which_a_run_is_at_work_is_refused(start, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     program = (
-        "import sys, pathlib, recipe.checkpoints as c; lock = c.claim(pathlib.Path(sys.argv[1])); print(); input()"
+        "import sys, pathlib, recipe.training.checkpoints as c\n"
+        "lock = c.lock_folder(pathlib.Path(sys.argv[1])); print(flush=True); input()"
     )
     command = [sys.executable, "-c", program, folder]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as other:
@@ -349,7 +351,7 @@ def test_an_epoch_is_evaluated_before_a_signal_ends_the_run(start, interrupt, tm
 
 def test_the_end_of_the_launcher_ends_the_run_after_a_save(start, interrupt, tmp_path, monkeypatch):
     parents = [os.getppid()]
-    monkeypatch.setattr("recipe.interruption.find_launch", lambda: ["accelerate", "launch"])
+    monkeypatch.setattr("recipe.training.signals.find_launch", lambda: ["accelerate", "launch"])
     monkeypatch.setattr("os.getppid", lambda: parents[-1])
     interrupt(2, lambda: parents.append(1))
     with pytest.raises(StoppedError, match="SIGTERM: step 3 is saved"):
@@ -447,8 +449,8 @@ def fail_from_the_second_call():
 
 def test_an_output_folder_that_cannot_be_made_is_refused(start, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(RecipeError, match=r"output_dir .*file/run: Not a directory: name a folder to write in"):
+    with pytest.raises(RecipeError, match=r"output_dir .*file/run: Not a directory: set a folder you can write to"):
         start("mlm", tmp_path / "file" / "run")
     (tmp_path / "run" / ".gitignore").mkdir(parents=True)  # stands for a folder in which nothing can be written
-    with pytest.raises(RecipeError, match=r"output_dir .*run: Is a directory: name a folder to write in"):
+    with pytest.raises(RecipeError, match=r"output_dir .*run: Is a directory: set a folder you can write to"):
         start("mlm", tmp_path / "run")

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from conftest import ROOT, run_program
-from recipe import runtime
-from recipe.arguments import ModelArguments, TrainingArguments, parse
-from recipe.attention import ATTENTION
+from recipe.arguments import RunArguments, parse
 from recipe.errors import RecipeError
+from recipe.model.attention import ATTENTION
+from recipe.model.settings import ModelArguments
 from recipe.precision import choose_precision
+from recipe.training import runtime
 
 ZEN4 = {"cpu_name": "AMD EPYC", "avx512_f": True, "avx512_bf16": True}
 SAPPHIRE_RAPIDS = {"cpu_name": "Intel Xeon", "avx512_f": True, "avx512_bf16": True, "amx_tile": True, "amx_bf16": True}
@@ -29,7 +30,7 @@ def torch_as_before():
 
 def settings(folder, **more):
     flags = [f"--{key}={value}" for key, value in ({"output_dir": folder} | more).items()]
-    return parse(flags, ModelArguments, TrainingArguments)
+    return parse(flags, ModelArguments, RunArguments)
 
 
 @pytest.mark.parametrize(
@@ -64,10 +65,10 @@ def test_precision_reaches_the_trainer(tmp_path):
 
 
 def test_two_precisions_are_refused(tmp_path, monkeypatch):
-    with pytest.raises(RecipeError, match="bf16 and fp32 are both asked for"):
+    with pytest.raises(RecipeError, match="both bf16 and fp32 are set"):
         settings(tmp_path, precision="fp32", bf16=True)
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp16")
-    with pytest.raises(RecipeError, match="bf16 and fp16 are both asked for"):
+    with pytest.raises(RecipeError, match="both bf16 and fp16 are set"):
         settings(tmp_path, precision="bf16")
 
 
@@ -144,7 +145,7 @@ def test_memory_is_kept_from_step_to_step():
     """In a process of its own, since there is no way back: in the long run large tensors cost no page faults."""
     code = """
 import resource, sys, torch
-from recipe.runtime import _keep_memory
+from recipe.training.runtime import _keep_memory
 if sys.argv[1] == "keep":
     _keep_memory()
 for number in range(40):
@@ -167,9 +168,10 @@ def test_products_of_many_shapes_do_not_pile_up_memory(tmp_path):
     """In a process of its own: what oneDNN keeps is decided once."""
     program = (
         "import torch\n"
-        "from recipe import runtime\n"
-        "from recipe.arguments import ModelArguments, TrainingArguments, parse\n"
-        f"runtime.prepare(*parse(['--use_cpu', '--output_dir={tmp_path}'], ModelArguments, TrainingArguments))\n"
+        "from recipe.training import runtime\n"
+        "from recipe.arguments import RunArguments, parse\n"
+        "from recipe.model.settings import ModelArguments\n"
+        f"runtime.prepare(*parse(['--use_cpu', '--output_dir={tmp_path}'], ModelArguments, RunArguments))\n"
         "weight, peaks = torch.randn(4096, 512), []\n"
         "with torch.inference_mode(), torch.autocast('cpu', torch.bfloat16):\n"
         "    for rows in range(100, 1000):\n"

@@ -1,6 +1,6 @@
 import pytest
 
-from recipe.schemes import is_well_formed, split_tag, to_iob2
+from recipe.data.schemes import is_well_formed, split_tag, to_iob2
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ import random
 import conlleval
 import pytest
 
-from recipe.conll import read_conll
+from recipe.data.conll import read_conll
+from recipe.data.schemes import to_iob2
 from recipe.errors import RecipeError
-from recipe.metric import EntityScore
-from recipe.schemes import to_iob2
-from recipe.scoring import REFERENCE, format_report, main, score, score_entities, score_file, score_tags
+from recipe.evaluation.metric import EntityScore
+from recipe.evaluation.scoring import REFERENCE, format_report, main, score, score_entities, score_file, score_tags
 
 GOLD = ["B-PER I-PER O B-LOC", "O B-ORG"]
 
@@ -110,8 +110,7 @@ def test_score_file_reads_the_last_two_columns(tmp_path, capsys, monkeypatch):
     path.write_text("-DOCSTART- O O\n\na NN B-X B-X\nb NN I-X O\n\nc NN O O\n")
     assert score_file(path)["tags"]["B-X"]["f1"] == 1.0
     assert score_file(path)["entities"]["micro avg"]["f1"] == 0.0
-    monkeypatch.setattr("sys.argv", ["scoring", str(path)])
-    main()
+    main([str(path)])
     assert "Entities (strict)" in capsys.readouterr().out
 
 
@@ -135,10 +134,9 @@ def test_score_file_turns_predictions_of_another_scheme_into_iob2(tmp_path):
     assert score_file(path)["entities"]["X"]["f1"] == 1.0
 
 
-def test_scoring_without_a_file_names_its_usage(monkeypatch):
-    monkeypatch.setattr("sys.argv", ["scoring"])
-    with pytest.raises(RecipeError, match="usage"):
-        main()
+def test_scoring_without_a_file_says_what_is_missing():
+    with pytest.raises(RecipeError, match="required: file: see python -m recipe score --help"):
+        main([])
 
 
 def test_metric_needs_no_network_and_agrees_with_the_report():

@@ -9,9 +9,10 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer, pipelin
 
 import run_mlm
 import run_ner
-from recipe.conll import list_tags, read_columns, read_conll
+from recipe.data.conll import read_columns, read_conll
+from recipe.data.documents import list_tags
 from recipe.errors import RecipeError
-from recipe.scoring import score_file
+from recipe.evaluation.scoring import score_file
 
 
 def as_flags(**settings):
@@ -51,16 +52,16 @@ def test_ner_learns_and_reports(ner_folder):
 
 def test_ner_predictions_keep_order_and_documents(ner_folder, column_files):
     gold = read_conll(column_files / "test.txt")
-    assert read_columns(ner_folder / "predictions.conll", tag_column=1) == gold
-    assert list_tags(read_columns(ner_folder / "predictions.conll", tag_column=2)) == list_tags(gold)
+    assert read_columns(ner_folder / "predictions" / "test.conll", tag_column=1) == gold
+    assert list_tags(read_columns(ner_folder / "predictions" / "test.conll", tag_column=2)) == list_tags(gold)
     report = json.loads((ner_folder / "report.json").read_text())
-    assert score_file(ner_folder / "predictions.conll") == report["test"]
+    assert score_file(ner_folder / "predictions" / "test.conll") == report["test"]
 
 
 def test_scoring_alone_does_not_replace_the_results_of_a_training(ner_folder, column_files, tmp_path):
     settings = {"model_name_or_path": ner_folder, "data_dir": column_files, "max_seq_length": 64, "do_predict": True}
     before = {path.name: path.read_bytes() for path in ner_folder.iterdir() if path.is_file()}
-    with pytest.raises(RecipeError, match="is the folder of a training: to score a model name another output_dir"):
+    with pytest.raises(RecipeError, match="is the folder of a training: to score a model, set another output_dir"):
         run_ner.main(as_flags(**settings, output_dir=ner_folder))
     assert {path.name: path.read_bytes() for path in ner_folder.iterdir() if path.is_file()} == before
     for _ in range(2):  # what was only scored may be scored again
@@ -78,7 +79,7 @@ def test_run_yaml_tells_settings_and_circumstances(ner_folder, encoder):
 
 
 def test_a_push_leaves_the_text_of_the_data_out(ner_folder):
-    assert "predictions.conll" in (ner_folder / ".gitignore").read_text().splitlines()
+    assert "predictions/" in (ner_folder / ".gitignore").read_text().splitlines()
 
 
 def test_ner_checkpoint_is_a_standard_one(ner_folder):
@@ -121,7 +122,7 @@ def mlm_flags(articles_file, folder, **more):
 
 
 def check_mlm(folder):
-    metrics = json.loads((folder / "metrics.json").read_text())["validation"]
+    metrics = json.loads((folder / "metrics.json").read_text())["dev"]
     assert metrics["perplexity"] == pytest.approx(math.exp(metrics["loss"]))
     assert 0 <= metrics["masked_accuracy"] <= 1
     assert metrics["masked_tokens"] > 0
@@ -133,7 +134,7 @@ def test_mlm_evaluates_without_training_text(encoder, articles_file, tmp_path):
     settings = {"model_name_or_path": encoder, "validation_file": articles_file, "block_size": 32, "do_eval": True}
     for streaming in (False, True):
         run_mlm.main(as_flags(**settings, output_dir=tmp_path, streaming=streaming))
-        assert json.loads((tmp_path / "metrics.json").read_text())["validation"]["masked_tokens"] > 0
+        assert json.loads((tmp_path / "metrics.json").read_text())["dev"]["masked_tokens"] > 0
 
 
 def test_mlm_continues_a_checkpoint(encoder, articles_file, tmp_path):

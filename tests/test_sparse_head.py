@@ -5,9 +5,10 @@ import torch
 from transformers import AutoModelForMaskedLM
 
 from conftest import assert_same_gradients, compute_gradients, make_config_of
-from recipe.masking import score_positions
-from recipe.sparse_head import SUPPORTED, SparseHead
-from recipe.trainer import token_mean_loss
+from recipe.evaluation.masked import score_positions
+from recipe.model.architectures import list_types
+from recipe.model.sparse_head import SparseHead
+from recipe.training.loss import token_mean_loss
 
 VOCABULARY = 97
 OTHERS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2}
@@ -41,7 +42,7 @@ def compute(model, head=None, dtype=None):
     return logits, loss.detach(), compute_gradients(model, loss)
 
 
-@pytest.mark.parametrize("model_type", SUPPORTED)
+@pytest.mark.parametrize("model_type", list_types("sparse_head"))
 def test_loss_and_gradients_are_those_of_the_dense_head(model_type):
     model = make_model(model_type)
     _, dense_loss, dense = compute(model)

@@ -10,13 +10,14 @@ from multiprocessing.reduction import ForkingPickler
 
 import pytest
 
-from recipe import stream
-from recipe.arguments import MlmArguments, TrainingArguments
-from recipe.corpus import build_blocks, explain_reading, load_articles
+from recipe.arguments import MlmArguments
+from recipe.data.articles import explain_reading, load_articles
 from recipe.errors import RecipeError
-from recipe.masking import build_collator
-from recipe.stream import BlockStream, _start_pass
-from recipe.tokens import IGNORED
+from recipe.inputs import stream
+from recipe.inputs.blocks import build_blocks
+from recipe.inputs.masking import build_collator
+from recipe.inputs.stream import BlockStream, _start_pass
+from recipe.inputs.tokens import IGNORED
 
 FILES = 6
 
@@ -25,7 +26,7 @@ FILES = 6
 def make_stream(tokenizer, tmp_path, monkeypatch):
     """The stream of one of several processes over six files, whose blocks each hold two of the file's articles."""
     monkeypatch.setattr(stream, "CHUNK", 10)
-    monkeypatch.setattr("recipe.corpus.BATCH", 6)
+    monkeypatch.setattr("recipe.inputs.blocks.BATCH", 6)
     for file in range(FILES):
         articles = [f"f{file} a{number:02}" for number in range(24 + 2 * file)]
         (tmp_path / f"{file}.txt").write_text("\n\n".join(articles))
@@ -34,25 +35,12 @@ def make_stream(tokenizer, tmp_path, monkeypatch):
         arguments = MlmArguments(
             train_file=[str(tmp_path / "*.txt")], block_size=13, streaming=True, mlm_probability=0.3
         )
-        training = TrainingArguments(
-            output_dir=str(tmp_path / "out"), max_steps=1, per_device_train_batch_size=4, seed=3
-        )
         blocks = build_blocks(load_articles(arguments, wanted=["train"])["train"], tokenizer, arguments)
         explain = partial(explain_reading, arguments)
         collator = build_collator(tokenizer, arguments, 3)
-        return BlockStream(blocks, collator, Processes(training, rank, processes), explain)
+        return BlockStream(blocks, collator, 4, 3, explain, rank, processes)
 
     return make
-
-
-class Processes:
-    """TrainingArguments as one of several processes sees them."""
-
-    def __init__(self, arguments, rank, processes):
-        self.arguments, self.process_index, self.world_size = arguments, rank, processes
-
-    def __getattr__(self, name):
-        return getattr(self.arguments, name)
 
 
 def unmask(batch):

@@ -9,10 +9,12 @@ from safetensors.torch import load_file, save_file
 
 from bench import study
 from bench.report import format_study, format_tags, format_trials, load_study
-from recipe.arguments import MlmArguments, ModelArguments, NerArguments, TrainingArguments, parse
-from recipe.conll import list_sentences, read_columns
+from recipe.arguments import MlmArguments, NerArguments, RunArguments, parse
+from recipe.data.conll import read_columns
+from recipe.data.documents import list_sentences
 from recipe.errors import RecipeError
-from recipe.scoring import REFERENCE
+from recipe.evaluation.scoring import REFERENCE
+from recipe.model.settings import ModelArguments
 
 DATA = study.Data("data", "conllpp.txt", "*.txt", "*.txt")
 FILES = {"train": [], "dev": ["eng.testa"]}
@@ -25,7 +27,7 @@ def launched(monkeypatch, tmp_path):
 
     def launch(script, **settings):
         kind = MlmArguments if script == "run_mlm.py" else NerArguments
-        started.append((script, *parse(study.list_flags(settings), ModelArguments, kind, TrainingArguments)))
+        started.append((script, *parse(study.list_flags(settings), ModelArguments, kind, RunArguments)))
         if script == "run_mlm.py":
             settings["output_dir"].mkdir()
             (settings["output_dir"] / "metrics.json").write_text("{}")
@@ -61,7 +63,7 @@ def test_a_run_is_started_with_what_its_name_says(launched, run):
     assert (model.case_markers, data.context, training.seed) == (run.markers, run.context, run.seed)
     assert (model.model_name_or_path.startswith(str(study.RUNS))) == bool(run.millions)
     assert training.do_predict != bool(run.trial)
-    silver = study.RUNS / study.TEACHER.name / "silver" / "predictions.conll"
+    silver = study.RUNS / study.TEACHER.name / "silver" / "predictions" / "test.conll"
     assert data.extra_train_file == {"": None, "dev": FILES["dev"], "silver": [str(silver)]}[run.extra]
     assert training.do_eval == (run.extra != "dev")  # what is trained on is no measure
     if not run.trial:  # CoNLL++: one split is scored, and nothing else is done
@@ -97,7 +99,7 @@ def test_silver_data_are_tagged_by_the_trained_teacher(launched, tmp_path, monke
     assert teacher[2].data_dir == DATA.data_dir
     assert [corrected[2].test_file, tagging[2].test_file] == [[DATA.conllpp], [str(tmp_path / "words.conll")]]
     assert tagging[1].model_name_or_path == teacher[3].output_dir
-    assert student[2].extra_train_file == [f"{tagging[3].output_dir}/predictions.conll"]
+    assert student[2].extra_train_file == [f"{tagging[3].output_dir}/predictions/test.conll"]
     words = [sentence.words for sentence in list_sentences(read_columns(tmp_path / "words.conll"))]
     assert words == [["Ada", "met", "Bo", "."], ["Nobody", "else", "."]]
 

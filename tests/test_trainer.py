@@ -14,13 +14,17 @@ from transformers import BertForMaskedLM, BertForTokenClassification, DataCollat
 
 import run_ner
 from conftest import make_config
-from recipe.arguments import MlmArguments, ModelArguments, TrainingArguments
-from recipe.conll import read_conll
-from recipe.encoders import load_tokenizer
-from recipe.masking import build_collator, draw_masks, score_positions, summarize_positions
-from recipe.ner_data import list_labels
-from recipe.trainer import RecipeTrainer, token_mean_loss
-from recipe.windows import build_windows
+from recipe.arguments import MlmArguments
+from recipe.data.conll import read_conll
+from recipe.data.splits import list_labels
+from recipe.evaluation.masked import score_positions, summarize_positions
+from recipe.inputs.masking import build_collator, draw_masks
+from recipe.inputs.tokenizer import load_tokenizer
+from recipe.inputs.windows import build_windows
+from recipe.model.settings import ModelArguments
+from recipe.training.loss import token_mean_loss
+from recipe.training.settings import TrainingArguments
+from recipe.training.trainer import RecipeTrainer
 
 ROOT = Path(__file__).parents[1]
 

@@ -2,7 +2,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from recipe.arguments import MlmArguments
-from recipe.vocabulary import train_tokenizer
+from recipe.inputs.vocabulary import train_tokenizer
 
 TEXTS = ["The harbour of Évora opened again.", "Ships came into the harbour; the harbour was full."] * 20
 
@@ -10,8 +10,8 @@ TEXTS = ["The harbour of Évora opened again.", "Ships came into the harbour; th
 @pytest.mark.parametrize("kind", ["wordpiece", "bpe"])
 @pytest.mark.parametrize("lowercase", [False, True])
 def test_trained_tokenizer_survives_saving(tmp_path, kind, lowercase):
-    arguments = MlmArguments(tokenizer_type=kind, lowercase=lowercase, vocab_size=300, block_size=48)
-    train_tokenizer(TEXTS, arguments).save_pretrained(tmp_path)
+    arguments = MlmArguments(tokenizer_type=kind, lowercase=lowercase, vocab_size=300)
+    train_tokenizer(TEXTS, arguments, 48).save_pretrained(tmp_path)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     assert len(tokenizer) <= 300
     assert tokenizer.model_max_length == 48

@@ -3,9 +3,9 @@ import random
 import numpy as np
 import pytest
 
-from recipe.conll import Document, Sentence, list_sentences
-from recipe.tokens import special_tokens, tokenize_words
-from recipe.windows import Span, build_windows, collect_scores, plan_spans
+from recipe.data.documents import Document, Sentence, list_sentences
+from recipe.inputs.tokens import special_tokens, tokenize_words
+from recipe.inputs.windows import Span, build_windows, collect_logits, plan_spans
 
 LABELS = ["O", "B-X", "I-X"]
 
@@ -68,7 +68,7 @@ def test_scores_come_back_word_by_word(tokenizer, context, context_size, length)
     for row, window in zip(rows, windows, strict=True):
         row[: len(window["labels"])] = np.eye(len(LABELS))[np.maximum(window["labels"], 0)]
     gold = [LABELS.index(tag) for sentence in list_sentences(documents) for tag in sentence.tags]
-    assert np.array_equal(collect_scores(rows, windows), np.eye(len(LABELS))[gold])
+    assert np.array_equal(collect_logits(rows, windows), np.eye(len(LABELS))[gold])
 
 
 def test_labels_stand_on_first_sub_words(tokenizer):

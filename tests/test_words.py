@@ -4,10 +4,14 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from recipe.conll import read_columns
+from recipe.data.articles import load_articles
+from recipe.data.conll import read_columns
+from recipe.data.settings import TextArguments
+from recipe.data.words import split_words, write_words
 from recipe.errors import RecipeError
-from recipe.words import split_articles, write_words
 
 
 @pytest.mark.parametrize(
@@ -24,24 +28,39 @@ from recipe.words import split_articles, write_words
     ],
 )
 def test_words(line, words):
-    [article] = split_articles([line])
-    assert article.sentences[0].words == words.split()
+    [sentence] = split_words(line).sentences
+    assert sentence.words == words.split()
 
 
-def test_articles_become_documents_and_lines_sentences():
-    articles = [*split_articles(["", "One two.", "Three.", " ", "", "Four.", ""])]
-    assert [[sentence.words for sentence in article.sentences] for article in articles] == [
-        [["One", "two", "."], ["Three", "."]],
-        [["Four", "."]],
+def test_each_line_with_words_is_a_sentence():
+    article = split_words("One two.\n \nThree.\n")
+    assert [sentence.words for sentence in article.sentences] == [["One", "two", "."], ["Three", "."]]
+    assert article.sentences[0].tags == ["O", "O", "O"]
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    text=st.lists(st.sampled_from(["a", "b c", "\n", "\n\n", "\r\n", "\r", " ", "\t", "\ufeff", "\u2028"])).map("".join)
+)
+def test_both_readers_of_text_find_the_same_articles(tmp_path, text):
+    """Pretraining and tagging split a text file alike."""
+    text = f"first\n\n{text}\n\nlast"
+    (tmp_path / "text.txt").write_bytes(text.encode())
+    pretraining = load_articles(TextArguments(train_file=[str(tmp_path / "text.txt")]), ["train"], str(tmp_path))
+    write_words([str(tmp_path / "text.txt")], tmp_path / "words.conll")
+    documents = [[s.words for s in document.sentences] for document in read_columns(tmp_path / "words.conll")]
+    assert documents == [
+        [s.words for s in split_words(article).sentences]
+        for article in pretraining["train"]["text"]
+        if split_words(article).sentences
     ]
-    assert articles[0].sentences[0].tags == ["O", "O", "O"]
 
 
 def test_the_command_writes_a_column_file(tmp_path):
     for name in "ab":
         (tmp_path / f"{name}.txt").write_text(f"{name} one\n\n{name} two\n\n{name} three")
     words = tmp_path / "words.conll"
-    command = [sys.executable, "-m", "recipe.words", str(tmp_path / "*.txt"), "--output", str(words), "--every", "2"]
+    command = [sys.executable, "-m", "recipe", "words", str(tmp_path / "*.txt"), "--output", str(words), "--every", "2"]
     subprocess.run(command, check=True)
     found = [[sentence.words for sentence in document.sentences] for document in read_columns(words)]
     assert found == [[["a", "one"]], [["a", "three"]], [["b", "two"]]]

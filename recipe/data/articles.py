@@ -1,0 +1,172 @@
+"""Text -> articles, for masked pretraining: data sets of the one column `text`.
+
+An article is a paragraph of a text file (blank lines end it), a line of JSON, a row, or a document of a column file.
+"""
+
+import glob
+import hashlib
+import logging
+from collections.abc import Collection, Iterator
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import datasets
+
+from recipe.data.conll import read_columns
+from recipe.data.settings import TextArguments
+from recipe.data.sources import expand_files, load_hub, pick_column
+from recipe.data.splits import HUB_NAMES, SPLITS
+from recipe.data.text_files import check_lines, refuse_nul, split_articles
+from recipe.errors import RecipeError
+
+COLUMN_FILE = ".conll"
+BUILDERS = {".txt": "text", ".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
+READ_ERRORS = (datasets.exceptions.DatasetsError, OSError, ValueError, LookupError)
+FILE_SETTINGS = {split: SPLITS[split].files for split in ("train", "dev")}  # what names the files of a split
+BATCH = 1000  # articles that are read together
+# `datasets` keeps what a function made, and finds it by that function's name and arguments: those here get this as an
+# argument, so that what another version of this file made is not taken.
+CODE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+
+Articles = datasets.Dataset | datasets.IterableDataset
+
+
+def load_articles(
+    arguments: TextArguments, wanted: Collection[str] = tuple(FILE_SETTINGS), cache_dir: str | None = None
+) -> dict[str, Articles]:
+    """The articles of the `wanted` splits (of train, dev): data sets of the one column `text`.
+
+    Where no validation data are named, `validation_split_percentage` of the training articles are held out, spread
+    evenly over the corpus. With `streaming` the training articles are an `IterableDataset` and none can be held out.
+    Raises RecipeError for what is missing or cannot be read.
+    """
+    in_files = {split for split, key in FILE_SETTINGS.items() if getattr(arguments, key)}
+    hub = {}
+    if arguments.dataset_name and not arguments.train_file and not in_files >= set(wanted):
+        loaded = load_hub(arguments, cache_dir, arguments.streaming)
+        hub = {split: loaded[name] for split, name in HUB_NAMES.items() if name in loaded}
+    found = in_files | hub.keys()
+    hold_out = "dev" in wanted and "dev" not in found
+    if hold_out and arguments.streaming:
+        raise RecipeError(
+            "do_eval: streamed articles cannot be held out: name validation_file, or switch do_eval and "
+            "eval_strategy off"
+        )
+    needed = ["train"] if hold_out else wanted
+    if "train" in needed and "train" not in found:
+        lacking = f"no split train, but {', '.join(sorted(found))}" if found else "no data"
+        raise RecipeError(f"{lacking}: set train_file or dataset_name, or (to evaluate) validation_file")
+    articles = {}
+    for split in needed:
+        rows = _load_files(split, arguments) if split in in_files else hub[split]
+        articles[split] = _as_text(rows, arguments, split)
+    if hold_out:
+        articles = _hold_out(articles["train"], arguments.validation_split_percentage)
+        articles = {split: rows for split, rows in articles.items() if split in wanted}
+    limits = {split: getattr(arguments, SPLITS[split].limit) for split in articles}
+    articles = {split: rows if limits[split] is None else rows.take(limits[split]) for split, rows in articles.items()}
+    if isinstance(articles.get("dev"), datasets.IterableDataset):  # of the Hub; a fixed set is evaluated on
+        articles["dev"] = datasets.Dataset.from_list(list(articles["dev"]))
+    return articles
+
+
+def read_texts(articles: Articles, arguments: TextArguments) -> Iterator[str]:
+    """The texts of training articles one after another. Raises RecipeError where streamed files cannot be read."""
+    try:
+        for row in articles:
+            yield row["text"] or ""  # an empty cell of a table is None
+    except READ_ERRORS as error:
+        raise explain_reading(arguments, error) from error
+
+
+def explain_reading(arguments: TextArguments, error: Exception, split: str = "train") -> RecipeError:
+    """What to say of text that cannot be read: the first line at fault, or else the reader's own reason."""
+    key = FILE_SETTINGS[split]
+    try:
+        for file in expand_files(key, getattr(arguments, key) or []):
+            if not file.endswith(".parquet"):
+                check_lines(file, arguments.encoding)
+    except RecipeError as fault:
+        return fault
+    reason = str(error.__cause__ or error).strip().splitlines()[0]
+    return RecipeError(f"{name_source(arguments, split)}: {reason}: mend the file, or set encoding")
+
+
+def name_source(arguments: TextArguments, split: str) -> str:
+    """The setting that a split comes from, and its value; what is held out comes from where the training data do."""
+    keys = [FILE_SETTINGS[split], FILE_SETTINGS["train"], "dataset_name"]
+    key = next(key for key in keys if getattr(arguments, key))
+    value = getattr(arguments, key)
+    return f"{key}: {value if isinstance(value, str) else ' '.join(value)}"
+
+
+def _load_files(split: str, arguments: TextArguments) -> Articles:
+    key, streaming = FILE_SETTINGS[split], arguments.streaming and split == "train"
+    files = expand_files(key, getattr(arguments, key))
+    kinds = {Path(file).suffix for file in files}
+    if kinds == {COLUMN_FILE}:
+        documents = [document for file in files for document in read_columns(file, encoding=arguments.encoding)]
+        texts = ["\n".join(" ".join(sentence.words) for sentence in document.sentences) for document in documents]
+        articles = datasets.Dataset.from_dict({"text": texts})
+        return articles.to_iterable_dataset() if streaming else articles
+    if len(kinds) > 1 or not kinds <= BUILDERS.keys():
+        known = " ".join([*BUILDERS, COLUMN_FILE])
+        raise RecipeError(f"{key}: expected files of one kind, {known}; found {' '.join(sorted(kinds))}")
+    if not any(Path(file).stat().st_size for file in files):
+        raise RecipeError(f"{key}: {' '.join(files)}: no articles, the file is empty: check the files")
+    builder = BUILDERS[kinds.pop()]
+    options = {} if builder == "parquet" else {"encoding": arguments.encoding}
+    options |= {"sample_by": "paragraph"} if builder == "text" else {}
+    if builder != "parquet" and not streaming and not arguments.encoding.lower().startswith(("utf-16", "utf-32")):
+        for file in files:
+            refuse_nul(file)
+    # It also logs, as an error, what it raises.
+    logging.getLogger("datasets.packaged_modules.json.json").setLevel(logging.CRITICAL)
+    paths = [glob.escape(file) for file in files]  # which it takes for globs
+    try:
+        rows = datasets.load_dataset(builder, data_files=paths, split="train", streaming=streaming, **options)
+    except READ_ERRORS as error:
+        raise explain_reading(arguments, error, split) from error
+    if builder == "text":
+        size = 1 if streaming else BATCH  # more, across files, would be read anew where a stream goes on
+        part = partial(_split_articles, code=CODE)
+        rows = rows.map(part, batched=True, batch_size=size, features=rows.features)
+    return rows
+
+
+def _split_articles(rows: dict[str, list[str]], code: str) -> dict[str, list[str]]:
+    """Split where a line is of white space alone too, which `datasets` takes for text, and drop empty articles."""
+    return {"text": [article for text in rows["text"] for article in split_articles(text)]}
+
+
+def _as_text(rows: Articles, arguments: TextArguments, split: str) -> Articles:
+    """Keep the text column alone, under the name `text`; a column of words is joined by spaces."""
+    try:
+        remaining = iter(rows)  # once: a stream's file is opened anew each time
+        first = next(remaining, None)
+        if first is None:
+            raise RecipeError(f"{name_source(arguments, split)}: no {split} articles: check what it holds")
+        columns = rows.column_names or list(first)
+        column = pick_column(columns, arguments.text_column_name or "text", "text_column_name")
+        sample = next((row[column] for row in chain([first], remaining) if row[column] is not None), None)
+    except READ_ERRORS as error:
+        raise explain_reading(arguments, error, split) from error
+    if not all(isinstance(cell, str | None) for cell in (sample if isinstance(sample, list) else [sample])):
+        raise RecipeError(f"text_column_name: the column {column!r} holds no text, but {sample!r}")
+    if isinstance(sample, list):
+        return rows.map(partial(_join_words, column=column, code=CODE), remove_columns=columns)
+    rows = rows.remove_columns([name for name in columns if name != column])
+    return rows if column == "text" else rows.rename_column(column, "text")
+
+
+def _join_words(row: dict, column: str, code: str) -> dict[str, str]:
+    return {"text": " ".join(filter(None, row[column] or []))}
+
+
+def _hold_out(articles: datasets.Dataset, percentage: float) -> dict[str, datasets.Dataset]:
+    total, count = len(articles), round(len(articles) * percentage / 100)
+    if not 0 < count < total:
+        raise RecipeError(f"validation_split_percentage: {percentage} % of {total} articles leaves one side empty")
+    held = [number * total // count for number in range(count)]
+    return {"train": articles.select(sorted(set(range(total)).difference(held))), "dev": articles.select(held)}

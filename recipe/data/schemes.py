@@ -1,0 +1,99 @@
+"""Tag schemes: IOB1, IOB2, IOBES and BILOU, told apart and turned into IOB2, the one scheme used inside the recipe.
+
+A tag is `O` or `PREFIX-TYPE`. IOB1 opens an entity with B only right after another one of its type, IOB2 always;
+IOBES and BILOU also mark the last word (E, L) and the entity of one word (S, U).
+Sources: Ramshaw and Marcus 1995 (IOB1); Ratinov and Roth 2009 (BILOU).
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+PREFIXES = {"IOB2": "BI", "IOB1": "BI", "IOBES": "BIES", "BILOU": "BILU"}
+OPENING, CLOSING = "BSU", "ESLU"
+
+
+def split_tag(tag: str) -> tuple[str, str]:
+    """`"B-PER"` -> `("B", "PER")`, `"O"` -> `("O", "")`. Raises ValueError for anything that is no tag."""
+    prefix, _, kind = tag.partition("-")
+    if tag == "O" or (kind and len(prefix) == 1 and prefix in "BIESLU"):
+        return prefix, kind
+    raise ValueError(f"{tag!r} is no tag: expected O, or one of B I E S L U, a hyphen and an entity type")
+
+
+def is_well_formed(tags: Sequence[str], scheme: str) -> bool:
+    """Whether one sentence's tags keep the rules of `scheme`, a key of `PREFIXES`."""
+    outside = ("O", "")
+    for (before, kind_before), (prefix, kind) in pairwise([outside, *map(split_tag, tags), outside]):
+        continues = before in "BI" and kind == kind_before
+        if prefix != "O" and prefix not in PREFIXES[scheme]:
+            return False
+        if scheme == "IOB1":
+            allowed = prefix != "B" or continues
+        elif scheme == "IOB2":
+            allowed = prefix != "I" or continues
+        elif before in "BI":  # an open entity must go on
+            allowed = continues and prefix in "IEL"
+        else:
+            allowed = prefix not in "IEL"
+        if not allowed:
+            return False
+    return True
+
+
+def to_iob2(tags: Sequence[str]) -> list[str]:
+    """Turn one sentence's tags, in any of the schemes, into IOB2.
+
+    An entity opens at B, S or U, and wherever another prefix does not continue its predecessor: the rules of all four
+    schemes in one, and conlleval's reading of ill-formed tags.
+    """
+    result, open_kind = [], None
+    for prefix, kind in map(split_tag, tags):
+        if prefix == "O":
+            result.append("O")
+            open_kind = None
+            continue
+        opens = prefix in OPENING or kind != open_kind
+        result.append(f"{'B' if opens else 'I'}-{kind}")
+        open_kind = None if prefix in CLOSING else kind
+    return result
+
+
+def is_iob2(label: str) -> bool:
+    """Whether `label` is one that IOB2 has: `O`, or B or I of a type."""
+    prefix, _, kind = label.partition("-")
+    return label == "O" or (prefix in ("B", "I") and bool(kind))
+
+
+def list_types(tags: Iterable[str]) -> list[str]:
+    """The entity types that occur in `tags`, in alphabetical order."""
+    return sorted({split_tag(tag)[1] for tag in set(tags)} - {""})
+
+
+def build_labels(types: Iterable[str]) -> list[str]:
+    """The labels of a model that predicts `types` in IOB2: O, then B and I of each type."""
+    return ["O", *(f"{prefix}-{kind}" for kind in types for prefix in PREFIXES["IOB2"])]
+
+
+def find_continuations(labels: Sequence[str]) -> list[tuple[int, int]]:
+    """The numbers of each I label and of the B label of its type, the two that an I can follow in IOB2.
+
+    An I whose type has no B among the labels is left out.
+    """
+    numbers = {label: number for number, label in enumerate(labels)}
+    pairs = [(number, numbers.get(f"B{label[1:]}")) for label, number in numbers.items() if label.startswith("I-")]
+    return [(inside, begin) for inside, begin in pairs if begin is not None]
+
+
+def list_entities(tags: Sequence[str]) -> list[tuple[int, int, str]]:
+    """The entities of one sentence's IOB2 tags, read strictly: first word, word behind the last, type.
+
+    An I that continues nothing is no entity, and ends the one before it if that is of another type.
+    """
+    entities, start, kind = [], 0, ""
+    for number, tag in enumerate([*tags, "O"]):
+        if kind and tag != f"I-{kind}":
+            entities.append((start, number, kind))
+            kind = ""
+        if tag.startswith("B-"):
+            start, kind = number, tag[2:]
+    return entities

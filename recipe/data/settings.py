@@ -1,0 +1,52 @@
+"""Settings of this layer: where text and entities are read from, and how."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from recipe.settings import setting
+
+
+@dataclass
+class SourceArguments:
+    """Where the data come from: a data set on the Hub, or local files."""
+
+    dataset_name: str | None = setting(None, "Data set on the Hub.")
+    dataset_config_name: str | None = setting(None, "Its configuration.")
+    dataset_revision: str = setting("main", "Its branch, tag or commit.")
+    train_file: list[str] | None = setting(None, "Training files or globs.")
+    validation_file: list[str] | None = setting(None, "Validation (dev) files or globs.")
+    text_column_name: str | None = setting(None, "Column or key of the text (default: text) or the words (tokens).")
+    encoding: str = setting("utf-8", "Encoding of the files.")
+    max_train_samples: int | None = setting(None, "Use only this many training articles or sentences.", at_least=1)
+    max_eval_samples: int | None = setting(
+        None, "Use only this many validation articles or sentences.", resume="free", at_least=1
+    )
+
+
+@dataclass
+class TextArguments(SourceArguments):
+    """Articles for masked pretraining."""
+
+    streaming: bool = setting(False, "Read the training text while training; needs max_steps.", resume="fixed")
+    validation_split_percentage: float = setting(
+        5, "Percentage of the articles held out if you name no validation data."
+    )
+
+
+@dataclass
+class EntityArguments(SourceArguments):
+    """Words and tags for named-entity recognition."""
+
+    data_dir: str | None = setting(None, "Folder with train, dev and test files.")
+    test_file: list[str] | None = setting(None, "Test files or globs.", resume="free")
+    extra_train_file: list[str] | None = setting(
+        None, "Extra training files written by the recipe (UTF-8, word first, tag last)."
+    )
+    label_column_name: str = setting("ner_tags", "Column or key of the tags (JSONL, Hub).")
+    word_column: int = setting(0, "Column files: index of the word column.")
+    tag_column: int = setting(-1, "Column files: index of the tag column.")
+    comment_prefix: str | None = setting(None, "Column files: skip lines that start with this.")
+    tag_scheme: Literal["IOB1", "IOB2", "IOBES", "BILOU"] | None = setting(
+        None, "Tag scheme; detected in each file if not set."
+    )
+    max_predict_samples: int | None = setting(None, "Use only this many test sentences.", resume="free", at_least=1)

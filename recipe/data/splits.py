@@ -1,0 +1,225 @@
+"""Named-entity data: a folder, files or a Hub data set -> documents for each split, and the label list."""
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from recipe.data.conll import DOCUMENT_START, convert_tags, read_conll
+from recipe.data.documents import Document, Sentence, list_sentences
+from recipe.data.schemes import build_labels, is_iob2, list_types, split_tag
+from recipe.data.settings import EntityArguments
+from recipe.data.sources import expand_files, load_hub, pick_column
+from recipe.data.text_files import read_lines
+from recipe.errors import RecipeError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+class SplitSettings(NamedTuple):
+    """The settings that name a split's files, limit its sentences and ask for it."""
+
+    files: str
+    limit: str
+    task: str
+
+
+SPLITS = {
+    "train": SplitSettings("train_file", "max_train_samples", "do_train"),
+    "dev": SplitSettings("validation_file", "max_eval_samples", "do_eval and eval_strategy"),
+    "test": SplitSettings("test_file", "max_predict_samples", "do_predict"),
+}
+HUB_NAMES = {"train": "train", "dev": "validation", "test": "test"}  # a split's name here, and on the Hub
+FILE_NAMES = {  # in a folder
+    "train": ("*.train", "train.*"),
+    "dev": ("*.testa", "dev.*", "valid.*", "validation.*"),
+    "test": ("*.testb", "test.*"),
+}
+WRITTEN = EntityArguments(tag_scheme="IOB2")  # how the recipe writes its files
+SUFFIXES = {".train", ".testa", ".testb", ".txt", ".conll", ".iob", ".iob2", ".bio", ".tsv", ".jsonl", ".json"}
+
+
+def load_splits(
+    arguments: EntityArguments, wanted: Sequence[str] = tuple(SPLITS), cache_dir: str | None = None
+) -> dict[str, list[Document]]:
+    """Read the `wanted` splits (of train, dev, test) as documents tagged in IOB2, whole whatever their limits.
+
+    Single files take precedence over `data_dir`, and that over `dataset_name`.
+    Raises RecipeError for what is missing or cannot be read.
+    """
+    if not wanted:
+        raise RecipeError("nothing to do: set do_train, do_eval or do_predict")
+    files = find_files(arguments.data_dir) if arguments.data_dir else {}
+    for split, settings in SPLITS.items():
+        if patterns := getattr(arguments, settings.files):
+            files[split] = expand_files(settings.files, patterns)
+    if files:
+        load, found = partial(_read_files, arguments=arguments), files
+    elif arguments.dataset_name:
+        load, found = partial(_read_rows, arguments=arguments), _find_rows(arguments, cache_dir)
+    else:
+        raise RecipeError("no data: set data_dir, train_file (validation_file, test_file) or dataset_name")
+    missing = [split for split in wanted if split not in found]
+    if missing:
+        raise RecipeError(f"no {missing[0]} data: name them, or switch off {SPLITS[missing[0]].task}")
+    splits = {split: load(found[split]) for split in wanted}
+    if "train" in splits and arguments.extra_train_file:
+        splits["train"] += _read_files(expand_files("extra_train_file", arguments.extra_train_file), WRITTEN)
+    return splits
+
+
+def limit_sentences(splits: dict[str, list[Document]], arguments: EntityArguments) -> dict[str, list[Document]]:
+    """The first sentences of each split, as many as `max_train_samples` and its kin allow."""
+    return {split: _take(documents, getattr(arguments, SPLITS[split].limit)) for split, documents in splits.items()}
+
+
+def find_files(folder: str) -> dict[str, list[str]]:
+    """The files of a data folder by split, told by their names: `eng.train`, `eng.testa`, `valid.txt`, `test.conll`."""
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise RecipeError(f"data_dir: no folder at {folder}: check the path")
+    found = {}
+    for split, patterns in FILE_NAMES.items():
+        matches = sorted({p for pattern in patterns for p in folder.glob(pattern) if p.suffix in SUFFIXES})
+        if len(matches) > 1:
+            raise RecipeError(
+                f"data_dir: both {matches[0]} and {matches[1]} look like {split}: name one by its file flag"
+            )
+        if matches:
+            found[split] = [str(matches[0])]
+    if not found:
+        expected = ", ".join(pattern for patterns in FILE_NAMES.values() for pattern in patterns)
+        raise RecipeError(f"data_dir: {folder} holds no column files named like {expected}")
+    return found
+
+
+def list_labels(documents: list[Document]) -> list[str]:
+    """The label list of training data: O, then B- and I- of each entity type in alphabetical order.
+
+    Raises RecipeError if they hold no entity.
+    """
+    types = list_types(tag for sentence in list_sentences(documents) for tag in sentence.tags)
+    if not types:
+        raise RecipeError("the training data hold no entity, every tag is O: check the files, and which column is read")
+    return build_labels(types)
+
+
+def check_labels(splits: dict[str, list[Document]], labels: Sequence[str]) -> None:
+    """Raise RecipeError for labels of another scheme, and at the first sentence that holds a tag `labels` lacks."""
+    foreign = [label for label in labels if not is_iob2(label)]
+    if foreign:
+        raise RecipeError(f"the model predicts {' '.join(foreign)}: only labels O, B- and I- of a type can be scored")
+    for sentence in list_sentences(document for documents in splits.values() for document in documents):
+        unknown = set(sentence.tags).difference(labels)
+        if unknown:
+            raise RecipeError(
+                f"{sentence.place}: the sentence that begins here holds {min(unknown)}, which the model does not "
+                f"learn: mend it, or train on data that hold it (labels: {' '.join(labels)})"
+            )
+
+
+def _read_files(paths: list[str], arguments: EntityArguments) -> list[Document]:
+    return [document for path in paths for document in _read_file(path, arguments)]
+
+
+def _read_file(path: str, arguments: EntityArguments) -> list[Document]:
+    if path.endswith((".jsonl", ".json")):
+        return _read_jsonl(path, arguments)
+    return read_conll(
+        path,
+        arguments.tag_scheme,
+        word_column=arguments.word_column,
+        tag_column=arguments.tag_column,
+        encoding=arguments.encoding,
+        comment_prefix=arguments.comment_prefix,
+    )
+
+
+def _read_jsonl(path: str, arguments: EntityArguments) -> list[Document]:
+    keys = arguments.text_column_name or "tokens", arguments.label_column_name
+    lines = enumerate(read_lines(path, arguments.encoding), 1)
+    sentences = [_read_row(line, f"{path}:{number}", keys) for number, line in lines if line.strip()]
+    return _group_documents(path, sentences, arguments.tag_scheme)
+
+
+def _read_row(line: str, place: str, keys: tuple[str, str]) -> Sentence:
+    try:
+        row = json.loads(line)
+        "".join(row[keys[0]]).encode()
+    except UnicodeEncodeError:
+        raise RecipeError(f"{place}: half of a surrogate pair under {keys[0]!r}: mend the escape") from None
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(f"{place}: not JSON: {str(error).splitlines()[0]}: mend the line") from None
+    except (KeyError, TypeError):
+        row = {}
+    return _make_sentence(*map(row.get, keys), place, keys)
+
+
+def _make_sentence(words: list[str] | None, tags: list | None, place: str, keys: tuple[str, str]) -> Sentence:
+    if not all(isinstance(cells, list) for cells in (words, tags)) or not all(isinstance(word, str) for word in words):
+        raise RecipeError(f"{place}: expected lists of words and tags under {keys[0]!r} and {keys[1]!r}")
+    return Sentence(words, tags, place)
+
+
+def _find_rows(arguments: EntityArguments, cache_dir: str | None) -> dict[str, "Dataset"]:
+    loaded = load_hub(arguments, cache_dir)
+    return {split: loaded[name] for split, name in HUB_NAMES.items() if name in loaded}
+
+
+def _read_rows(rows: "Dataset", arguments: EntityArguments) -> list[Document]:
+    wanted = {
+        "text_column_name": arguments.text_column_name or "tokens",
+        "label_column_name": arguments.label_column_name,
+    }
+    for setting, key in wanted.items():
+        if not hasattr(rows.features[pick_column(rows.column_names, key, setting)], "feature"):
+            columns = ", ".join(rows.column_names)
+            raise RecipeError(f"{setting}: the column {key!r} holds no lists: name another of {columns}")
+    keys, place = tuple(wanted.values()), f"{arguments.dataset_name}/{rows.split}"
+    columns = enumerate(zip(*(rows[key] for key in keys), strict=True), 1)
+    sentences = [_make_sentence(words, tags, f"{place}:{number}", keys) for number, (words, tags) in columns]
+    feature = rows.features[keys[1]].feature
+    if hasattr(feature, "int2str"):  # a ClassLabel
+        for sentence in sentences:
+            try:
+                sentence.tags = feature.int2str(sentence.tags)
+            except (ValueError, TypeError) as error:  # -1, where a test split hides its tags
+                raise RecipeError(
+                    f"{sentence.place}: {error}: switch the split off, or check label_column_name"
+                ) from None
+    return _group_documents(place, sentences, arguments.tag_scheme)
+
+
+def _group_documents(place: str, sentences: list[Sentence], tag_scheme: str | None) -> list[Document]:
+    """Check rows of words and tags, convert their scheme, and part them into documents at `-DOCSTART-` rows."""
+    documents = [Document()]
+    for sentence in sentences:
+        if len(sentence.words) != len(sentence.tags):
+            raise RecipeError(f"{sentence.place}: {len(sentence.words)} words but {len(sentence.tags)} tags: mend it")
+        for tag in sentence.tags:
+            try:
+                split_tag(str(tag))
+            except ValueError as error:
+                raise RecipeError(f"{sentence.place}: {error}: check label_column_name") from None
+        if sentence.words == [DOCUMENT_START]:
+            documents.append(Document())
+        elif sentence.words:
+            documents[-1].sentences.append(sentence)
+    documents = [document for document in documents if document.sentences]
+    if not documents:
+        raise RecipeError(f"{place}: no sentences: check the path")
+    convert_tags(list_sentences(documents), tag_scheme)
+    return documents
+
+
+def _take(documents: list[Document], limit: int | None) -> list[Document]:
+    if limit is None:
+        return documents
+    taken = []
+    for document in documents:
+        if limit > 0:
+            taken.append(Document(document.sentences[:limit]))
+        limit -= len(document.sentences)
+    return taken

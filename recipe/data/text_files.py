@@ -1,0 +1,96 @@
+"""Text files by line and by article: what cannot be read is refused with its file and line."""
+
+import codecs
+import json
+import re
+from pathlib import Path
+
+from recipe.errors import RecipeError
+
+BLANK_LINES = re.compile(r"\n\s*\n")
+
+
+def split_articles(text: str) -> list[str]:
+    """The articles of a text: what blank lines part. Byte order marks, and articles of white space alone, are dropped."""
+    articles = (part.removeprefix("\ufeff") for part in BLANK_LINES.split(text))
+    return [article for article in articles if article.strip()]
+
+
+def read_articles(path: str | Path, encoding: str) -> list[str]:
+    """The articles of a text file, with its line ends as line feeds. Raises RecipeError as `read_text`."""
+    return split_articles(re.sub("\r\n?", "\n", read_text(path, encoding)))
+
+
+def read_lines(path: str | Path, encoding: str) -> list[str]:
+    """The file's lines, split at line feeds alone: other separators may be part of a word.
+
+    Raises RecipeError as `read_text`.
+    """
+    text = read_text(path, encoding).removeprefix("\ufeff")
+    return [line.removesuffix("\r") for line in text.split("\n")]
+
+
+def read_text(path: str | Path, encoding: str) -> str:
+    """The file's text as it stands.
+
+    Raises RecipeError for a file that cannot be read or decoded, and for a NUL byte in it.
+    """
+    try:
+        data = Path(path).read_bytes()
+        text = data.decode(encoding)
+    except (OSError, LookupError, ValueError) as error:
+        line = data.count(b"\n", 0, error.start) + 1 if isinstance(error, UnicodeDecodeError) else 0
+        raise explain_unreadable(path, encoding, error, line) from None
+    if "\0" in text:
+        raise explain_nul(path, text.count("\n", 0, text.index("\0")) + 1)
+    return text
+
+
+def check_lines(path: str, encoding: str) -> None:
+    """Raise RecipeError for the first line that cannot be decoded, or of a `.jsonl` file parsed, if there is one.
+
+    One line after another: streamed files may be larger than the memory.
+    """
+    number = 0
+    try:
+        decoder = codecs.getincrementaldecoder(encoding)()
+        with open(path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                text = decoder.decode(line, final=not line.endswith(b"\n"))
+                if path.endswith(".jsonl"):
+                    _check_json(path, number, text)
+    except (OSError, LookupError, ValueError) as error:
+        raise explain_unreadable(path, encoding, error, number) from None
+
+
+def _check_json(path: str, number: int, text: str) -> None:
+    try:
+        json.loads(text.strip() or "{}")
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(f"{path}:{number}: not JSON: {error}: mend the line") from None
+
+
+def refuse_nul(path: str) -> None:
+    """Raise RecipeError for the first NUL byte of a file, if there is one."""
+    line = 1
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            if b"\0" in chunk:
+                line += chunk.count(b"\n", 0, chunk.index(b"\0"))
+                raise explain_nul(path, line)
+            line += chunk.count(b"\n")
+
+
+def explain_unreadable(path: str | Path, encoding: str, error: Exception, line: int) -> RecipeError:
+    """What to say of a file that cannot be opened, an unknown encoding, or a byte on `line` that is none of it."""
+    if isinstance(error, OSError):
+        return RecipeError(f"{path}: {error.strerror}: check the path")
+    if isinstance(error, UnicodeDecodeError):
+        byte = error.object[error.start]
+        return RecipeError(f"{path}:{line}: byte 0x{byte:02x} is not {encoding}: set encoding (older corpora: latin-1)")
+    return RecipeError(f"encoding: {encoding!r} is not one that Python knows")
+
+
+def explain_nul(path: str | Path, line: int) -> RecipeError:
+    """What to say of a NUL byte, which no text holds."""
+    return RecipeError(f"{path}:{line}: a NUL byte: mend the file, or set encoding if it is UTF-16 or UTF-32")

@@ -1,0 +1,1 @@
+"""Scores of tags and of masked tokens, and tables of results. Needs no model."""

@@ -1,0 +1,37 @@
+"""Scores of masked tokens: loss, perplexity, accuracy, each masked token counting the same."""
+
+import math
+
+import numpy as np
+import torch
+from transformers import EvalPrediction
+
+from recipe.inputs.tokens import IGNORED
+from recipe.model.sparse_head import select_labelled
+
+
+def score_positions(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Reduce logits to (blocks, length, 2): loss in nats, and 1 where the best is right.
+
+    logits: (blocks, length, vocabulary), or (masked tokens, vocabulary) from a sparse head.
+    Both scores are 0 where `labels` (blocks, length) are -100.
+    """
+    masked = labels != IGNORED
+    scores = torch.zeros(*labels.shape, 2, device=logits.device)
+    wanted, found = labels[masked], select_labelled(logits, masked).float()
+    scores[masked] = torch.stack(
+        [torch.nn.functional.cross_entropy(found, wanted, reduction="none"), (found.argmax(-1) == wanted).float()], -1
+    )
+    return scores
+
+
+def summarize_positions(output: EvalPrediction) -> dict[str, float]:
+    """Mean loss (nats), perplexity and accuracy over all masked tokens, each counting the same.
+
+    output: for each batch, what `score_positions` made of it, and its labels.
+    """
+    batches = zip(output.predictions, output.label_ids, strict=True)
+    scores = np.concatenate([scores[labels != IGNORED] for scores, labels in batches]).astype("float64")
+    loss, accuracy = scores.mean(0).tolist()
+    perplexity = math.exp(min(loss, 700))  # of a training that diverged it would be no float
+    return {"loss": loss, "perplexity": perplexity, "masked_accuracy": accuracy, "masked_tokens": len(scores)}

@@ -1,0 +1,98 @@
+"""The README's tables of results: `python -m recipe tables results/*.json` prints them from finished runs' reports."""
+
+import json
+import statistics
+from collections import defaultdict
+from pathlib import Path
+
+from recipe.command_line import VerbParser
+from recipe.errors import RecipeError
+from recipe.evaluation.scoring import REFERENCE, is_conll2003_test
+
+HEADER = ["recipe", "model", "data", "dev F1", "test F1", "seeds", "minutes", "hardware", "config", "commit"]
+
+
+def format_table(paths: list[str]) -> str:
+    """A Markdown table with a row for each recipe: F1 (strict, micro average) in percent, mean ± sd over its seeds.
+
+    paths: copies of `report.json`; the file name up to `-seed` names the recipe.
+    """
+    rows = []
+    for name, reports in _group_reports(paths).items():
+        run = reports[0]["run"]
+        rows.append(
+            [
+                name,
+                run["model"],
+                run["data"],
+                format_mean(reports, "dev"),
+                format_mean(reports, "test"),
+                " ".join(str(report["run"]["seed"]) for report in reports),
+                f"{statistics.mean(report['run']['total_minutes'] for report in reports):.0f}",
+                run["hardware"],
+                f"[{Path(run['config']).name}]({run['config']})" if run["config"] else "",
+                " ".join(sorted({report["run"]["commit"] for report in reports})),
+            ]
+        )
+    return format_markdown(HEADER, rows)
+
+
+def format_reference(paths: list[str]) -> str:
+    """A Markdown table of tag-level F1 on CoNLL-2003's test, mean over seeds: the reference's beside each recipe's."""
+    groups = {name: group for name, group in _group_reports(paths).items() if is_conll2003_test(group[0]["test"])}
+    rows = []
+    for tag, (_, _, reference, support) in REFERENCE.items():
+        scores = [mean_tag_f1(group, "test", tag) for group in groups.values()]
+        rows.append([tag, f"{reference:.3f}", *(f"{score:.3f}" for score in scores), str(support)])
+    return format_markdown(["tag", "reference", *groups, "support"], rows)
+
+
+def _group_reports(paths: list[str]) -> dict[str, list[dict]]:
+    groups = defaultdict(list)
+    for path in sorted(paths):
+        try:
+            report = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RecipeError(f"{path}: {error}: name copies of report.json") from None
+        if "test" in report:
+            groups[Path(path).stem.split("-seed")[0]].append(report)
+    return groups
+
+
+def format_markdown(header: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in [header, ["---"] * len(header), *rows])
+
+
+def read_f1(report: dict, split: str) -> float:
+    """F1 (strict, micro average) of a split of one `report.json`, in percent."""
+    return 100 * report[split]["entities"]["micro avg"]["f1"]
+
+
+def mean_tag_f1(reports: list[dict], split: str, tag: str) -> float:
+    """F1 of one tag of a split, mean over some seeds' reports."""
+    return statistics.mean(report[split]["tags"][tag]["f1"] for report in reports)
+
+
+def format_mean(reports: list[dict], split: str) -> str:
+    """The mean of `read_f1` over some seeds' reports, ± its standard deviation where there are several.
+
+    A dash where the split was not scored, as dev if it was trained on.
+    """
+    if any(split not in report for report in reports):
+        return "-"
+    scores = [read_f1(report, split) for report in reports]
+    deviation = f" ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
+    return f"{statistics.mean(scores):.1f}{deviation}"
+
+
+def main(argv: list[str]) -> None:
+    """`python -m recipe tables`: print the tables of some runs' reports."""
+    parser = VerbParser(
+        "tables",
+        "Print Markdown tables of reports: a row for each recipe, and its tags beside the reference.",
+        "python -m recipe tables results/*.json",
+    )
+    parser.add_argument("reports", nargs="+", help="copies of report.json, named RECIPE-seedN.json")
+    args = parser.parse_args(argv)
+    print(format_table(args.reports), format_reference(args.reports), sep="\n\n")

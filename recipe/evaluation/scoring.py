@@ -1,0 +1,171 @@
+"""Scores of predicted tags: entities (strict IOB2) and single tags, beside a reference table.
+
+`python -m recipe score predictions.conll` scores a column file whose last two columns are gold and predicted tags.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import chain
+
+from recipe.command_line import VerbParser
+from recipe.data.conll import convert_tags, read_columns
+from recipe.data.documents import list_sentences, list_tags
+from recipe.data.schemes import is_iob2, is_well_formed, list_entities, to_iob2
+
+Row = dict[str, float]  # precision, recall, f1, support
+Report = dict[str, dict]  # "entities" | "tags" -> row name -> Row; "metrics" -> figures of the user's own
+Metrics = Callable[[Sequence[Sequence[str]], Sequence[Sequence[str]]], dict[str, float]]  # gold and predicted tags
+
+# A published bert-base-cased fine-tuning, CoNLL-2003 English test: tag -> precision, recall, f1, support.
+REFERENCE = {
+    "B-LOC": (0.926, 0.906, 0.916, 1668),
+    "I-LOC": (0.900, 0.805, 0.850, 257),
+    "B-MISC": (0.875, 0.856, 0.865, 702),
+    "I-MISC": (0.838, 0.782, 0.809, 216),
+    "B-ORG": (0.914, 0.898, 0.906, 1661),
+    "I-ORG": (0.911, 0.894, 0.902, 835),
+    "B-PER": (0.964, 0.957, 0.960, 1617),
+    "I-PER": (0.983, 0.980, 0.982, 1156),
+    "O": (0.993, 0.995, 0.994, 38323),
+}
+
+
+def score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], metrics: Metrics | None = None) -> Report:
+    """Both reports on IOB2 tags, a list for each sentence; `predicted` may be ill formed.
+
+    metrics: more figures of the same tags, which become a third part, `metrics`.
+    """
+    report = {"entities": score_entities(gold, predicted), "tags": score_tags(gold, predicted)}
+    return report | {"metrics": metrics(gold, predicted)} if metrics else report
+
+
+def score_entities(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, Row]:
+    """Precision, recall, F1 and support of each entity type, and their micro, macro and weighted averages.
+
+    Strict: an entity counts if its type and both ends agree, and a predicted I- that continues nothing is no entity.
+    The same figures as seqeval's (`mode="strict", scheme=IOB2`), to which a test compares them, without its imports.
+    """
+    support: Counter[str] = Counter()
+    guesses: Counter[str] = Counter()
+    hits: Counter[str] = Counter()
+    for true_tags, guessed_tags in zip(gold, predicted, strict=True):
+        if len(true_tags) != len(guessed_tags):
+            raise ValueError(f"{len(true_tags)} gold tags but {len(guessed_tags)} predicted ones in a sentence")
+        true, guessed = set(list_entities(true_tags)), set(list_entities(guessed_tags))
+        support.update(kind for _, _, kind in true)
+        guesses.update(kind for _, _, kind in guessed)
+        hits.update(kind for _, _, kind in true & guessed)
+    rows = {kind: _count_row(hits[kind], guesses[kind], support[kind]) for kind in sorted(support | guesses)}
+    return rows | _average(rows, _count_row(hits.total(), guesses.total(), support.total()))
+
+
+def _average(rows: dict[str, Row], micro: Row) -> dict[str, Row]:
+    """The averages over types: of all entities alike, of types alike, and of types by their support."""
+    total = int(micro["support"])
+    keys = ("precision", "recall", "f1")
+    macro = {key: sum(row[key] for row in rows.values()) / max(len(rows), 1) for key in keys}
+    weighted = {key: sum(row[key] * row["support"] for row in rows.values()) / max(total, 1) for key in keys}
+    return {"micro avg": micro, "macro avg": macro | {"support": total}, "weighted avg": weighted | {"support": total}}
+
+
+def summarize_entities(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, float]:
+    """Micro-averaged precision, recall and F1, and the F1 of each type as `f1_<TYPE>`: the figures of an evaluation."""
+    rows = score_entities(gold, predicted)
+    scores = {key: rows["micro avg"][key] for key in ("precision", "recall", "f1")}
+    return scores | {f"f1_{name}": row["f1"] for name, row in rows.items() if not name.endswith(" avg")}
+
+
+def score_tags(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, Row]:
+    """Precision, recall, F1 and support of each tag over single words; O comes last."""
+    pairs = Counter(zip(chain.from_iterable(gold), chain.from_iterable(predicted), strict=True))
+    support: Counter[str] = Counter()
+    guesses: Counter[str] = Counter()
+    hits: Counter[str] = Counter()
+    for (true, guess), count in pairs.items():
+        support[true] += count
+        guesses[guess] += count
+        hits[true] += count * (true == guess)
+    tags = sorted(support | guesses, key=lambda tag: (tag == "O", tag[2:], tag))
+    return {tag: _count_row(hits[tag], guesses[tag], support[tag]) for tag in tags}
+
+
+def format_reports(reports: dict[str, Report]) -> str:
+    """The text of `format_report` for each split, under its name."""
+    return "\n".join(f"== {split} ==\n{format_report(report)}" for split, report in reports.items())
+
+
+def format_report(report: Report) -> str:
+    """Both tables as text; the tags' beside the reference where the supports show that this is the CoNLL-2003 test."""
+    lines = ["Entities (strict)", *_format_rows(report["entities"]), "", "Tags", *_format_rows(report["tags"])]
+    if is_conll2003_test(report):
+        lines += ["", "Tags: reference and difference to it", *_format_differences(report["tags"])]
+    if "metrics" in report:
+        lines += [
+            "",
+            "Your own metrics",
+            *(f"{name:<14}{value:>10.3f}" for name, value in report["metrics"].items()),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def is_conll2003_test(report: Report) -> bool:
+    """Whether the supports of the tags are those of the reference."""
+    supports = {tag: row["support"] for tag, row in report["tags"].items()}
+    return supports == {tag: row[3] for tag, row in REFERENCE.items()}
+
+
+def score_file(path: str) -> Report:
+    """Score a column file whose last two columns are gold and predicted tags.
+
+    Where both are in IOB2 the predictions are read strictly; those of any other scheme are turned into IOB2 first,
+    ill-formed tags opening an entity as in conlleval. Predictions that all keep the rules of IOB1 are in IOB1.
+    """
+    gold = read_columns(path, tag_column=-2)
+    predicted = list_tags(read_columns(path, tag_column=-1))
+    foreign = not all(is_iob2(tag) for tags in predicted for tag in tags)
+    iob1 = all(is_well_formed(tags, "IOB1") for tags in predicted)
+    if convert_tags(list_sentences(gold)) != "IOB2" or foreign or iob1:
+        predicted = [to_iob2(tags) for tags in predicted]
+    return score(list_tags(gold), predicted)
+
+
+def _count_row(hits: int, guesses: int, support: int) -> Row:
+    """The row of so many right guesses among all guesses and all that is to be found; 0 where a figure is undefined."""
+    precision, recall = hits / max(guesses, 1), hits / max(support, 1)
+    f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
+    return {"precision": precision, "recall": recall, "f1": f1, "support": support}
+
+
+def _format_rows(rows: dict[str, Row]) -> list[str]:
+    header = f"{'':<14}{'precision':>10}{'recall':>10}{'f1':>10}{'support':>10}"
+    return [
+        header,
+        *(
+            f"{name:<14}{row['precision']:>10.3f}{row['recall']:>10.3f}{row['f1']:>10.3f}{row['support']:>10}"
+            for name, row in rows.items()
+        ),
+    ]
+
+
+def _format_differences(tags: dict[str, Row]) -> list[str]:
+    lines = [f"{'':<14}{'precision':>18}{'recall':>18}{'f1':>18}"]
+    for tag, reference in REFERENCE.items():
+        ours = (tags[tag]["precision"], tags[tag]["recall"], tags[tag]["f1"])
+        cells = (f"{theirs:.3f} ({mine - theirs:+.3f})" for mine, theirs in zip(ours, reference, strict=False))
+        lines.append(f"{tag:<14}" + "".join(f"{cell:>18}" for cell in cells))
+    return lines
+
+
+def main(argv: list[str]) -> None:
+    """`python -m recipe score`: print both reports of one file, or the figures as JSON."""
+    parser = VerbParser(
+        "score",
+        "Score a column file whose last two columns are gold and predicted tags.",
+        "python -m recipe score runs/ner/name/predictions/test.conll",
+    )
+    parser.add_argument("file", help="column file, such as a run's predictions/test.conll")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    args = parser.parse_args(argv)
+    report = score_file(args.file)
+    print(json.dumps(report, indent=2) if args.json else format_report(report), end="\n" if args.json else "")

@@ -1,0 +1,164 @@
+"""Logits of words -> tags and confidences: of each sentence the best sequence that IOB2 allows, and its probability.
+
+Word by word, the best label can be an I that continues nothing; the whole entity is then lost to strict scoring.
+The model of a sentence gives each sequence that IOB2 allows the exponential of the sum of its logits, and others none.
+Sources: Viterbi 1967, doi:10.1109/TIT.1967.1054010; forward-backward: Rabiner 1989, doi:10.1109/5.18626.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from recipe.data.schemes import find_continuations
+
+
+def decode(
+    logits: np.ndarray, lengths: Sequence[int], labels: Sequence[str], constrained: bool = True
+) -> list[list[str]]:
+    """The tags of each sentence.
+
+    logits: (words, labels), of the words of all sentences.
+    lengths: words in each sentence.
+    constrained: find the sequence of the highest total that IOB2 allows; otherwise each word's best label.
+    """
+    label_ids = find_best_paths(logits, lengths, labels) if constrained else logits.argmax(-1)
+    tags = (labels[label_id] for label_id in label_ids)
+    return [list(islice(tags, length)) for length in lengths]
+
+
+class _SideBySide:
+    """Steps through sentences of different lengths together, longest first."""
+
+    def __init__(self, lengths: Sequence[int]):
+        sizes = np.asarray(lengths, int)
+        order = np.argsort(-sizes, kind="stable")  # those that reach a position come before the others
+        self._firsts = (np.cumsum(sizes) - sizes)[order]
+        self._reaching = [int(np.sum(sizes > position)) for position in range(sizes.max(initial=0))]
+        self.lengths = sizes[order]
+
+    def __len__(self) -> int:
+        return len(self._firsts)
+
+    def words(self, position: int) -> np.ndarray:
+        """The word at `position` of each sentence that is so long."""
+        return self._firsts[: self._reaching[position]] + position
+
+    def forward(self) -> Iterator[np.ndarray]:
+        """`words` of the positions from the first to the last."""
+        return map(self.words, range(len(self._reaching)))
+
+    def backward(self) -> Iterator[np.ndarray]:
+        """`words` of the positions from the last to the first."""
+        return map(self.words, reversed(range(len(self._reaching))))
+
+
+def find_best_paths(logits: np.ndarray, lengths: Sequence[int], labels: Sequence[str]) -> np.ndarray:
+    """The label id of each word on the path of the highest total through each sentence, all sentences side by side.
+
+    logits, lengths, labels: as of `decode`. Any label may follow any other, but an I only B or I of its type: so the
+    label before is the best of all or, for an I, the better of these two. A type without B is not constrained.
+    """
+    insides, begins = _split_pairs(labels)
+    steps = _SideBySide(lengths)
+    totals = np.zeros((len(steps), len(labels)))  # of the best path that ends so
+    backpointers = np.zeros(logits.shape, int)  # on that path, the label id at the word before
+    for position, words in enumerate(steps.forward()):
+        before = totals[: len(words)]
+        if position == 0:
+            before[:, insides] = -np.inf
+            totals[: len(words)] = before + logits[words]
+            continue
+        best = np.repeat(before.argmax(1)[:, None], len(labels), 1)
+        best[:, insides] = np.where(before[:, insides] > before[:, begins], insides, begins)
+        backpointers[words] = best
+        totals[: len(words)] = np.take_along_axis(before, best, 1) + logits[words]
+    label_ids, last = np.zeros(len(logits), int), totals.argmax(-1)
+    for words in steps.backward():
+        label_ids[words] = last[: len(words)]
+        last[: len(words)] = backpointers[words, last[: len(words)]]
+    return label_ids
+
+
+@dataclass(frozen=True)
+class Posteriors:
+    """How likely labels and entities are; `compute_posteriors` builds it. Weights are logarithms.
+
+    words: (words, labels), the probability of each label at each word, whatever those of the others are.
+    """
+
+    words: np.ndarray
+    _labels: dict[str, int]
+    _logits: np.ndarray  # (words, labels)
+    _before: np.ndarray  # (words,) weight of all beginnings of the sentence, up to the word
+    _ahead: np.ndarray  # (words, labels) weight of the label and of all endings of the sentence behind it
+    _total: np.ndarray  # (words,) weight of all sequences of the word's sentence
+    _constrained: frozenset[int]  # label ids that can only follow B or I of their type
+
+    def score_entity(self, start: int, stop: int, kind: str, ends_sentence: bool) -> float:
+        """The probability that words `start` to `stop - 1`, and no more, are an entity of type `kind`.
+
+        start, stop: numbers among the words of all sentences. ends_sentence: whether `stop - 1` is a sentence's last.
+        """
+        weight = self._before[start] + self._logits[start, self._labels[f"B-{kind}"]] - self._total[start]
+        inside = self._labels.get(f"I-{kind}")
+        if stop - start > 1:
+            weight += self._logits[start + 1 : stop, inside].sum()
+        if not ends_sentence:
+            closing = [number for number in self._labels.values() if number not in {inside, *self._constrained}]
+            weight += _add_logs(self._ahead[stop, closing])
+        return float(np.exp(min(weight, 0.0)))  # rounding can leave a hair above 1
+
+
+def compute_posteriors(
+    logits: np.ndarray, lengths: Sequence[int], labels: Sequence[str], constrained: bool = True
+) -> Posteriors:
+    """The probabilities of labels and entities by forward-backward; logits, lengths, labels: as of `decode`.
+
+    constrained: only sequences that IOB2 allows are possible; otherwise each word is predicted by itself.
+    """
+    insides, begins = _split_pairs(labels if constrained else [])
+    free = np.setdiff1d(np.arange(len(labels)), insides)  # labels that can follow any other
+    steps = _SideBySide(lengths)
+    logits = logits.astype(float)
+    before, total = np.zeros(len(logits)), np.zeros(len(logits))
+    forward = np.zeros(logits.shape)  # weight of all beginnings up to the word that end with the label
+    last: np.ndarray | None = None
+    for words in steps.forward():
+        if last is None:
+            forward[words] = logits[words]
+            forward[words[:, None], insides] = -np.inf
+        else:
+            known = last[: len(words)]
+            before[words] = _add_logs(forward[known])
+            forward[words] = before[words][:, None] + logits[words]
+            opened = np.logaddexp(forward[known[:, None], insides], forward[known[:, None], begins])
+            forward[words[:, None], insides] = opened + logits[words[:, None], insides]
+        last = words
+    ahead = logits.copy()
+    following = np.zeros(0, int)
+    for words in steps.backward():
+        known = words[: len(following)]
+        if len(known):
+            behind = np.repeat(_add_logs(ahead[following][:, free])[:, None], len(labels), 1)
+            for side in (insides, begins):
+                behind[:, side] = np.logaddexp(behind[:, side], ahead[following][:, insides])
+            ahead[known] += behind
+        total[words] = _add_logs(forward[words] + ahead[words] - logits[words])
+        following = words
+    probabilities = np.exp(forward + ahead - logits - total[:, None])
+    numbers = {label: number for number, label in enumerate(labels)}
+    return Posteriors(probabilities, numbers, logits, before, ahead, total, frozenset(insides.tolist()))
+
+
+def _split_pairs(labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The label ids of the constrained I and, in the same order, of their B."""
+    pairs = np.asarray(find_continuations(labels), int).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _add_logs(weights: np.ndarray) -> np.ndarray:
+    """log(sum(exp(weights))) over the last axis."""
+    highest = weights.max(-1)
+    return highest + np.log(np.exp(weights - highest[..., None]).sum(-1))

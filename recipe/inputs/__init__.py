@@ -1,0 +1,1 @@
+"""Documents and articles -> token ids: tokenizers, blocks, masks, windows."""

@@ -1,0 +1,84 @@
+"""Articles -> blocks of token ids.
+
+Blocks are cut from `BATCH` articles at a time, in order; the last block of each such run holds the remainder.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+
+import datasets
+from transformers import PreTrainedTokenizerBase
+
+from recipe.data.articles import Articles
+from recipe.errors import RecipeError
+from recipe.inputs.settings import BlockArguments
+from recipe.inputs.tokens import special_tokens
+
+BATCH = 1000  # articles that are tokenized and packed together
+CODE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()  # see `recipe.data.articles`
+
+
+def build_blocks(
+    articles: Articles, tokenizer: PreTrainedTokenizerBase, arguments: BlockArguments, source: str = "articles"
+) -> Articles:
+    """Tokenize articles and pack them into blocks of `block_size` tokens: a data set with the column `input_ids`.
+
+    source: what error messages call the articles.
+    Raises RecipeError for a tokenizer without a separator, a size without room, and articles without any token.
+    """
+    prefix, suffix = special_tokens(tokenizer)
+    separator = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
+    if separator is None:
+        raise RecipeError("the tokenizer has neither a separator nor an end-of-sequence token to put between articles")
+    size = arguments.block_size - len(prefix) - len(suffix)
+    if size < 1:
+        raise RecipeError(f"block_size: {arguments.block_size} leaves no room between the special tokens")
+
+    # No closure: a stream is sent to its data-loading worker where that does not begin as a copy of this process.
+    pack = partial(
+        _tokenize_and_pack, tokenizer=tokenizer, size=size, separator=separator, ends=(prefix, suffix), code=CODE
+    )
+    options = {"batched": True, "batch_size": BATCH, "remove_columns": ["text"]}
+    if isinstance(articles, datasets.Dataset):
+        options |= {"num_proc": arguments.preprocessing_num_workers, "desc": "Packing blocks"}
+    blocks = articles.map(pack, **options)
+    if isinstance(blocks, datasets.Dataset) and not len(blocks):
+        raise RecipeError(f"{source}: no tokens to make blocks of: check what it holds")
+    return blocks
+
+
+def _tokenize_and_pack(
+    rows: dict, tokenizer: PreTrainedTokenizerBase, size: int, separator: int, ends: tuple, code: str
+) -> dict:
+    texts = [text or "" for text in rows["text"]]  # an empty cell of a table is None
+    ids = tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False).input_ids
+    prefix, suffix = ends
+    return {"input_ids": [prefix + block + suffix for block in pack_blocks(ids, size, separator)]}
+
+
+def pack_blocks(articles: Iterable[list[int]], size: int, separator: int) -> Iterator[list[int]]:
+    """Cut token ids into blocks of `size`, with `separator` between two articles that share a block.
+
+    No token is lost or repeated. The last block holds the remainder; one that has room for a separator only, and
+    nothing behind it, stays one short.
+    """
+    block: list[int] = []
+    for ids in articles:
+        start = 0
+        if block and ids:
+            if len(block) + 1 < size:
+                block.append(separator)
+            else:
+                yield block
+                block = []
+        while start < len(ids):
+            taken = ids[start : start + size - len(block)]
+            block += taken
+            start += len(taken)
+            if len(block) == size:
+                yield block
+                block = []
+    if block:
+        yield block

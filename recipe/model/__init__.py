@@ -1,0 +1,1 @@
+"""Encoders: loading them, and what makes their training cheap."""

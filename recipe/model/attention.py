@@ -1,0 +1,33 @@
+"""Attention that trains faster on a CPU than torch's fused kernels: transformers' eager one, with light dropout.
+
+Importing this module registers it under the name `ATTENTION`.
+"""
+
+import torch
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.masking_utils import eager_mask
+
+from recipe.model.dropout import drop
+
+ATTENTION = "eager_light_dropout"  # the name of `attend` for `attn_implementation`
+
+
+def attend(module, query, key, value, attention_mask, scaling=None, dropout=0.0, **_) -> tuple[torch.Tensor, ...]:
+    """Attention with `drop` on its weights.
+
+    query, key, value: (batch, heads, length, head size). Returns the output, (batch, length, heads, head size), and
+    the attention weights, (batch, heads, length, length).
+    """
+    scaling = query.size(-1) ** -0.5 if scaling is None else scaling
+    with torch.autocast(query.device.type, enabled=False):  # which would store the weights in fp32: twice the traffic
+        scores = torch.matmul(query * scaling, key.transpose(2, 3))
+        if attention_mask is not None:
+            # Masked is the least float32, which rounds to -inf: a row of nothing else, as of padding far behind the
+            # last token under local attention, would be NaN.
+            scores = scores + attention_mask.clamp(min=torch.finfo(scores.dtype).min).to(scores.dtype)
+        weights = drop(scores.softmax(-1), dropout, module.training)
+        return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights
+
+
+AttentionInterface.register(ATTENTION, attend)
+AttentionMaskInterface.register(ATTENTION, eager_mask)

@@ -1,0 +1,28 @@
+"""Settings of this layer: which model, and how it is built."""
+
+from dataclasses import dataclass
+
+from recipe.inputs.settings import PretrainedArguments
+from recipe.settings import setting
+
+
+@dataclass
+class ModelArguments(PretrainedArguments):
+    """Which model, and how it is built."""
+
+    config_name: str | None = setting(None, "Folder, Hub id or JSON file of the configuration, if not the model's.")
+    model_type: str | None = setting(None, "From scratch: architecture with its default configuration, such as bert.")
+    config_overrides: str | None = setting(
+        None, "Changes to the configuration, such as hidden_size=128,num_attention_heads=2."
+    )
+    attn_implementation: str | None = setting(
+        None, "eager, sdpa, flash_attention_2 ... (default: on a CPU the recipe's own, else transformers')."
+    )
+    light_dropout: bool = setting(True, "Draw dropout masks faster on a CPU.")
+
+
+@dataclass
+class HeadArguments:
+    """The head of a masked language model."""
+
+    sparse_head: bool = setting(True, "Compute logits at masked positions only.")

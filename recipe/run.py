@@ -1,0 +1,225 @@
+"""One run of one script: its folder, clock and settings while it lasts; its record, results and push at the end."""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TextIO
+
+import transformers
+import yaml
+from transformers import set_seed
+
+from recipe.arguments import RunArguments
+from recipe.connection import limit_silence
+from recipe.data.settings import SourceArguments
+from recipe.errors import RecipeError
+from recipe.hub.card import write_card
+from recipe.hub.provenance import describe_hardware, find_commit, name_data, trace_origin
+from recipe.hub.pushes import PUSH_SILENCE, RunPusher
+from recipe.launch import find_command, is_sharded
+from recipe.model.settings import ModelArguments
+from recipe.training.checkpoints import (
+    LOCK,
+    PARTIAL,
+    clear_partial,
+    finalize,
+    find_damage,
+    find_step,
+    guard_save,
+    lock_folder,
+    read_manifest,
+    remove_results,
+    write_manifest,
+)
+from recipe.training.continuation import find_continuation, find_start, list_changes, refuse_trained
+from recipe.training.processes import refuse_unshared, wait_for_gloo
+from recipe.training.runtime import prepare
+from recipe.training.settings import find_resume_rules
+from recipe.training.signals import SignalHandler
+from recipe.training.trainer import RecipeTrainer
+
+PREDICTIONS = "predictions"  # folder of the tagged splits
+# The Hub obeys the .gitignore that lists these: predictions hold the text of the data, which you may not publish.
+PRIVATE = (f"{PREDICTIONS}/", "predictions.conll", "words.conll", "train.log", "tokenizer/", LOCK)
+RESULTS = ("report.json", "report.txt", "metrics.json", "predictions.conll", PREDICTIONS)
+PACKAGES = ("torch", "transformers", "datasets", "accelerate", "tokenizers")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a script's `main` returns: the run's folder, and by split the scores that it wrote there."""
+
+    folder: Path
+    scores: dict[str, dict]
+
+
+class Run(AbstractContextManager):
+    """While entered, the output folder belongs to this run: no other can work there.
+
+    settings: all of them as plain values, as `run.yaml` and the checkpoints record them.
+    checkpoint: the one to continue from, None for the beginning.
+    """
+
+    def __init__(self, model_args: ModelArguments, training_args: RunArguments):
+        self.model_args, self.training_args = model_args, training_args
+        self.folder = Path(training_args.output_dir)
+        self.started, self.earlier_seconds, self.train_seconds = time.perf_counter(), 0.0, 0.0
+        self.checkpoint: Path | None = None
+        self._lock: TextIO | None = None
+
+    def __enter__(self) -> "Run":
+        """Take the folder, set the machine up, and make sure that what is to be pushed can be."""
+        training = self.training_args
+        self._lock = self._open_folder()
+        _set_verbosity(training.process_index)
+        prepare(self.model_args, training)
+        set_seed(training.seed)
+        limit_silence(PUSH_SILENCE)
+        if not training.do_train:
+            refuse_trained(self.folder)
+        token, training.hub_token = training.hub_token, None  # else it would stand in training_args.bin
+        self.pusher = RunPusher(training, token) if training.push_to_hub else None
+        return self
+
+    def begin(self, data_args: SourceArguments) -> None:
+        """Record the settings, which are final from here on, and find the checkpoint to continue from."""
+        training = self.training_args
+        self.data_args = data_args
+        self.settings = self._list_settings()
+        self.rules = find_resume_rules(self.model_args, data_args, training)
+        self.origin = trace_origin(self.model_args, data_args, training.do_train)
+        if training.do_train:
+            with training.main_process_first(local=False):
+                self.checkpoint = find_start(self.folder, training, self.compared, self.rules)
+            refuse_unshared(self.folder, training.world_size, training.process_index)
+        if self.checkpoint:
+            self.earlier_seconds = read_manifest(self.checkpoint).get("seconds", 0)
+
+    def __exit__(self, *error) -> None:
+        if self._lock:
+            self._lock.close()
+        wait_for_gloo()
+
+    def _open_folder(self) -> TextIO | None:
+        """Make the output folder, and lock it in the first process."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if self.training_args.process_index:
+                return None
+            (self.folder / ".gitignore").write_text("\n".join([*PRIVATE, ""]))
+            return lock_folder(self.folder)
+        except OSError as error:
+            raise RecipeError(f"output_dir {self.folder}: {error.strerror}: set a folder you can write to") from None
+
+    def _list_settings(self) -> dict:
+        groups = {**vars(self.model_args), **vars(self.data_args)}
+        return json.loads(json.dumps(groups, default=str)) | json.loads(self.training_args.to_json_string())
+
+    @property
+    def compared(self) -> dict:
+        """What a checkpoint is compared by: the settings, and how the processes share examples and model."""
+        return self.settings | {"processes": self.training_args.world_size, "sharded": is_sharded()}
+
+    def make_once(self, name: str, make: Callable[[Path], None]) -> str:
+        """The folder `name` of the output folder, filled by `make` in one process, unless an earlier start did so.
+
+        Where a run is continued, its checkpoint: that holds what was made then, whatever the settings are now.
+        """
+        if self.checkpoint:
+            return str(self.checkpoint)
+        final, partial = self.folder / name, self.folder / f"{PARTIAL}{name}"
+        with self.training_args.main_process_first(local=False, desc=f"making {name}"):
+            outdated = find_damage(final) or list_changes(final, self.compared, self.rules | {"sharded": "free"})
+            if self.training_args.process_index == 0 and outdated:
+                clear_partial(self.folder)
+                with guard_save(partial):
+                    make(partial)
+                    write_manifest(partial, 0, self.compared)
+                    finalize(partial, final)
+        return str(final)
+
+    def train(self, trainer: RecipeTrainer) -> None:
+        """Train from where the output folder stands, and save model, tokenizer and trainer state.
+
+        Raises StoppedError, after a save, if a signal ends the training.
+        """
+        trainer.settings = self.compared
+        if self.pusher:
+            self.write_record(trainer)  # for the cards of the checkpoints
+            trainer.add_callback(self.pusher)
+        begun = time.perf_counter() - self.earlier_seconds
+        trainer.clock = lambda: time.perf_counter() - begun
+        with SignalHandler(find_continuation(self.training_args)) as signals:
+            trainer.add_callback(signals)
+            result = trainer.train(resume_from_checkpoint=self.checkpoint and str(self.checkpoint))
+            self.train_seconds = trainer.clock()
+            trained = not self.checkpoint or find_step(self.checkpoint) != trainer.state.global_step
+            if trained and trainer.is_world_process_zero():
+                remove_results(self.folder, RESULTS)  # scores of other weights
+            trainer.save_model()
+            if signals.agree():  # on a signal that came after the last step
+                trainer.save_checkpoint()
+                raise signals.stop(trainer.state.global_step, self.folder)
+            trainer.save_state()
+        trainer.log_metrics("train", result.metrics)
+
+    def write_results(self, trainer: RecipeTrainer, name: str, scores: dict[str, dict]) -> None:
+        """Write `scores`, by split, and the facts of the run as the JSON file `name`."""
+        if trainer.is_world_process_zero():
+            content = json.dumps(scores | {"run": self.describe()}, indent=2) + "\n"
+            (self.folder / name).write_text(content, encoding="utf-8")
+
+    def finish(self, trainer: RecipeTrainer) -> None:
+        """Write `run.yaml` and the model card; push where that is asked for.
+
+        Raises PushError if that fails, with everything on disk.
+        """
+        if self.pusher and not self.training_args.do_train:
+            trainer.save_model()
+        self.write_record(trainer)
+        if trainer.is_world_process_zero() and (self.folder / "config.json").exists():
+            write_card(self.folder, str(self.folder))
+        if self.pusher:
+            self.pusher.finish()
+
+    def write_record(self, trainer: RecipeTrainer) -> None:
+        """Write `run.yaml`: the resolved settings, what `describe` tells, the command and the weights' origin."""
+        if trainer.is_world_process_zero():
+            record = {"settings": self.settings, **self.describe(), "command": find_command(), **self.origin}
+            (self.folder / "run.yaml").write_text(yaml.safe_dump(record, sort_keys=False), encoding="utf-8")
+
+    def describe(self) -> dict:
+        """The facts of this run as plain values: configuration, model, data, seed, commit, machine, minutes.
+
+        The minutes are those of all starts, but for what came after the last checkpoint of one that was interrupted.
+        """
+        training = self.training_args
+        model = Path(self.model_args.model_name_or_path or "from scratch")
+        return {
+            "config": training.config,
+            "model": model.name if find_step(model) is None else "/".join(model.parts[-2:]),
+            "data": name_data(self.data_args),
+            "seed": training.seed,
+            "commit": find_commit(),
+            "hardware": describe_hardware(0 if training.use_cpu else training.world_size),
+            "processes": training.world_size,
+            "resumed": self.checkpoint is not None,
+            "precision": "bf16" if training.bf16 else "fp16" if training.fp16 else "fp32",
+            "train_minutes": round(self.train_seconds / 60, 1),
+            "total_minutes": round((self.earlier_seconds + time.perf_counter() - self.started) / 60, 1),
+            "versions": {package: version(package) for package in PACKAGES},
+        }
+
+
+def _set_verbosity(process: int) -> None:
+    """Warnings once, from the first process."""
+    if process == 0:
+        logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    else:
+        logging.disable(logging.WARNING)
+        transformers.utils.logging.set_verbosity_error()

@@ -1,0 +1,1 @@
+"""The Trainer: exact loss, exact resumption, checkpoints, signals, processes, the machine."""

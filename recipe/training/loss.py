@@ -1,0 +1,29 @@
+"""The loss of both stages: the mean over the labelled tokens of the whole effective batch, exactly."""
+
+from collections.abc import Callable
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from recipe.inputs.tokens import IGNORED
+from recipe.model.sparse_head import select_labelled
+
+Loss = Callable[..., torch.Tensor]  # of (outputs, labels, num_items_in_batch=...), as Trainer calls it
+
+
+def token_mean_loss(
+    outputs, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None, label_smoothing: float = 0.0
+) -> torch.Tensor:
+    """Cross-entropy summed over the labelled tokens of one batch, divided by `num_items_in_batch`.
+
+    outputs["logits"]: (batch, length, classes), or (labelled tokens, classes) from a sparse head.
+    labels: (batch, length), -100 where there is nothing to predict.
+    num_items_in_batch: labelled tokens of the whole effective batch, over accumulation steps and processes, as Trainer
+    counts them; of this batch if not given. Models that average inside would weigh each token by how many labelled
+    ones happen to share its micro-batch, and Trainer does not divide what they return by the accumulation steps.
+    """
+    labelled = labels != IGNORED
+    count = labelled.sum() if num_items_in_batch is None else num_items_in_batch
+    logits = select_labelled(outputs["logits"], labelled).float()
+    total = cross_entropy(logits, labels[labelled], reduction="sum", label_smoothing=label_smoothing)
+    return total / torch.as_tensor(count, device=total.device).clamp(min=1)

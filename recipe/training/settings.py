@@ -1,0 +1,146 @@
+"""Settings of this layer: transformers' own with the recipe's defaults, and how the machine is used."""
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+import transformers
+from transformers.integrations import get_available_reporting_integrations
+from transformers.utils import is_torch_tf32_available
+
+from recipe.launch import is_sharded, read_flag
+from recipe.precision import choose_precision
+from recipe.settings import Resume, check_limits, setting
+from recipe.training.processes import choose_interface
+
+COUNTS = ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps")
+PRECISIONS = ("no", "bf16", "fp16")  # as Accelerate calls them
+REFUSED = {
+    "eval_do_concat_batches": "the reports are made of all predictions, batch by batch",
+    "batch_eval_metrics": "the reports are made of all predictions",
+    "prediction_loss_only": "the reports are made of all predictions",
+    "auto_find_batch_size": "a run is resumed with the batch size that its settings give",
+    "save_on_each_node": "all machines share one output folder",
+}
+# The rule on resuming (`recipe.settings.Resume`) of the fields that are transformers'; of all others it is "same".
+INHERITED: dict[Resume, str] = {
+    "free": """
+        output_dir run_name project disable_tqdm report_to trackio_space_id trackio_bucket_id trackio_static_space_id
+        log_level log_level_replica log_on_each_node logging_strategy logging_steps logging_first_step
+        logging_nan_inf_filter include_num_input_tokens_seen include_for_metrics skip_memory_metrics
+        do_predict eval_strategy eval_steps eval_delay eval_on_start eval_accumulation_steps eval_do_concat_batches
+        eval_use_gather_object per_device_eval_batch_size prediction_loss_only
+        save_strategy save_steps save_total_limit save_only_model save_on_each_node resume_from_checkpoint
+        push_to_hub hub_token hub_model_id hub_strategy hub_always_push hub_revision
+        dataloader_num_workers dataloader_pin_memory dataloader_persistent_workers dataloader_prefetch_factor
+        dataloader_multiprocessing_context dataloader_in_order ddp_timeout
+    """,
+    "fixed": """
+        learning_rate weight_decay adam_beta1 adam_beta2 adam_epsilon optim optim_args optim_target_modules fp16
+    """,
+}
+
+
+@dataclass
+class TrainingArguments(transformers.TrainingArguments):
+    """transformers' own with the recipe's defaults, and how the machine is used (`recipe.training.runtime`).
+
+    Without a GPU the CPU is used; training batches are packed, and a new Hub repository is private.
+    """
+
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = setting(
+        "auto", "What to train in; auto: bf16 where the hardware multiplies it natively, else fp32."
+    )
+    bf16: bool | None = setting(None, "Same as precision bf16; false: same as fp32.")
+    threads: int | None = setting(
+        None, "CPU threads of each process (default: all physical cores, shared).", resume="free", at_least=1
+    )
+    onednn_matmul: bool = setting(True, "CPU: multiply fp32 with oneDNN where that is faster and as exact.")
+    reuse_memory: bool = setting(
+        True, "CPU: keep freed memory for the next step instead of returning it.", resume="free"
+    )
+    pack_batches: bool = setting(True, "Training: pack a batch into few rows, examples kept apart, instead of padding.")
+    train_sampling_strategy: Literal["group_by_length", "random", "sequential"] = setting(
+        "random", "How training examples are put into batches."
+    )
+    layer_lr_decay: float = setting(
+        1.0, "Learning rate of a layer, times that of the layer above it (1: all the same).", resume="fixed"
+    )
+    eval_do_concat_batches: bool = setting(False, "Stays off: joined batches would be padded to the longest of all.")
+    hub_private_repo: bool | None = setting(True, "Make a new Hub repository private.", resume="free")
+    restart: bool = setting(
+        False, "Start over; what the output folder holds of earlier runs is set aside.", resume="free"
+    )
+
+    def __post_init__(self):
+        # set by `accelerate launch` and its configuration
+        self.use_cpu = self.use_cpu or read_flag("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+        self._set_precision()
+        check_limits(self)
+        if not 0 < self.layer_lr_decay <= 1:
+            raise ValueError(f"layer_lr_decay: {self.layer_lr_decay} must be above 0 and at most 1")
+        for name, reason in REFUSED.items():
+            if getattr(self, name):
+                raise ValueError(f"{name}: not supported, as {reason}: leave it out")
+        if not self.remove_unused_columns:
+            raise ValueError("remove_unused_columns: the models cannot read the other columns: leave it out")
+        for name in COUNTS:
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"{name}: {value} is too small: it must be at least 1")
+        if self.tf32 is None and not self.use_cpu and is_torch_tf32_available():
+            self.tf32 = True
+        if self.metric_for_best_model in ("perplexity", "eval_perplexity") and self.greater_is_better is None:
+            self.greater_is_better = False
+        super().__post_init__()
+        batches = self.accelerator_config
+        if batches.split_batches or batches.dispatch_batches or not batches.even_batches:
+            raise ValueError(
+                "accelerator_config: split, dispatched and uneven batches would drop labels: leave them out"
+            )
+        if is_sharded():
+            self._check_sharding()
+        missing = set(self.report_to) - set(get_available_reporting_integrations())
+        if missing:
+            raise ValueError(f"report_to: {min(missing)} is not installed: install it with pip, or set report_to none")
+
+    @cached_property
+    def _setup_devices(self) -> torch.device:
+        choose_interface()  # before the processes connect
+        return super()._setup_devices
+
+    @property
+    def n_gpu(self) -> int:
+        """At most one: under torch's DataParallel, Trainer multiplies a loss that is computed over all replicas."""
+        return min(super().n_gpu, 1)
+
+    def _check_sharding(self) -> None:
+        if not self.do_train:
+            raise ValueError("do_train: FSDP works for training only: to score a model, launch with multi_gpu.yaml")
+        if read_flag("FSDP_CPU_RAM_EFFICIENT_LOADING"):
+            raise ValueError(
+                "fsdp_cpu_ram_efficient_loading: only the first process would train a new head: set it to false"
+            )
+
+    def _set_precision(self) -> None:
+        launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")  # by `accelerate launch --mixed_precision`
+        flags = {"bf16": self.bf16, "fp16": self.fp16, launched: launched != "no"}
+        named = {name for name, is_set in flags.items() if is_set} | {self.precision} - {"auto"}
+        if launched not in PRECISIONS:
+            raise ValueError(f"mixed_precision: {launched} is not one of {' '.join(PRECISIONS)}")
+        if len(named) > 1:
+            raise ValueError(f"precision: both {' and '.join(sorted(named))} are set: keep one, in precision")
+        wanted = named.pop() if named else "fp32" if self.bf16 is False else "auto"
+        if wanted == "fp16" and self.use_cpu:
+            raise ValueError("precision: fp16 needs a GPU: use bf16 or fp32")
+        precision, self.precision_reason = choose_precision(wanted, self.use_cpu)
+        self.bf16, self.fp16 = precision == "bf16", precision == "fp16"
+
+
+def find_resume_rules(*groups) -> dict[str, Resume]:
+    """The rule on resuming of each setting, by its name. groups: instances or classes of settings."""
+    inherited = {name: rule for rule, names in INHERITED.items() for name in names.split()}
+    fields = {field.name: field for group in groups for field in dataclasses.fields(group)}
+    return {name: field.metadata.get("resume") or inherited.get(name, "same") for name, field in fields.items()}
