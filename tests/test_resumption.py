@@ -286,7 +286,7 @@ def test_a_checkpoint_that_cannot_be_continued_is_refused(start, interrupt, tmp_
         start("mlm", tmp_path / "other", resume_from_checkpoint=plain)
     manifest = tmp_path / "streamed" / "checkpoint-2" / "manifest.json"
     edit(manifest, settings=json.loads(manifest.read_text())["settings"] | {"processes": 2})
-    with pytest.raises(RecipeError, match=r"streamed by 2 process\(es\), .*: 1 cannot go on there: start as many"):
+    with pytest.raises(RecipeError, match=r"streamed by 2 process\(es\), .*: 1 cannot continue there: start as many"):
         start("mlm", tmp_path / "streamed", streaming=True, resume_from_checkpoint="last")
 
 

@@ -11,9 +11,8 @@ BLANK_LINES = re.compile(r"\n\s*\n")
 
 
 def split_articles(text: str) -> list[str]:
-    """The articles of a text: what blank lines part. Byte order marks, and articles of white space alone, are dropped."""
-    articles = (part.removeprefix("\ufeff") for part in BLANK_LINES.split(text))
-    return [article for article in articles if article.strip()]
+    """The articles of a text, which blank lines part. Byte order marks and blank articles are dropped."""
+    return [article for article in BLANK_LINES.split(text.replace("\ufeff", "")) if article.strip()]
 
 
 def read_articles(path: str | Path, encoding: str) -> list[str]:
