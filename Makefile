@@ -16,22 +16,24 @@ TEACHER_CONFIG ?= configs/ner/mpnet_conll2003.yaml
 EVERY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart mlm ner reproduce reproduce-local silver push bench study table test test-all lint
+.PHONY: help setup quickstart mlm ner reproduce reproduce-local silver push bench study table test test-all coverage lint format
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
-setup: .venv/requirements.txt  ## create .venv and install requirements.txt (again only if it changed)
+setup: .venv/requirements.txt  ## create .venv and install the recipe in it (again only if requirements.txt changed)
 
 .venv/requirements.txt: requirements.txt requirements-encoder.txt
 	@$(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || $(PYTHON) -m venv --clear .venv
-	$(BIN)/pip install --quiet --use-pep517 -r requirements.txt  # seqeval has no wheel: an older pip would fail to build it
+	$(BIN)/pip install --quiet -r requirements.txt
 	$(BIN)/pip install --quiet --no-deps -r requirements-encoder.txt
+	$(BIN)/pip install --quiet --no-deps -e .
 	cp $< $@
 
-.venv/requirements-dev.txt .venv/requirements-bench.txt: .venv/%: % .venv/requirements.txt
-	$(BIN)/pip install --quiet -r $<
-	cp $< $@
+# The extras of pyproject.toml. seqeval has no wheel: without --use-pep517, an older pip would fail to build it.
+.venv/dev .venv/bench: .venv/%: pyproject.toml .venv/requirements.txt
+	$(BIN)/pip install --quiet --use-pep517 -e ".[$*]"
+	touch $@
 
 # A stage is done when its figures exist; then its checkpoints go, which an interrupted one resumes from. One whose
 # figures are outdated begins anew, and sets the old ones aside.
@@ -95,27 +97,35 @@ push: setup  ## push a finished run or a checkpoint to the Hub: CKPT=runs/ner/na
 	@test -n "$(CKPT)" && test -n "$(REPO)" || { echo 'usage: make push CKPT=runs/ner/name REPO=user/name' >&2; exit 2; }
 	$(BIN)/python -m recipe push "$(CKPT)" $(REPO) $(ARGS)
 
-bench: .venv/requirements-bench.txt  ## speed and F1 beside plain scripts, two hours; DATA=folder of CoNLL-2003, TEXT="news/*.txt"
+bench: .venv/bench  ## speed and F1 beside plain scripts, two hours; DATA=folder of CoNLL-2003, TEXT="news/*.txt"
 	$(BIN)/python -m bench.speed $(if $(DATA),--data_dir "$(DATA)") $(if $(TEXT),--text "$(TEXT)")
 	$(BIN)/python -m bench.parity $(if $(DATA),--data_dir "$(DATA)")
 	$(BIN)/python -m bench.report docs
 
-study: .venv/requirements-bench.txt  ## what raises F1, days: DATA=folder of CoNLL-2003, CONLLPP=its corrected test, TEXT="news/*.txt", SILVER="news/*.txt"
+study: .venv/bench  ## what raises F1, days: DATA=folder of CoNLL-2003, CONLLPP=its corrected test, TEXT="news/*.txt", SILVER="news/*.txt"
 	@test -n "$(DATA)" && test -n "$(CONLLPP)" && test -n "$(TEXT)" && test -n "$(SILVER)" || { \
 	    echo 'usage: make study DATA=path/to/conll2003 CONLLPP=path/to/conllpp_test.txt TEXT="path/to/*.txt"' \
 	    'SILVER="path/to/*.txt" [RUNS="name ..."]' >&2; exit 2; }
-	$(BIN)/python -m bench.study --data_dir "$(DATA)" --conllpp "$(CONLLPP)" --text "$(TEXT)" --silver "$(SILVER)" $(RUNS)
+	$(BIN)/python -m bench.study --data_dir "$(DATA)" --conllpp "$(CONLLPP)" --text "$(TEXT)" --silver "$(SILVER)" $(if $(AGAIN),--again) $(RUNS)
 	$(BIN)/python -m bench.report docs
 
 table: setup  ## the README's tables of results, from results/*.json
 	$(BIN)/python -m recipe tables results/*.json
 
-test: .venv/requirements-dev.txt  ## the test suite; CONLL2003_DIR=folder adds the tests on the real data
+test: .venv/dev  ## the test suite; CONLL2003_DIR=folder adds the tests on the real data
 	$(BIN)/python -m pytest
 
-test-all: .venv/requirements-dev.txt  ## the same and the slow proofs: kills, full disks, several processes
+test-all: .venv/dev  ## the same and the slow proofs: kills, full disks, several processes
 	$(BIN)/python -m pytest -m ""
 
-lint: .venv/requirements-dev.txt  ## style and format
+coverage: .venv/dev  ## the test suite, and which lines of recipe/ and the scripts it does not reach
+	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered
+
+lint: .venv/dev  ## style, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/pyrefly check --python-interpreter-path $(BIN)/python
+
+format: .venv/dev  ## format all files, and fix what ruff can fix by itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from datasets import Dataset, IterableDataset
 from transformers import AutoModelForMaskedLM, EvalPrediction, PreTrainedConfig, PreTrainedModel
 
 from recipe.arguments import MlmArguments, RunArguments, check_metric, parse
-from recipe.data.articles import explain_reading, load_articles, name_source, read_texts
+from recipe.data.articles import Articles, explain_reading, load_articles, name_source, read_texts
 from recipe.errors import RecipeError, exit_with
 from recipe.evaluation.masked import score_positions, summarize_positions
 from recipe.inputs.blocks import build_blocks
@@ -39,17 +40,18 @@ def main(
 ) -> Outcome:
     """Settings -> articles -> blocks -> masks -> Trainer -> perplexity; returns folder and scores.
 
-    argv: the command line. build_model, loss, metrics: your own, in place of the recipe's or, metrics, beside them
-    (docs/extending.md).
+    argv: the command line. build_model, loss: your own, instead of those of the recipe. metrics: your own, in addition
+    to those of the recipe (docs/extending.md).
+    Raises RecipeError for bad input or settings.
     """
     argv = sys.argv[1:] if argv is None else argv
     model_args, data_args, training_args = parse(argv, ModelArguments, MlmArguments, RunArguments)
     if not (training_args.do_train or training_args.do_eval):
         raise RecipeError("nothing to do: set do_train or do_eval")
     if not (training_args.do_train or model_args.model_name_or_path):
-        raise RecipeError("nothing to evaluate: set model_name_or_path, or do_train to start from scratch")
+        raise RecipeError("no model to evaluate: set model_name_or_path, or do_train to start from scratch")
     if training_args.do_train and data_args.streaming and training_args.max_steps <= 0:
-        raise RecipeError("streaming: streamed text has no known length: set max_steps")
+        raise RecipeError("streaming: the length of streamed text is not known: set max_steps")
     if metrics is None:
         check_metric(training_args, MlmArguments.metrics)
 
@@ -72,14 +74,14 @@ def main(
         check_length("block_size", data_args.block_size, tokenizer, config)
 
         with training_args.main_process_first(desc="packing blocks"):
-            blocks = {
+            blocks: dict[str, Articles | BlockStream] = {
                 split: build_blocks(articles[split], tokenizer, data_args, name_source(data_args, split))
                 for split in articles
             }
         collator = build_collator(tokenizer, data_args, training_args.seed)
-        if data_args.streaming and "train" in blocks:
+        if isinstance(stream := blocks.get("train"), IterableDataset):
             blocks["train"] = BlockStream(
-                blocks["train"],
+                stream,
                 collator,
                 training_args.train_batch_size,
                 training_args.seed,
@@ -87,8 +89,8 @@ def main(
                 training_args.process_index,
                 training_args.world_size,
             )
-        if "dev" in blocks:
-            blocks["dev"] = draw_masks(blocks["dev"], tokenizer, data_args)
+        if isinstance(dev := blocks.get("dev"), Dataset):
+            blocks["dev"] = draw_masks(dev, tokenizer, data_args)
 
         def summarize(output: EvalPrediction) -> dict[str, float]:
             return summarize_positions(output) | (metrics(output) if metrics else {})

@@ -1,4 +1,4 @@
-"""Fine-tune an encoder to tag entities, and report precision, recall and F1 per entity and per tag.
+"""Fine-tune an encoder for named-entity recognition, and report precision, recall and F1 by entity type and by tag.
 
 accelerate launch --config_file configs/accelerate/one_cpu.yaml \
     run_ner.py --config configs/ner/bert-base-cased_conll2003.yaml
@@ -24,8 +24,9 @@ from recipe.data.conll import write_conll
 from recipe.data.documents import list_tags
 from recipe.data.splits import check_labels, limit_sentences, list_labels, load_splits
 from recipe.errors import exit_with
-from recipe.evaluation.scoring import Metrics, format_reports, score, summarize_entities
+from recipe.evaluation.scoring import Metrics, format_reports, score, score_entities, summarize_entities
 from recipe.inference.tagger import Tagger, resolve_settings
+from recipe.inputs.mixing import MixedWindows
 from recipe.inputs.tokenizer import load_tokenizer
 from recipe.model.loading import check_length, check_vocabulary, load_config, load_model, read_labels, set_labels
 from recipe.model.settings import ModelArguments
@@ -43,8 +44,9 @@ def main(
 ) -> Outcome:
     """Settings -> documents -> windows -> Trainer -> tags -> report; returns folder and scores.
 
-    argv: the command line. build_model, loss, metrics: your own, in place of the recipe's or, metrics, beside them
-    (docs/extending.md).
+    argv: the command line. build_model, loss: your own, instead of those of the recipe. metrics: your own, in addition
+    to those of the recipe (docs/extending.md).
+    Raises RecipeError for bad input or settings.
     """
     argv = sys.argv[1:] if argv is None else argv
     model_args, data_args, training_args = parse(argv, ModelArguments, NerArguments, RunArguments)
@@ -69,12 +71,13 @@ def main(
         tagger = Tagger.from_arguments(labels, tokenizer, data_args)
         tagger.note_in(config)
         windows = {split: tagger.windows(documents[split], training=split == "train") for split in documents}
+        train_windows = windows.get("train")
+        if train_windows and data_args.context == "mixed":
+            train_windows = MixedWindows(train_windows, tokenizer, training_args.seed)
 
         def score_dev(output: EvalPrediction) -> dict[str, float]:
-            gold, predicted = (
-                list_tags(documents["dev"]),
-                tagger.tags(documents["dev"], windows["dev"], output.predictions),
-            )
+            gold = list_tags(documents["dev"])
+            predicted = tagger.tags(documents["dev"], windows["dev"], output.predictions)
             return summarize_entities(gold, predicted) | (metrics(gold, predicted) if metrics else {})
 
         build_model = build_model or partial(load_model, AutoModelForTokenClassification, model_args)
@@ -82,7 +85,7 @@ def main(
             args=training_args,
             loss=loss,
             model=build_model(config),
-            train_dataset=windows.get("train"),
+            train_dataset=train_windows,
             eval_dataset=windows.get("dev"),
             data_collator=DataCollatorForTokenClassification(tokenizer),
             processing_class=tokenizer,
@@ -92,8 +95,13 @@ def main(
             run.train(trainer)
         report = {}
         for split in [split for split in documents if split != "train"]:
+            gold = list_tags(documents[split])
             predicted = tagger.tags(documents[split], windows[split], trainer.predict_logits(windows[split]))
-            report[split] = score(list_tags(documents[split]), predicted, metrics)
+            report[split] = score(gold, predicted, metrics)
+            if data_args.context != "none":
+                alone = tagger.windows(documents[split], context="none")
+                tags = tagger.tags(documents[split], alone, trainer.predict_logits(alone))
+                report[split]["alone"] = score_entities(gold, tags)
             if trainer.is_world_process_zero():
                 write_conll(run.folder / PREDICTIONS / f"{split}.conll", documents[split], predicted)
         if report and trainer.is_world_process_zero():

@@ -1,1 +1,1 @@
-"""Measurements: the recipe against plain Trainer scripts, and what raises F1; nothing of the recipe imports them."""
+"""Measurements: speed compared to plain Trainer scripts, and a study of entity F1. The recipe does not import them."""

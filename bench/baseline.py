@@ -1,7 +1,7 @@
-"""What the recipe is measured against: both stages as plain scripts on transformers' Trainer.
+"""The baseline for measurements: both stages as plain scripts with the Trainer of transformers.
 
-Stock Trainer, logits at all positions, random batches, dynamic padding, fp32, threads as they come. Data and scores are
-read and computed by the recipe's own functions, so that only the training differs.
+Unchanged Trainer, logits at all positions, random batches, dynamic padding, fp32, default threads. Data and scores come
+from the recipe's own functions, so that only the training differs.
 
 python -m bench.baseline ner --model_name_or_path minilm-l6 --data_dir path/to/conll2003 --num_train_epochs 2
 """
@@ -9,6 +9,7 @@ python -m bench.baseline ner --model_name_or_path minilm-l6 --data_dir path/to/c
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from transformers import (
     AutoModelForMaskedLM,
@@ -37,17 +38,18 @@ def run_mlm(argv: list[str]) -> None:
     model_args, data_args, training_args = parse_plain(argv, MlmArguments)
     set_seed(training_args.seed)
     tokenizer = load_tokenizer(model_args)
+    blocks: Any = build_blocks(load_articles(data_args, wanted=["train"])["train"], tokenizer, data_args)
     trainer = Trainer(
         args=training_args,
         model=load_model(AutoModelForMaskedLM, model_args, load_config(model_args)),
-        train_dataset=build_blocks(load_articles(data_args, wanted=["train"])["train"], tokenizer, data_args),
+        train_dataset=blocks,
         data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=data_args.mlm_probability),
     )
     trainer.train()
 
 
 def run_ner(argv: list[str]) -> None:
-    """Token classification, each sentence alone and cut at `max_seq_length`; writes `report.json`."""
+    """Token classification of single sentences, cut at `max_seq_length`; writes `report.json`."""
     model_args, data_args, training_args = parse_plain(argv, NerArguments)
     set_seed(training_args.seed)
     documents = load_splits(data_args)
@@ -68,7 +70,7 @@ def run_ner(argv: list[str]) -> None:
 
     config = load_config(model_args)
     set_labels(config, labels, model_args.model_name_or_path)
-    examples = {split: [encode(s) for s in list_sentences(documents[split])] for split in documents}
+    examples: dict[str, Any] = {split: [encode(s) for s in list_sentences(documents[split])] for split in documents}
     trainer = Trainer(
         args=training_args,
         model=load_model(AutoModelForTokenClassification, model_args, config),
@@ -78,7 +80,7 @@ def run_ner(argv: list[str]) -> None:
     trainer.train()
     report = {}
     for split in ("dev", "test"):
-        output = trainer.predict(examples[split])
+        output: Any = trainer.predict(examples[split])
         predicted = [
             [labels[label_id] for label_id in row[gold != IGNORED]]
             for row, gold in zip(output.predictions.argmax(-1), output.label_ids, strict=True)
@@ -91,7 +93,7 @@ def run_ner(argv: list[str]) -> None:
 
 
 def parse_plain(argv: list[str], data_class: type) -> tuple:
-    """The flags of a script of the recipe, with what it would do faster switched off."""
+    """Parse the flags of a script of the recipe, with its speed improvements switched off."""
     off = ["--light_dropout=false", "--pack_batches=false"]
     arguments = parse([*argv, *off], ModelArguments, data_class, RunArguments)
     arguments[2].eval_do_concat_batches = True
@@ -99,7 +101,7 @@ def parse_plain(argv: list[str], data_class: type) -> tuple:
 
 
 def main() -> None:
-    """`mlm` or `ner`, then flags of the script of that name."""
+    """The command line: `mlm` or `ner`, then flags of that script."""
     {"mlm": run_mlm, "ner": run_ner}[sys.argv[1]](sys.argv[2:])
 
 

@@ -1,8 +1,8 @@
-"""Whether what is faster is as good: entity F1 of the plain script and of the recipe, the same settings, three seeds.
+"""Check that the faster training is as accurate: entity F1 of the plain script and the recipe, with three seeds each.
 
-python -m bench.quality --data_dir path/to/conll2003 [--model_name_or_path minilm-l6]
+python -m bench.parity --data_dir path/to/conll2003 [--model_name_or_path minilm-l6]
 
-Each run's report stays in `runs/bench`, and is not made again at the same commit. Writes `results/speed/f1.json`.
+Reports of single runs are kept in `runs/bench` and reused at the same commit. Writes `results/speed/f1.json`.
 """
 
 import argparse
@@ -12,13 +12,14 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from bench.speed import FOLDER
 from recipe.hub.provenance import describe_hardware, find_commit
 
 SEEDS = (1, 2, 3)
 RECIPE = ("run_ner", "--do_train", "--do_eval", "--do_predict", "--context=none", "--constrained_decoding=false")
-CONTESTANTS = {  # the folder of their reports, and the command
+CONTESTANTS = {  # name -> folder of the reports, and command
     "plain Trainer, fp32": ("baseline", "bench.baseline", "ner", "--precision=fp32"),
     "recipe, all switches on": ("recipe", *RECIPE),
     "recipe, batches by length": ("by-length", *RECIPE, "--train_sampling_strategy=group_by_length"),
@@ -38,7 +39,7 @@ SETTINGS = {
 
 
 def run(name: str, seed: int, settings: dict) -> dict[str, float]:
-    """Train and score one contestant, unless its report is there: micro F1 of `dev` and `test`, and `peak_mb`."""
+    """Train and score one contestant unless its report exists; returns micro F1 of `dev` and `test`, and `peak_mb`."""
     key, module, *words = CONTESTANTS[name]
     data = "-".join(Path(settings[name]).name for name in ("data_dir", "model_name_or_path"))
     folder = Path("runs/bench", find_commit(), data, f"{key}-seed{seed}")
@@ -47,7 +48,7 @@ def run(name: str, seed: int, settings: dict) -> dict[str, float]:
         process = subprocess.Popen([sys.executable, "-m", module, *words, *flags])
         _, status, usage = os.wait4(process.pid, 0)
         if status:
-            raise SystemExit(f"{folder}: the run failed")
+            raise SystemExit(f"{folder}: the run failed: see its output above")
         (folder / "peak_mb").write_text(f"{usage.ru_maxrss / 1024:.0f}\n")
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     scores = {split: report[split]["entities"]["micro avg"]["f1"] for split in ("dev", "test")}
@@ -55,7 +56,7 @@ def run(name: str, seed: int, settings: dict) -> dict[str, float]:
 
 
 def summarize(scores: list[dict[str, float]]) -> dict[str, dict]:
-    """Mean, standard deviation and single values over the seeds, of each split's F1 and of the memory."""
+    """Mean, standard deviation and single values over the seeds, for the F1 of each split and for peak memory."""
     columns = {key: [score[key] for score in scores] for key in scores[0]}
     return {
         key: {"mean": statistics.mean(values), "sd": statistics.stdev(values), "values": values}
@@ -68,7 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir", default="data/newswire-mini", help="column files for run_ner.py")
     parser.add_argument("--model_name_or_path", default="minilm-l6")
-    settings = SETTINGS | vars(parser.parse_args())
+    settings: dict[str, Any] = SETTINGS | vars(parser.parse_args())
     rows = {name: summarize([run(name, seed, settings) for seed in SEEDS]) for name in CONTESTANTS}
     settings["data_dir"] = Path(settings["data_dir"]).name
     circumstances = {"seeds": SEEDS, "commit": find_commit(), "hardware": describe_hardware()}

@@ -1,4 +1,4 @@
-"""Tables and plots of speed and of the study, from `results`: `python -m bench.report [folder for the plots]`."""
+"""Tables and plots of speed and of the study, made from `results`: `python -m bench.report [folder for plots]`."""
 
 import json
 import sys
@@ -19,23 +19,23 @@ TITLES = {
     "ner-bert-base": "Entities, 12 x 768",
 }
 SPLITS = ("dev", "test", "conllpp")
-BEST = "mpnet-markers-document"  # the line whose tags are shown
-LABELS = RESULTS / "labels" / "conllpp.json"  # test's own labels against those of CoNLL++, by recipe.scoring --json
+BEST = "mpnet-markers-document"  # the line for the table of tags
+LABELS = RESULTS / "labels" / "conllpp.json"  # test labels scored against CoNLL++, by python -m recipe score --json
 
 
 def load_tables(folder: Path = FOLDER) -> list[dict]:
-    """The tables that have been measured, in the order of `TABLES`."""
+    """The measured tables, in the order of `TABLES`."""
     paths = [folder / f"{name}.json" for name in TABLES]
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
 
 
 def is_total(name: str) -> bool:
-    """Whether a row has everything switched on."""
+    """Whether all improvements are switched on in a row."""
     return name.startswith("all")
 
 
 def format_speed(tables: list[dict]) -> str:
-    """A Markdown table: a row for each contestant; tokens a second, times the first row, and peak memory in GB."""
+    """A Markdown table with one row per contestant: tokens per second, factor over the first row, peak memory in GB."""
     names = sorted(dict.fromkeys(name for table in tables for name in table["rows"]), key=is_total)
     lines = []
     for name in names:
@@ -52,7 +52,7 @@ def format_speed(tables: list[dict]) -> str:
 
 
 def format_rates(tables: list[dict]) -> str:
-    """A Markdown table: how much of the machine's matrix-product rate the useful arithmetic of a row comes to."""
+    """A Markdown table of the useful arithmetic of a row, as a share of the machine's rate for matrix products."""
     header = ["", "fp32 GFLOP/s", "by oneDNN", "bf16", "plain of fp32", "all, fp32, of oneDNN", "all, of bf16"]
     lines = []
     for table in tables:
@@ -77,7 +77,7 @@ def format_f1(path: Path = FOLDER / "f1.json") -> str:
 
 
 def plot_speed(tables: list[dict], path: Path) -> None:
-    """Draw each table's rows as bars, times the first row, with the spread over the rounds."""
+    """Plot the rows of each table as bars, as factors over the first row, with the spread over the rounds."""
     from matplotlib import pyplot
 
     heights = [len(table["rows"]) for table in tables]
@@ -107,14 +107,14 @@ def plot_speed(tables: list[dict], path: Path) -> None:
 
 
 def load_study(folder: Path = RESULTS) -> list[tuple[Run, dict]]:
-    """The study's runs, trials among them, each with its report."""
+    """The runs of the study, including trials, each with its report."""
     paths = sorted([*folder.glob("*.json"), *folder.glob("study/*.json")], key=lambda path: path.name)
     reports = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     return [(Run(**report["study"]), report) for report in reports if "study" in report]
 
 
 def format_study(study: list[tuple[Run, dict]]) -> str:
-    """A Markdown table of what was crossed: F1 of dev / test / CoNLL++ in percent, mean ± sd over the seeds."""
+    """A Markdown table of the crossed factors: F1 of dev / test / CoNLL++ in percent, mean ± sd over the seeds."""
     cells = defaultdict(list)
     for run, report in study:
         if not run.trial:
@@ -133,7 +133,7 @@ def format_study(study: list[tuple[Run, dict]]) -> str:
 
 
 def format_trials(study: list[tuple[Run, dict]]) -> str:
-    """A Markdown table of the trials: what each changed, F1 on dev in percent, minutes of training."""
+    """A Markdown table of the trials: changed settings, F1 on dev in percent, minutes of training."""
     lines = []
     for run, report in study:
         if run.trial:
@@ -145,9 +145,9 @@ def format_trials(study: list[tuple[Run, dict]]) -> str:
 
 
 def format_tags(study: list[tuple[Run, dict]], line: str, labels: Path = LABELS) -> str:
-    """A Markdown table of tag-level F1 of the runs of `line` on dev, test and CoNLL++, mean over the seeds.
+    """A Markdown table of F1 by tag of the runs of `line` on dev, test and CoNLL++, mean over the seeds.
 
-    Beside them the reference's, and how far the labels of test and of CoNLL++ agree.
+    It also has the F1 of the reference, and that of the test labels scored against CoNLL++.
     """
     reports = [report for run, report in study if run.line == line and not run.trial]
     agreement = json.loads(labels.read_text(encoding="utf-8"))["tags"]
@@ -160,12 +160,12 @@ def format_tags(study: list[tuple[Run, dict]], line: str, labels: Path = LABELS)
 
 
 def spell_flags(settings: dict) -> str:
-    """Settings as Markdown of the command line's flags."""
+    """Settings as flags of the command line, in Markdown."""
     return f"`{' '.join(f'--{key} {value}' for key, value in settings.items())}`" if settings else ""
 
 
 def plot_growth(study: list[tuple[Run, dict]], path: Path) -> None:
-    """Draw MiniLM's F1, mean ± sd over the seeds, by tokens of masked pretraining; with markers, document context."""
+    """Plot the F1 of MiniLM (markers, document context; mean ± sd over the seeds) by tokens of masked pretraining."""
     from matplotlib import pyplot
 
     figure, axis = pyplot.subplots(figsize=(7, 4))
@@ -182,7 +182,7 @@ def plot_growth(study: list[tuple[Run, dict]], path: Path) -> None:
             axis.annotate(
                 f"{score:.1f}", (millions, score), (16, 5), textcoords="offset points", ha="center", fontsize=8
             )
-    axis.set_xscale("symlog", base=2, linthresh=1, linscale=0.5)  # as far from 0 to 1 as from 1 to 2, and from 14 to 28
+    axis.set_xscale("symlog", base=2, linthresh=1, linscale=0.5)  # the same distance from 0 to 1, 1 to 2 and 14 to 28
     axis.set_xticks(sorted(reports), sorted(reports))
     axis.minorticks_off()
     axis.set_xlabel("millions of tokens of masked pretraining on news text")
@@ -196,7 +196,7 @@ def plot_growth(study: list[tuple[Run, dict]], path: Path) -> None:
 
 
 def main() -> None:
-    """Print the tables; draw the plots if a folder is named for them."""
+    """Print the tables; save the plots if a folder for them is given."""
     tables, study = load_tables(), load_study()
     print(format_speed(tables), format_rates(tables), format_f1(), sep="\n\n")
     print(format_tags(study, BEST), format_study(study), format_trials(study), sep="\n\n")

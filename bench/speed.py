@@ -1,10 +1,10 @@
-"""How fast both stages train, beside plain scripts, each improvement alone and all together: `make bench`.
+"""Training speed of both stages: plain scripts, each improvement alone, and all improvements together (`make bench`).
 
 python -m bench.speed --data_dir path/to/conll2003 --text "path/to/*.txt" [--only mlm-minilm ...]
 
-The contestants of a table are started, warmed up, and then measured in turn, A B C A B C ..., so that a machine that
-slows down does so for all; those that wait cost nothing. A row's figure is its median over the rounds. The machine's
-own rate, torch's matrix products, is measured in the same rounds. Writes `results/speed/<table>.json`.
+All contestants of a table are started and warmed up, then measured in turns, A B C A B C ..., so that a slower phase of
+the machine affects all of them. Waiting contestants use no CPU. The figure of a row is the median over the rounds. The
+machine's rate for matrix products in torch is measured in the same rounds. Writes `results/speed/<table>.json`.
 """
 
 import argparse
@@ -18,22 +18,23 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, cast
 
 import torch
 
 from recipe.hub.provenance import describe_hardware, find_commit
 from recipe.precision import choose_precision
-from recipe.training.runtime import count_cores
+from recipe.training.runtime import MATMUL, count_cores
 
 TABLES = ("mlm-minilm", "mlm-bert-base", "ner-minilm", "ner-bert-base")
 FOLDER = Path("results/speed")
-SIZES = {  # layers, width, width of the feed-forward layer; 12 heads, a vocabulary of 30,522
+SIZES = {  # number of layers, width, width of the feed-forward layers; 12 heads, a vocabulary of 30,522
     "minilm": (6, 384, 1536),
     "bert-base": (12, 768, 3072),
 }
 BATCHES = {"mlm-minilm": 16, "mlm-bert-base": 8, "ner-minilm": 32, "ner-bert-base": 32}
 BLOCK, VOCABULARY, MASKED = 128, 30522, 0.15
-SENTENCE = 20  # tokens, the mean of CoNLL-2003's training sentences
+SENTENCE = 20  # tokens, mean length of the training sentences of CoNLL-2003
 OFF = {
     "precision": "fp32",
     "threads": count_cores(),
@@ -48,19 +49,19 @@ LIGHT = {"light_dropout": True, "attn_implementation": None}
 
 @dataclass
 class Row:
-    """One contestant: who trains, with what switches, started how, and how many steps make a measurement."""
+    """One contestant: its script, its settings, how it is launched, and the number of steps in a measurement."""
 
     name: str
     who: str = "recipe"
     switches: dict = field(default_factory=dict)
-    launched: bool = False  # by `accelerate launch` without a configuration, which gives it one thread
+    launched: bool = False  # with `accelerate launch` without a configuration, which sets one thread
     steps: int = 1
 
 
 def list_rows(table: str) -> list[Row]:
-    """The contestants of one table; the others are compared with the first.
+    """The contestants of one table; all are compared to the first.
 
-    Single switches are for the small model: eleven waiting processes of BERT's size want more than 24 GB.
+    Single improvements are measured for the small model only: eleven waiting processes of BERT base need over 24 GB.
     """
     steps = {"mlm-minilm": (2, 4), "mlm-bert-base": (1, 2), "ner-minilm": (12, 50), "ner-bert-base": (2, 15)}
     few, many = steps[table]
@@ -107,29 +108,30 @@ class Contestant:
             env={key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"},
             text=True,
         )
+        self._commands, self._answers = cast("IO[str]", self.process.stdin), cast("IO[str]", self.process.stdout)
         self._read()
 
     def measure(self) -> dict:
         """Train the row's number of steps; return `seconds`, `tokens` and `peak_mb`."""
         with suppress(BrokenPipeError):  # `_read` says which row it was
-            print(self.row.steps, file=self.process.stdin, flush=True)
+            print(self.row.steps, file=self._commands, flush=True)
         return self._read()
 
     def close(self) -> None:
-        """End the process, unless it has ended by itself."""
+        """End the process if it is still running."""
         with suppress(BrokenPipeError):
-            self.process.stdin.close()
+            self._commands.close()
         self.process.wait()
 
     def _read(self) -> dict:
-        line = self.process.stdout.readline()
+        line = self._answers.readline()
         if not line:
             raise RuntimeError(f"{self.row.name}: ended with status {self.process.wait()}")
         return json.loads(line)
 
 
 def measure_products() -> dict[str, float]:
-    """Rates of one large matrix product in GFLOP/s: fp32 by torch's default and by oneDNN, and bf16."""
+    """Rates of one large matrix product in GFLOP/s: fp32 by torch's default, fp32 by oneDNN, and bf16."""
     left, right = torch.randn(2048, 768), torch.randn(768, 3072)
     half = left.bfloat16(), right.bfloat16()
     rates = {}
@@ -138,26 +140,26 @@ def measure_products() -> dict[str, float]:
         ("onednn", "bf16", (left, right)),
         ("bf16", "none", half),
     ]:
-        torch.backends.mkldnn.matmul.fp32_precision = route
+        MATMUL.fp32_precision = route
         started = time.perf_counter()
         for _ in range(3):
             torch.matmul(*operands)
         rates[name] = 3 * 2 * 2048 * 768 * 3072 / (time.perf_counter() - started) / 1e9
-    torch.backends.mkldnn.matmul.fp32_precision = "none"
+    MATMUL.fp32_precision = "none"
     return rates
 
 
 def count_flops(table: str, length: float) -> float:
-    """Useful floating-point operations a token of training costs: the encoder, and the head where it is masked."""
+    """Useful floating-point operations per training token: the encoder, and the head at masked tokens."""
     task, size = table.split("-", 1)
     layers, width, inner = SIZES[size]
     encoder = layers * (4 * width**2 + 2 * width * inner + 2 * width * length)
     head = MASKED * (width**2 + width * VOCABULARY) if task == "mlm" else 0
-    return 3 * 2 * (encoder + head)  # a backward pass costs two forward ones
+    return 3 * 2 * (encoder + head)  # a backward pass costs as much as two forward passes
 
 
 def run_table(table: str, data: dict, rounds: int) -> dict:
-    """Measure all rows of one table and return them with the facts of the run."""
+    """Measure all rows of one table; returns them with the commit, the hardware and other facts."""
     task, size = table.split("-", 1)
     layers, width, inner = SIZES[size]
     overrides = f"num_hidden_layers={layers},hidden_size={width},num_attention_heads=12,intermediate_size={inner}"
@@ -202,7 +204,7 @@ def run_table(table: str, data: dict, rounds: int) -> dict:
 
 
 def summarize(results: list[dict]) -> dict:
-    """Tokens a second: median, least and most over the rounds; and the highest memory in MB."""
+    """Tokens per second (median, minimum and maximum over the rounds) and peak memory in MB."""
     rates = [result["tokens"] / result["seconds"] for result in results]
     return {
         "tokens_per_second": statistics.median(rates),
@@ -224,7 +226,7 @@ def main() -> None:
         "mlm": {"train_file": arguments.text, "block_size": BLOCK},
         "ner": {"data_dir": arguments.data_dir, "context": "none", "max_seq_length": 128},
     }
-    torch.set_num_threads(count_cores())  # as the contestants have: `measure_products` is to tell what is possible
+    torch.set_num_threads(count_cores())  # the same as the contestants, for `measure_products`
     FOLDER.mkdir(parents=True, exist_ok=True)
     for table in arguments.only:
         result = run_table(table, data, arguments.rounds)

@@ -1,10 +1,10 @@
-"""What raises entity F1: masked pretraining, case markers and document context crossed, and settings tried on dev.
+"""A study of entity F1: masked pretraining, case markers and document context crossed, and trials of settings on dev.
 
 python -m bench.study --data_dir path/to/conll2003 --conllpp conllpp_test.txt --text "*.txt" --silver "*.txt" [name ...]
 
-Names, in which * and ? stand for anything, choose among the runs. Each leaves `results/study/<name>.json`, or
-`results/<name>.json` if the README shows it, and is not made again while that exists; an interrupted one goes on where
-it was. A masked pretraining that is not interrupted leaves its perplexity there too. Trials never see a test split.
+Choose runs by name; * and ? are wildcards. Each run writes `results/study/<name>.json`, or `results/<name>.json` if the
+README shows it, and is skipped if that file exists. An interrupted run continues from its last checkpoint. A masked
+pretraining that is not interrupted also writes its perplexity there. Trials are never scored on a test split.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatch
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -35,15 +36,15 @@ SHOWN = {  # in the README
     "mpnet-markers-document",
 }
 SEEDED = SHOWN | {"minilm-mlm7M-markers-document"}
-SEEDS = (42, 43, 44)  # of these; of the others the first
-MLM_STEPS = 244  # to a million tokens, of 4,096 each
+SEEDS = (42, 43, 44)  # for SEEDED; other runs use the first only
+MLM_STEPS = 244  # steps for a million tokens, 4,096 tokens each
 LAUNCH = (sys.executable, "-m", "accelerate.commands.launch", "--quiet")
 LAUNCH += ("--config_file", "configs/accelerate/one_cpu.yaml")
 
 
 @dataclass(frozen=True)
 class Data:
-    """The folder of CoNLL-2003, the test file of CoNLL++, and text: to pretrain on, and to tag for training."""
+    """The folder of CoNLL-2003, the test file of CoNLL++, text for pretraining, and text to tag as training data."""
 
     data_dir: str
     conllpp: str
@@ -53,13 +54,13 @@ class Data:
 
 @dataclass(frozen=True)
 class Encoder:
-    """Its configurations, and after how many millions of tokens of masked pretraining it is fine-tuned."""
+    """The configurations of an encoder, and the amounts of masked pretraining to study, in millions of tokens."""
 
     ner: str
     mlm: str
-    millions: int  # where the stage is crossed with all else
-    growth: tuple[int, ...]  # and these with markers and document context alone
-    sentences: int  # in a batch, where each stands alone: about the words of a batch of windows
+    millions: int  # the amount that is crossed with all other factors
+    growth: tuple[int, ...]  # further amounts, with markers and document context only
+    sentences: int  # in a batch with context none: about as many words as in a batch of windows
 
 
 ENCODERS = {
@@ -70,12 +71,12 @@ ENCODERS = {
 
 @dataclass(frozen=True)
 class Run:
-    """One fine-tuning: what it starts from, what it sees, and for a trial its name and what it changes.
+    """One fine-tuning: its encoder, pretraining and data, and for a trial its name and changed settings.
 
-    extra: what it is trained on beside the training split: "dev", or "silver", text that MPNet has tagged.
-    changes, mlm_changes: settings of the fine-tuning and of the masked pretraining.
-    articles: pretrain on the articles of the training split too.
-    averaged: score the mean of the weights of the checkpoints that were kept, not the last ones.
+    extra: additional training data: "dev", or "silver" for text tagged by MPNet.
+    changes, mlm_changes: changed settings of the fine-tuning and of the masked pretraining.
+    articles: also pretrain on the articles of the training split.
+    averaged: score the mean weights of the last checkpoints instead of the final weights.
     """
 
     encoder: str
@@ -92,35 +93,35 @@ class Run:
 
     @property
     def line(self) -> str:
-        """What was crossed, as mpnet-markers-document."""
+        """The name of the combination of factors, such as mpnet-markers-document."""
         mlm = f"mlm{self.millions}M" if self.millions else ""
         return _join(self.encoder, mlm, self.extra, "markers" * self.markers, self.context)
 
     @property
     def name(self) -> str:
-        """What its files are called."""
+        """The name of the run and its files."""
         return _join(self.line, self.trial, f"seed{self.seed}")
 
     @property
     def folder(self) -> Path:
-        """Where it is trained."""
+        """The output folder of the run."""
         return RUNS / self.name
 
     @property
     def result(self) -> Path:
-        """The file of its report."""
+        """The path of the run's report."""
         shown = not self.trial and self.line in SHOWN
         return RESULTS / ("" if shown else "study") / f"{self.name}.json"
 
     @property
     def pretraining(self) -> Path:
-        """The folder of the masked pretraining that it starts from a checkpoint of."""
+        """The output folder of the masked pretraining with the checkpoint that this run starts from."""
         trial = self.trial if self.articles or self.mlm_changes else ""
         return RUNS / _join(self.encoder, "mlm", "markers" * self.markers, trial)
 
     @property
     def pretraining_result(self) -> Path:
-        """The file of what that pretraining was evaluated at."""
+        """The path of the metrics of that pretraining."""
         return RESULTS / "study" / f"{self.pretraining.name}-{self.millions}M.json"
 
 
@@ -129,14 +130,14 @@ def _join(*parts: str) -> str:
 
 
 TEACHER = Run("mpnet")
-SILVER_SHARE, SILVER_EPOCHS = 4, 3  # one article in so many: thrice the words of the training split
+SILVER_SHARE, SILVER_EPOCHS = 4, 3  # one article in four gives three times the words of the training split
 
 ARGMAX = {"constrained_decoding": False}
 MORE_DROPOUT = {"config_overrides": "attention_probs_dropout_prob=0.0,hidden_dropout_prob=0.2"}
 BY_LENGTH = {"train_sampling_strategy": "group_by_length"}
 MINILM_FLAT = {"learning_rate": 4e-4, "layer_lr_decay": 1, **ARGMAX}
 MPNET_FLAT = {"learning_rate": 4e-5, "layer_lr_decay": 1, **ARGMAX}
-KEEP_FIVE = {"save_strategy": "steps", "save_steps": 0.05, "save_total_limit": 5}  # of the last fifth of the training
+KEEP_FIVE = {"save_strategy": "steps", "save_steps": 0.05, "save_total_limit": 5}  # in the last fifth of the training
 MLM_FLAT = {"learning_rate": 5e-4, "layer_lr_decay": 1, "warmup_steps": 244}
 TRIALS = [
     Run("minilm", trial="argmax", changes=ARGMAX),
@@ -161,19 +162,19 @@ TRIALS = [
 
 
 def list_runs() -> list[Run]:
-    """The crossed lines, those of growing pretraining, further seeds of `SEEDED`, and the trials."""
+    """The crossed combinations, those with growing pretraining, further seeds of `SEEDED`, and the trials."""
     runs = []
     for name, encoder in ENCODERS.items():
         runs += [Run(name, millions) for millions in encoder.growth]
         runs += [Run(name, *line) for line in product((0, encoder.millions), (False, True), ("none", "document"))]
         runs += [Run(name, extra="dev")]
     runs += [Run("minilm", millions, extra="silver") for millions in (0, ENCODERS["minilm"].millions)]
-    runs += [Run("mpnet", extra="silver")]  # of its own making
+    runs += [Run("mpnet", extra="silver")]  # tagged by MPNet itself
     return [*runs, *(replace(run, seed=seed) for run in runs if run.line in SEEDED for seed in SEEDS[1:]), *TRIALS]
 
 
 def pretrain(run: Run, data: Data) -> Path:
-    """The checkpoint that `run` starts from, made if need be: a longer pretraining goes on from a shorter one."""
+    """The checkpoint that `run` starts from. If missing, it is trained, continuing from a shorter pretraining."""
     checkpoint = run.pretraining / f"checkpoint-{MLM_STEPS * run.millions}"
     if not checkpoint.exists():
         settings = {"case_markers": run.markers, "max_steps": MLM_STEPS * run.millions, "save_total_limit": 100}
@@ -181,12 +182,14 @@ def pretrain(run: Run, data: Data) -> Path:
         text = [data.text, write_articles(data)] if run.articles else data.text
         launch("run_mlm.py", config=ENCODERS[run.encoder].mlm, train_file=text, **settings, **run.mlm_changes)
         run.pretraining_result.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(run.pretraining / "metrics.json", run.pretraining_result)  # before a longer one replaces it
+        shutil.copy(
+            run.pretraining / "metrics.json", run.pretraining_result
+        )  # a longer pretraining replaces metrics.json
     return checkpoint
 
 
 def write_articles(data: Data) -> Path:
-    """A file of the training split as text: a sentence a line, words parted by spaces, articles by blank lines."""
+    """Write the training split as text: one sentence per line, spaces between words, blank lines between articles."""
     documents = [document for file in find_files(data.data_dir)["train"] for document in read_columns(file)]
     articles = ["".join(" ".join(sentence.words) + "\n" for sentence in document.sentences) for document in documents]
     path = RUNS / "articles.txt"
@@ -195,9 +198,9 @@ def write_articles(data: Data) -> Path:
     return path
 
 
-def fine_tune(run: Run, data: Data) -> dict:
-    """Train and score `run`: its report, with the scores on CoNLL++, or of a trial those on dev alone."""
-    settings = {"config": ENCODERS[run.encoder].ner, "data_dir": data.data_dir}
+def fine_tune(run: Run, data: Data, restart: bool = False) -> dict:
+    """Train and score `run`; returns its report, which includes CoNLL++, or for a trial only the scores on dev."""
+    settings: dict[str, Any] = {"config": ENCODERS[run.encoder].ner, "data_dir": data.data_dir}
     settings |= {"case_markers": run.markers, "context": run.context, "seed": run.seed}
     if run.context == "none":
         settings["per_device_train_batch_size"] = ENCODERS[run.encoder].sentences
@@ -206,7 +209,7 @@ def fine_tune(run: Run, data: Data) -> dict:
     if run.millions:
         settings["model_name_or_path"] = pretrain(run, data)
     settings |= run.changes
-    launch("run_ner.py", **settings, do_predict=not run.trial, output_dir=run.folder)
+    launch("run_ner.py", **settings, do_predict=not run.trial, restart=restart, output_dir=run.folder)
     report = read_report(run.folder)
     report["study"] = vars(run)
     if run.averaged:
@@ -221,7 +224,7 @@ def fine_tune(run: Run, data: Data) -> dict:
 
 
 def extend_training(run: Run, data: Data) -> dict:
-    """Settings that add to the training split what `run.extra` names."""
+    """Settings that add the data named by `run.extra` to the training split."""
     if run.extra == "dev":
         return {"extra_train_file": find_files(data.data_dir)["dev"], "do_eval": False, "eval_strategy": "no"}
     tagged = TEACHER.folder / "silver"
@@ -235,14 +238,14 @@ def extend_training(run: Run, data: Data) -> dict:
 
 
 def predict(run: Run, file: str | Path, folder: Path) -> None:
-    """Tag `file` by the checkpoint of `run`; `folder` then holds its report and its predictions."""
+    """Tag `file` with the model of `run`; writes report and predictions to `folder`."""
     settings = {"model_name_or_path": run.folder, "test_file": file, "context": run.context}
-    settings |= {"do_train": False, "do_eval": False, "eval_strategy": "no"}  # a strategy would switch do_eval on
+    settings |= {"do_train": False, "do_eval": False, "eval_strategy": "no"}  # an eval_strategy would switch do_eval on
     launch("run_ner.py", config=ENCODERS[run.encoder].ner, **settings, output_dir=folder)
 
 
 def average(folder: Path) -> Path:
-    """A folder with the model of a run's `folder`, its weights the mean of those in its checkpoints."""
+    """Write the model of a run's `folder` with the mean weights of its checkpoints; returns its folder."""
     weights = [load_file(checkpoint / "model.safetensors") for checkpoint in folder.glob("checkpoint-*")]
     mean = {name: torch.stack([weight[name] for weight in weights]).mean(0) for name in weights[0]}
     averaged = folder / "averaged"
@@ -254,13 +257,13 @@ def average(folder: Path) -> Path:
 
 
 def launch(script: str, **settings) -> None:
-    """Run a script, one process on the CPU; SystemExit if it fails."""
+    """Run a script in one process on the CPU. Raises SystemExit if it fails."""
     if subprocess.run([*LAUNCH, script, *list_flags(settings)]).returncode:
-        raise SystemExit(f"{settings['output_dir']}: {script} failed")
+        raise SystemExit(f"{settings['output_dir']}: {script} failed: see its output above")
 
 
 def list_flags(settings: dict) -> list[str]:
-    """Settings as the command line's flags, a list's members behind its flag."""
+    """Settings as flags of the command line; the items of a list follow its flag."""
     flags = []
     for key, value in settings.items():
         flags += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
@@ -278,15 +281,17 @@ def main() -> None:
     for setting in fields(Data):
         parser.add_argument(f"--{setting.name}", required=True)
     parser.add_argument("names", nargs="*", default=["*"])
+    parser.add_argument("--again", action="store_true", help="rebuild runs whose reports exist")
     settings = vars(parser.parse_args())
-    names, data, runs = settings.pop("names"), Data(**settings), list_runs()
+    names, again = settings.pop("names"), settings.pop("again")
+    data, runs = Data(**settings), list_runs()
     for name in names:
         if not any(fnmatch(run.name, name) for run in runs):
-            raise RecipeError(f"names: {name}: no run is called so, as {runs[0].name} is")
+            raise RecipeError(f"names: {name}: no run has this name: choose names such as {runs[0].name}")
     for run in runs:
-        if run.result.exists() or not any(fnmatch(run.name, name) for name in names):
+        if not any(fnmatch(run.name, name) for name in names) or (run.result.exists() and not again):
             continue
-        report = fine_tune(run, data)
+        report = fine_tune(run, data, restart=again)
         run.result.parent.mkdir(parents=True, exist_ok=True)
         run.result.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         print(f"{run.name}: dev {format_mean([report], 'dev')}")

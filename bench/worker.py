@@ -1,15 +1,16 @@
-"""One contestant of `bench.speed`: trains as its script does, but only when told to, and says how fast.
+"""One contestant of `bench.speed`: runs a training script step by step on request, and reports its speed.
 
 python -m bench.worker baseline|recipe mlm|ner [flags of the script]
 
-After a few steps of warming up it prints `{}`; then, for each number of steps that it reads from standard input, it
-trains that many and prints a line of JSON: `seconds`, `tokens` (padding not counted) and `peak_mb` (resident memory).
+After a few warm-up steps it prints `{}`. Then it reads numbers of steps from standard input. For each number it trains
+that many steps and prints a line of JSON: `seconds`, `tokens` (without padding) and `peak_mb` (resident memory).
 """
 
 import json
 import resource
 import sys
 import time
+from typing import Any
 
 from transformers import TrainerCallback, trainer
 
@@ -17,17 +18,18 @@ import run_mlm
 import run_ner
 from bench import baseline
 
-WARM_UP = 3  # steps: kernels are chosen, the allocator's pools filled
+WARM_UP = 3  # steps in which kernels are chosen and the allocator's pools are filled
 
 
 class Pace(TrainerCallback):
-    """Holds training between two measurements, and counts the tokens of the batches."""
+    """Pauses training between two measurements, and counts the tokens of the batches."""
 
     def __init__(self, reports):
-        self.reports, self.stop_at, self.started, self.tokens = reports, WARM_UP, None, 0
+        self.reports, self.stop_at, self.tokens = reports, WARM_UP, 0
+        self.started: float | None = None
 
-    def on_train_begin(self, args, state, control, train_dataloader=None, **_):
-        loader = train_dataloader.base_dataloader  # Accelerate's wrapper hands on what this one makes
+    def on_train_begin(self, args, state, control, train_dataloader: Any = None, **_):
+        loader = train_dataloader.base_dataloader  # the loader inside Accelerate's wrapper makes the batches
         collate = loader.collate_fn
 
         def count_tokens(examples: list) -> dict:
@@ -45,17 +47,17 @@ class Pace(TrainerCallback):
             result = {"seconds": time.perf_counter() - self.started, "tokens": self.tokens, "peak_mb": peak}
         print(json.dumps(result), file=self.reports, flush=True)
         words = sys.stdin.readline()
-        if not words:  # the driver has closed the pipe: that was the last measurement
+        if not words:  # the driver closed the pipe after the last measurement
             sys.exit()
         self.stop_at += int(words)
         self.started, self.tokens = time.perf_counter(), 0
 
 
 def main() -> None:
-    """Run the script with the pace-maker among its callbacks; what it prints itself goes to standard error."""
+    """Run the script with `Pace` as a callback; the output of the script goes to standard error."""
     who, task, *flags = sys.argv[1:]
     reports, sys.stdout = sys.stdout, sys.stderr
-    trainer.DEFAULT_CALLBACKS.append(Pace(reports))
+    trainer.DEFAULT_CALLBACKS.append(Pace(reports))  # pyrefly: ignore[bad-argument-type]  # instances will do too
     run = {
         ("baseline", "mlm"): baseline.run_mlm,
         ("baseline", "ner"): baseline.run_ner,

@@ -1,6 +1,6 @@
 """Masked pretraining and named-entity recognition: the library behind `run_mlm.py` and `run_ner.py`.
 
-`import recipe` loads nothing heavy: the names below are imported when they are first used.
+`import recipe` is fast: each name below is imported when you first use it.
 """
 
 import importlib
@@ -20,7 +20,7 @@ __all__ = sorted(_EXPORTS)
 
 def __getattr__(name: str) -> Any:
     if name not in _EXPORTS:
-        raise AttributeError(f"module 'recipe' has no attribute {name!r}: it has {', '.join(__all__)}")
+        raise AttributeError(f"module 'recipe' has no attribute {name!r}: choose one of {', '.join(__all__)}")
     return getattr(importlib.import_module(_EXPORTS[name]), name)
 
 

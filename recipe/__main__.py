@@ -1,6 +1,6 @@
-"""What can be done with files and finished runs: `python -m recipe VERB`; `--help` behind a verb explains it.
+"""Tools for files and finished runs: `python -m recipe VERB`. `python -m recipe VERB --help` explains a verb.
 
-A verb's module is imported only when the verb is called, so that each loads what it needs and no more.
+The module of a verb is imported only when you call the verb, so that each one starts fast.
 """
 
 import difflib
@@ -12,29 +12,30 @@ from recipe.errors import RecipeError, exit_with
 
 
 class Verb(NamedTuple):
-    """The module whose `main(argv)` carries the verb out, and what it does, in a few words."""
+    """The module whose `main(argv)` runs the verb, and a short description."""
 
     module: str
     help: str
 
 
 VERBS = {
-    "score": Verb("recipe.evaluation.scoring", "score a file of gold and predicted tags"),
-    "tables": Verb("recipe.evaluation.results", "print Markdown tables of several runs' reports"),
-    "words": Verb("recipe.data.words", "split plain text into words, as a column file to tag"),
+    "tag": Verb("recipe.inference.tag", "tag raw text, JSON lines or column files with a finished model"),
+    "score": Verb("recipe.evaluation.scoring", "score a file with gold and predicted tags"),
+    "tables": Verb("recipe.evaluation.results", "print Markdown tables from the reports of several runs"),
+    "words": Verb("recipe.data.words", "split plain text into words and write a column file to tag"),
     "card": Verb("recipe.hub.card", "print the model card of a run"),
     "push": Verb("recipe.hub.pushes", "push a finished run or a checkpoint to the Hub"),
 }
 
 
 def format_usage() -> str:
-    """The list of verbs."""
+    """The usage line and the list of verbs."""
     lines = [f"  {name:<8} {verb.help}" for name, verb in VERBS.items()]
-    return "\n".join(["usage: python -m recipe VERB ... (--help behind a verb explains it)", "", "verbs:", *lines])
+    return "\n".join(["usage: python -m recipe VERB ... (see python -m recipe VERB --help)", "", "verbs:", *lines])
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Carry out the verb that the command line names. Raises RecipeError for an unknown one."""
+    """Run the verb named on the command line. Raises RecipeError for an unknown verb."""
     name, *rest = (sys.argv[1:] if argv is None else argv) or ["--help"]
     if name in ("-h", "--help"):
         print(format_usage())
@@ -46,5 +47,10 @@ def main(argv: list[str] | None = None) -> None:
     importlib.import_module(VERBS[name].module).main(rest)
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """The command `recipe`: `main`, with an error in one line and its exit status."""
     exit_with(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,6 +1,6 @@
-"""The command line of both scripts: each layer's settings joined, read from defaults < YAML file < command line.
+"""The settings of both scripts, combined from all layers and read from defaults < YAML file < command line.
 
-Fields of the dataclasses are the flags and the YAML files' keys alike. Names that transformers' examples use are kept.
+Each dataclass field is both a flag and a key of the YAML file. Names follow the example scripts of transformers.
 """
 
 import argparse
@@ -35,21 +35,21 @@ LAUNCHER = ("main_process_ip", "mixed_precision", "fsdp_cpu_ram_efficient_loadin
 
 @dataclass
 class MlmArguments(TextArguments, BlockArguments, VocabularyArguments, HeadArguments):
-    """What `run_mlm.py` reads beside model and training."""
+    """Settings of `run_mlm.py` other than those of the model and of training."""
 
-    metrics: ClassVar[tuple[str, ...]] = ("loss", "perplexity", "masked_accuracy")  # to choose the best checkpoint by
+    metrics: ClassVar[tuple[str, ...]] = ("loss", "perplexity", "masked_accuracy")  # for metric_for_best_model
 
 
 @dataclass
 class NerArguments(EntityArguments, WindowArguments, DecodingArguments):
-    """What `run_ner.py` reads beside model and training."""
+    """Settings of `run_ner.py` other than those of the model and of training."""
 
     metrics: ClassVar[tuple[str, ...]] = ("loss", "precision", "recall", "f1", "f1_TYPE")
 
 
 @dataclass
 class RunArguments(CardArguments, TrainingArguments):
-    """How a run is trained and shown, and the file that it is configured by."""
+    """The configuration file, and the settings of training and of the model card."""
 
     config: str | None = setting(None, "YAML file of settings; the command line overrides it.", resume="free")
 
@@ -60,16 +60,16 @@ class _Parser(HfArgumentParser):
 
     @staticmethod
     def _parse_dataclass_field(parser, field):
-        field = copy.copy(field)  # it would hand all metadata to argparse
+        field = copy.copy(field)  # HfArgumentParser passes all metadata on to argparse, which accepts only `help`
         if "resume" in field.metadata:
             field.metadata = {"help": field.metadata["help"].replace("%", "%%")}
         HfArgumentParser._parse_dataclass_field(parser, field)
 
 
 def parse(argv: list[str], *classes: type) -> tuple:
-    """One instance of each of `classes`, filled by defaults < YAML file < `argv`; `--help` prints help and exits.
+    """One instance of each of `classes`, filled from defaults < YAML file < `argv`; `--help` prints help and exits.
 
-    Raises RecipeError naming the key, and the file and line where a YAML file is at fault.
+    Raises RecipeError that names the key, and for a YAML file also the file and line.
     """
     parser = _Parser(classes, allow_abbrev=False, add_help=False)
     if wanted := {"-h", "--help", "--help_all"}.intersection(argv):
@@ -110,9 +110,9 @@ def parse(argv: list[str], *classes: type) -> tuple:
 
 
 def check_metric(arguments: RunArguments, names: Sequence[str]) -> None:
-    """Raise RecipeError if the best checkpoint is to be chosen by a figure that no evaluation makes.
+    """Raise RecipeError if `metric_for_best_model` is not a metric of the evaluation.
 
-    names: of the figures; `TYPE` stands for any.
+    names: the metrics of the evaluation; `TYPE` matches any text.
     """
     metric = (arguments.metric_for_best_model or "loss").removeprefix("eval_")
     if not any(re.fullmatch(name.replace("TYPE", ".+"), metric) for name in names):
@@ -120,29 +120,30 @@ def check_metric(arguments: RunArguments, names: Sequence[str]) -> None:
 
 
 def _name_output(config: str) -> Path:
-    """The default output folder: configs/ner/name.yaml writes into runs/ner/name."""
+    """The default output folder: configs/ner/name.yaml writes to runs/ner/name."""
     path = Path(config).with_suffix("")
     return Path("runs", *[part for part in path.parts if part not in (path.anchor, "..")][-2:])
 
 
 def _read_yaml(path: str) -> list[tuple[str, str, list[str]]]:
-    """A flat YAML file as `(place, key, command-line words)`. Values keep their spelling: `no` and `1e-4` stay so."""
+    """A flat YAML file as `(place, key, command-line words)`. Values stay strings: `no` and `1e-4` are not parsed."""
     try:
         root = yaml.compose(Path(path).read_text(encoding="utf-8"), yaml.SafeLoader)
     except OSError as error:
         raise RecipeError(f"config {path}: {error.strerror}: check the path") from None
     except yaml.MarkedYAMLError as error:
-        line = (error.problem_mark or error.context_mark).line + 1
-        raise RecipeError(f"{path}:{line}: not YAML: {error.problem}") from None
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise RecipeError(f"{path}:{line}: not valid YAML: {error.problem}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise RecipeError(f"config {path}: not YAML in UTF-8: {str(error).splitlines()[0]}") from None
+        raise RecipeError(f"config {path}: not valid YAML in UTF-8: {str(error).splitlines()[0]}") from None
     if root is not None and not isinstance(root, yaml.MappingNode):
         raise RecipeError(f"{path}:1: expected lines of `key: value`")
     options, seen = [], {}
     for key_node, node in root.value if root else ():
         key, line = str(key_node.value), key_node.start_mark.line + 1
         if key in seen:
-            raise RecipeError(f"{path}:{line}: {key} stands in line {seen[key]} already: delete one of them")
+            raise RecipeError(f"{path}:{line}: {key} is already set in line {seen[key]}: delete one of them")
         seen[key] = line
         if node.tag != "tag:yaml.org,2002:null":
             options.append((f"{path}:{line}", key, _spell_option(key, node, f"{path}:{line}")))
@@ -157,7 +158,7 @@ def _spell_option(key: str, node: yaml.Node, place: str) -> list[str]:
         try:
             return [f"--{key}={json.dumps(yaml.SafeLoader('').construct_document(node))}"]
         except (yaml.YAMLError, TypeError, RecursionError):
-            raise RecipeError(f"{place}: {key}: expected plain values in the mapping") from None
+            raise RecipeError(f"{place}: {key}: expected a mapping of plain values") from None
     if not all(isinstance(item, yaml.ScalarNode) for item in node.value):
         raise RecipeError(f"{place}: {key}: expected a list of plain values")
     return [f"--{key}", *(item.value for item in node.value)]
@@ -168,7 +169,7 @@ def _suggest(key: str, names: list[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-COMMON = (  # of the Trainer's settings, those that most runs set
+COMMON = (  # Trainer settings that most runs set
     *("output_dir", "do_train", "do_eval", "do_predict", "num_train_epochs", "max_steps", "learning_rate"),
     *("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps", "warmup_steps"),
     *("weight_decay", "seed", "eval_strategy", "save_strategy", "save_total_limit", "logging_steps", "report_to"),
@@ -178,20 +179,20 @@ WIDTH = 120
 
 
 def format_help(classes: tuple[type, ...]) -> str:
-    """The recipe's own settings in groups, each with its help and its default, and the names of the common others."""
-    lines = ["Settings: flags on the command line (--seed 1), keys in the YAML file (seed: 1). Defaults in brackets."]
+    """The recipe's own settings in groups, with help and default, and the names of the most common Trainer settings."""
+    lines = ["Each setting is a flag (--seed 1) and a key of the YAML file (seed: 1). Defaults are in brackets."]
     for owner in _list_groups(classes):
         lines += ["", (owner.__doc__ or "").splitlines()[0]]
         own = [f for f in dataclasses.fields(owner) if f.name in owner.__annotations__ and "resume" in f.metadata]
         lines += [_describe_field(field) for field in own]
     fields = {f.name: f for cls in classes for f in dataclasses.fields(cls)}
     common = ", ".join(f"{name} ({_format_default(fields[name])})" for name in COMMON)
-    lines += ["", "Of the Trainer's own settings, the ones you will need most; --help_all shows everything.", ""]
+    lines += ["", "Common settings of the Trainer (with defaults); --help_all lists all settings.", ""]
     return "\n".join(lines) + textwrap.fill(common, WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
 def _list_groups(classes: tuple[type, ...]) -> list[type]:
-    """The recipe's dataclasses that `classes` are made of, each once, a base before what extends it."""
+    """The recipe's dataclasses from which `classes` inherit, each once, base classes first."""
     owners = (owner for cls in classes for owner in reversed(cls.__mro__))
     own = (owner for owner in owners if owner.__module__.startswith("recipe.") and owner.__annotations__)
     return [owner for owner in dict.fromkeys(own) if owner not in (MlmArguments, NerArguments)]
@@ -214,7 +215,7 @@ def _format_default(field: dataclasses.Field) -> str:
 
 
 def _format_type(annotation: Any) -> str:
-    """What stands for a setting's value in the help: its choices, or its type in upper case."""
+    """The placeholder for a setting's value in the help text: its choices, or its type in upper case."""
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
         return _format_type(next(part for part in typing.get_args(annotation) if part is not type(None)))
     if typing.get_origin(annotation) is typing.Literal:

@@ -1,4 +1,4 @@
-"""The command line of a verb of `python -m recipe`: help with an example, one line for what is wrong."""
+"""The argument parser of `python -m recipe VERB`: help with an example, and errors in one line."""
 
 import argparse
 from typing import NoReturn
@@ -7,9 +7,9 @@ from recipe.errors import RecipeError
 
 
 class VerbParser(argparse.ArgumentParser):
-    """An ArgumentParser of `python -m recipe VERB` that raises RecipeError instead of printing its usage.
+    """An ArgumentParser that raises RecipeError instead of printing its usage.
 
-    verb: its name. description: one sentence. example: a command that works as it stands, once paths are filled in.
+    verb: name of the verb. description: one sentence. example: a command that works once its paths are filled in.
     """
 
     def __init__(self, verb: str, description: str, example: str):

@@ -1,4 +1,4 @@
-"""The way to the Hub: how long to wait for its answers, and what went wrong, in one line."""
+"""Requests to the Hub: how long to wait for an answer, and why a request failed, in one line."""
 
 from huggingface_hub import is_offline_mode, set_client_factory
 from huggingface_hub.errors import (
@@ -10,18 +10,18 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import httpx
 from huggingface_hub.utils._http import default_client_factory
 
-OFFLINE = "HF_HUB_OFFLINE=1 forbids it"
+OFFLINE = "HF_HUB_OFFLINE=1 is set"
 MEANINGS = {
-    401: "the Hub does not accept the token, or does not show the repository to it",
-    403: "the token has no right to do this: it needs the role `write`, for this repository or its owner",
-    404: "there is no such repository or revision, or the token does not see it",
-    409: "another change of the repository is under way",
+    401: "the token is not valid, or has no access to the repository",
+    403: "the token has no permission to do this: it needs the role `write` for this repository or its owner",
+    404: "the repository or revision does not exist, or the token has no access to it",
+    409: "the repository is being changed by another request",
     429: "too many requests: try again later",
 }
 
 
 def limit_silence(seconds: float) -> None:
-    """Let no request to the Hub wait longer than `seconds` for the next byte; huggingface_hub's default is for ever."""
+    """Abandon requests to the Hub that receive no byte for `seconds`. By default huggingface_hub waits forever."""
 
     def make_client() -> httpx.Client:
         client = default_client_factory()
@@ -32,7 +32,7 @@ def limit_silence(seconds: float) -> None:
 
 
 def explain(error: BaseException) -> str:
-    """One line on why a request to the Hub failed."""
+    """The reason why a request to the Hub failed, in one line."""
     if isinstance(error, OfflineModeIsEnabled):
         return OFFLINE
     if isinstance(error, LocalTokenNotFoundError):
@@ -42,18 +42,21 @@ def explain(error: BaseException) -> str:
         meaning = MEANINGS.get(status, error.response.reason_phrase)
         return f"{status}, {meaning}" + (f" ({_first_line(error.server_message)})" if error.server_message else "")
     if isinstance(error, httpx.TimeoutException):
-        return "no answer in time"
+        return "the Hub did not answer in time"
     if isinstance(error, httpx.TransportError):
         return f"no connection: {_first_line(str(error))}"
-    if isinstance(error, RuntimeError) and error.__cause__:  # the upload of a file, which wraps any of the above
+    if isinstance(error, RuntimeError) and error.__cause__:  # raised by file uploads, which wrap any of the above
         return f"{_first_line(str(error))} {explain(error.__cause__)}"
-    if isinstance(error, ValueError):  # metadata that the Hub does not accept, listed line by line
+    if isinstance(error, ValueError):  # metadata that the Hub does not accept, one problem a line
         return " ".join(str(error).split())
     return _first_line(str(error)) or type(error).__name__
 
 
 def explain_download(error: BaseException, otherwise: str) -> str:
-    """One line on why something could not be fetched; where the Hub is out of reach, what helps, or `otherwise`."""
+    """The reason why a download failed, in one line, and what to do if the Hub cannot be reached.
+
+    otherwise: what the user can do instead of downloading.
+    """
     causes = [error]
     while following := causes[-1].__cause__ or causes[-1].__context__:
         causes.append(following)
@@ -62,8 +65,8 @@ def explain_download(error: BaseException, otherwise: str) -> str:
     answers = [cause for cause in causes if isinstance(cause, HfHubHTTPError | httpx.TransportError)]
     reason = OFFLINE if is_offline_mode() else explain(answers[-1]) if answers else "no connection"
     return (
-        f"not in the cache, and the Hub is out of reach ({reason}): run this once where there is a network (HF_HOME "
-        f"holds the cache), or {otherwise}"
+        f"not in the cache, and the Hub cannot be reached ({reason}): run this once with a network connection (HF_HOME "
+        f"is the cache folder), or {otherwise}"
     )
 
 

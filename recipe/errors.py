@@ -1,4 +1,4 @@
-"""What ends a run early, bad input, a signal or the Hub: one line on stderr and an exit status of its own."""
+"""Errors that end a run early (bad input, a signal, the Hub), each with one line on stderr and an exit status."""
 
 import os
 import signal
@@ -7,17 +7,17 @@ from collections.abc import Callable
 
 
 class RecipeError(Exception):
-    """Bad input or settings. The message is one line that names the place (file, line, key) and what to do."""
+    """Bad input or settings. The message is one line: the place (file, line or key), the problem and what to do."""
 
     status = 2
 
 
 class LocalError(RecipeError):
-    """Bad input or a failure that may meet one process alone, as the share of the text that it reads."""
+    """Bad input or a failure that can happen in one process only, for example in its share of streamed text."""
 
 
 class StoppedError(RecipeError):
-    """A signal ended the run after a save. The message is one line that names the command that continues."""
+    """A signal ended the run after a save. The message is one line with the command that continues the run."""
 
     def __init__(self, message: str, signal_number: int):
         super().__init__(message)
@@ -25,22 +25,22 @@ class StoppedError(RecipeError):
 
 
 class PushError(RecipeError):
-    """A finished run did not reach the Hub. The message is one line that names the command that pushes later."""
+    """The push of a finished run failed. The message is one line with the command that pushes it later."""
 
     status = 3
 
 
-def exit_with(main: Callable[[], None]) -> None:
-    """Run a script's `main`; a `RecipeError` becomes its one line and its status.
+def exit_with(main: Callable[[], object]) -> None:
+    """Run a script's `main`; for a `RecipeError`, print its line and exit with its status.
 
-    The line comes from the first process of each host, which may lack a file that others have; a `LocalError`'s from
-    each process that it meets.
+    The first process of each host prints the line, because a file can be missing on one host only. A `LocalError` is
+    printed by each process in which it happens.
     """
     try:
         main()
     except RecipeError as error:
         if os.environ.get("LOCAL_RANK", "0") == "0" or isinstance(error, LocalError):
-            # A data-loading worker's error carries its traceback, the message in its last line.
+            # The error of a data-loading worker contains its traceback; the message is the last line.
             line = str(error).rstrip().splitlines()[-1].removeprefix(f"{__name__}.{type(error).__name__}: ")
             print(f"error: {line}", file=sys.stderr)
         sys.exit(error.status)

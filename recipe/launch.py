@@ -1,4 +1,4 @@
-"""Who started this process, and how: the launcher, its command line, its environment."""
+"""How this process was started: the launcher, its command line and its environment variables."""
 
 import os
 import re
@@ -12,7 +12,7 @@ TRUE = ("1", "true", "yes", "on", "y", "t")  # as Accelerate reads its flags
 
 
 def read_flag(name: str) -> bool:
-    """Whether an environment variable, as `accelerate launch` sets them, is true."""
+    """Whether an environment variable is true, read as `accelerate launch` sets it."""
     return os.environ.get(name, "").lower() in TRUE
 
 
@@ -22,18 +22,21 @@ def is_sharded() -> bool:
 
 
 def find_launch() -> list[str]:
-    """The words of the `accelerate launch` that started this process; empty if nothing did, or the parent is hidden."""
+    """The words of the `accelerate launch` command that started this process.
+
+    Empty if the process was started in another way, or if the parent process cannot be read.
+    """
     try:
         words = psutil.Process(os.getppid()).cmdline()
     except psutil.Error:
         return []
     if "launch" in words and Path(launcher := words[words.index("launch") - 1]).name == "accelerate":
-        found = Path(launcher).is_absolute()  # by the shell, as the word alone
+        found = Path(launcher).is_absolute()  # the user typed `accelerate`, and the shell found it on the PATH
         return ["accelerate" if found else launcher, *words[words.index("launch") :]]
     return []
 
 
 def find_command() -> str:
-    """The command line of this run, from `accelerate launch` on where that started it. A token is left out."""
+    """The command line of this run, with `accelerate launch` if that started it. The Hub token is masked."""
     command = find_launch() or ["python", *sys.argv]
     return shlex.join(re.sub(r"(--hub[_-]token[=\0])[^\0]*", r"\1***", "\0".join(command)).split("\0"))

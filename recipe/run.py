@@ -1,4 +1,4 @@
-"""One run of one script: its folder, clock and settings while it lasts; its record, results and push at the end."""
+"""One run of one script: output folder, settings and training time; at the end its record, results and push."""
 
 import json
 import logging
@@ -43,8 +43,9 @@ from recipe.training.settings import find_resume_rules
 from recipe.training.signals import SignalHandler
 from recipe.training.trainer import RecipeTrainer
 
-PREDICTIONS = "predictions"  # folder of the tagged splits
-# The Hub obeys the .gitignore that lists these: predictions hold the text of the data, which you may not publish.
+PREDICTIONS = "predictions"  # folder with the tagged splits
+# These go into a .gitignore, which the Hub respects: predictions contain the text of the data, which can be under a
+# licence that does not allow you to publish it.
 PRIVATE = (f"{PREDICTIONS}/", "predictions.conll", "words.conll", "train.log", "tokenizer/", LOCK)
 RESULTS = ("report.json", "report.txt", "metrics.json", "predictions.conll", PREDICTIONS)
 PACKAGES = ("torch", "transformers", "datasets", "accelerate", "tokenizers")
@@ -52,28 +53,28 @@ PACKAGES = ("torch", "transformers", "datasets", "accelerate", "tokenizers")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a script's `main` returns: the run's folder, and by split the scores that it wrote there."""
+    """The return value of a script's `main`: the run's folder, and the scores written there, by split."""
 
     folder: Path
     scores: dict[str, dict]
 
 
 class Run(AbstractContextManager):
-    """While entered, the output folder belongs to this run: no other can work there.
+    """A context manager that locks the output folder, so that no other run can write to it.
 
-    settings: all of them as plain values, as `run.yaml` and the checkpoints record them.
-    checkpoint: the one to continue from, None for the beginning.
+    settings: all settings as plain values, as `run.yaml` and the checkpoints record them.
+    checkpoint: the checkpoint to continue from; None to start from the beginning.
     """
 
     def __init__(self, model_args: ModelArguments, training_args: RunArguments):
         self.model_args, self.training_args = model_args, training_args
-        self.folder = Path(training_args.output_dir)
+        self.folder = training_args.folder
         self.started, self.earlier_seconds, self.train_seconds = time.perf_counter(), 0.0, 0.0
         self.checkpoint: Path | None = None
         self._lock: TextIO | None = None
 
     def __enter__(self) -> "Run":
-        """Take the folder, set the machine up, and make sure that what is to be pushed can be."""
+        """Lock the folder, configure the machine, and check that the run can be pushed if `push_to_hub` is set."""
         training = self.training_args
         self._lock = self._open_folder()
         _set_verbosity(training.process_index)
@@ -82,12 +83,12 @@ class Run(AbstractContextManager):
         limit_silence(PUSH_SILENCE)
         if not training.do_train:
             refuse_trained(self.folder)
-        token, training.hub_token = training.hub_token, None  # else it would stand in training_args.bin
+        token, training.hub_token = training.hub_token, None  # so that it is not saved in training_args.bin
         self.pusher = RunPusher(training, token) if training.push_to_hub else None
         return self
 
     def begin(self, data_args: SourceArguments) -> None:
-        """Record the settings, which are final from here on, and find the checkpoint to continue from."""
+        """Record the settings, which do not change from here on, and find the checkpoint to continue from."""
         training = self.training_args
         self.data_args = data_args
         self.settings = self._list_settings()
@@ -106,7 +107,7 @@ class Run(AbstractContextManager):
         wait_for_gloo()
 
     def _open_folder(self) -> TextIO | None:
-        """Make the output folder, and lock it in the first process."""
+        """Create the output folder, and lock it in the first process."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if self.training_args.process_index:
@@ -122,13 +123,13 @@ class Run(AbstractContextManager):
 
     @property
     def compared(self) -> dict:
-        """What a checkpoint is compared by: the settings, and how the processes share examples and model."""
+        """The values compared with those of a checkpoint: the settings, the number of processes, and FSDP or not."""
         return self.settings | {"processes": self.training_args.world_size, "sharded": is_sharded()}
 
-    def make_once(self, name: str, make: Callable[[Path], None]) -> str:
-        """The folder `name` of the output folder, filled by `make` in one process, unless an earlier start did so.
+    def make_once(self, name: str, make: Callable[[Path], object]) -> str:
+        """Return the subfolder `name` of the output folder; one process fills it with `make` unless it is up to date.
 
-        Where a run is continued, its checkpoint: that holds what was made then, whatever the settings are now.
+        A resumed run returns its checkpoint instead, which contains the same files from the first start.
         """
         if self.checkpoint:
             return str(self.checkpoint)
@@ -144,9 +145,9 @@ class Run(AbstractContextManager):
         return str(final)
 
     def train(self, trainer: RecipeTrainer) -> None:
-        """Train from where the output folder stands, and save model, tokenizer and trainer state.
+        """Train, from `checkpoint` if there is one, and save model, tokenizer and trainer state.
 
-        Raises StoppedError, after a save, if a signal ends the training.
+        Raises StoppedError after saving if a signal ends the training.
         """
         trainer.settings = self.compared
         if self.pusher:
@@ -156,28 +157,28 @@ class Run(AbstractContextManager):
         trainer.clock = lambda: time.perf_counter() - begun
         with SignalHandler(find_continuation(self.training_args)) as signals:
             trainer.add_callback(signals)
-            result = trainer.train(resume_from_checkpoint=self.checkpoint and str(self.checkpoint))
+            result = trainer.train(resume_from_checkpoint=str(self.checkpoint) if self.checkpoint else None)
             self.train_seconds = trainer.clock()
             trained = not self.checkpoint or find_step(self.checkpoint) != trainer.state.global_step
             if trained and trainer.is_world_process_zero():
                 remove_results(self.folder, RESULTS)  # scores of other weights
             trainer.save_model()
-            if signals.agree():  # on a signal that came after the last step
+            if signals.agree():  # a signal arrived after the last step
                 trainer.save_checkpoint()
                 raise signals.stop(trainer.state.global_step, self.folder)
             trainer.save_state()
         trainer.log_metrics("train", result.metrics)
 
     def write_results(self, trainer: RecipeTrainer, name: str, scores: dict[str, dict]) -> None:
-        """Write `scores`, by split, and the facts of the run as the JSON file `name`."""
+        """Write `scores` (by split) and the facts of the run to the JSON file `name`."""
         if trainer.is_world_process_zero():
             content = json.dumps(scores | {"run": self.describe()}, indent=2) + "\n"
             (self.folder / name).write_text(content, encoding="utf-8")
 
     def finish(self, trainer: RecipeTrainer) -> None:
-        """Write `run.yaml` and the model card; push where that is asked for.
+        """Write `run.yaml` and the model card, and push the run if `push_to_hub` is set.
 
-        Raises PushError if that fails, with everything on disk.
+        Raises PushError if the push fails; all files are on disk by then.
         """
         if self.pusher and not self.training_args.do_train:
             trainer.save_model()
@@ -188,7 +189,7 @@ class Run(AbstractContextManager):
             self.pusher.finish()
 
     def write_record(self, trainer: RecipeTrainer) -> None:
-        """Write `run.yaml`: the resolved settings, what `describe` tells, the command and the weights' origin."""
+        """Write `run.yaml`: the resolved settings, the facts of `describe`, the command and the weights' origin."""
         if trainer.is_world_process_zero():
             record = {"settings": self.settings, **self.describe(), "command": find_command(), **self.origin}
             (self.folder / "run.yaml").write_text(yaml.safe_dump(record, sort_keys=False), encoding="utf-8")
@@ -196,7 +197,7 @@ class Run(AbstractContextManager):
     def describe(self) -> dict:
         """The facts of this run as plain values: configuration, model, data, seed, commit, machine, minutes.
 
-        The minutes are those of all starts, but for what came after the last checkpoint of one that was interrupted.
+        The minutes add up all starts of the run, without the time between the last checkpoint and an interruption.
         """
         training = self.training_args
         model = Path(self.model_args.model_name_or_path or "from scratch")
@@ -217,7 +218,7 @@ class Run(AbstractContextManager):
 
 
 def _set_verbosity(process: int) -> None:
-    """Warnings once, from the first process."""
+    """Show warnings from the first process only."""
     if process == 0:
         logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     else:

@@ -70,9 +70,9 @@ def test_empty_batches_are_refused(key):
     [
         (["--precision=fp16"], "precision: fp16 needs a GPU"),
         (["--fp16"], "precision: fp16 needs a GPU"),
-        (["--remove_unused_columns=false"], "remove_unused_columns: the models cannot read the other columns"),
-        (["--accelerator_config", '{"split_batches": true}'], "accelerator_config: split, dispatched and uneven"),
-        (["--accelerator_config", '{"even_batches": false}'], "accelerator_config: split, dispatched and uneven"),
+        (["--remove_unused_columns=false"], "remove_unused_columns: must be true, models do not accept other columns"),
+        (["--accelerator_config", '{"split_batches": true}'], "accelerator_config: split_batches and dispatch"),
+        (["--accelerator_config", '{"even_batches": false}'], "accelerator_config: split_batches and dispatch"),
     ],
 )
 def test_what_would_be_ignored_or_lose_labels_is_refused(argv, message):

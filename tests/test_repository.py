@@ -1,5 +1,7 @@
 """Configurations, Makefile and README agree with the code."""
 
+import contextlib
+import io
 import json
 import re
 import shlex
@@ -22,15 +24,17 @@ from bench.report import (
     load_study,
     load_tables,
 )
+from recipe.__main__ import VERBS
+from recipe.__main__ import main as run_verb
 from recipe.arguments import MlmArguments, NerArguments, RunArguments, parse
 from recipe.evaluation.results import format_reference, format_table
 from recipe.evaluation.scoring import format_report
 from recipe.model.settings import ModelArguments
-from recipe.training.settings import TrainingArguments
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *ROOT.glob("CONTRIBUTING.md"), *sorted((ROOT / "docs").glob("*.md"))]
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 CONFIGS = {"ner": NerArguments, "mlm": MlmArguments}
 RUN_CONFIGS = sorted(path for kind in CONFIGS for path in (ROOT / "configs" / kind).glob("*.yaml"))
 ACCELERATE = sorted((ROOT / "configs" / "accelerate").glob("*.yaml"))
@@ -94,7 +98,7 @@ def test_make_asks_for_what_a_target_needs(target):
     assert f"usage: make {target} " in run.stderr
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_a_page_names_existing_files_and_targets(page):
     text = page.read_text()
     for path in re.findall(r"\]\((?!https?:|#)([^)#\s]+)\)", text):
@@ -104,25 +108,33 @@ def test_a_page_names_existing_files_and_targets(page):
     assert set(re.findall(r"(?:^ *|`)make ([a-z-]+)", text, re.M)) <= make_targets()
     for module in re.findall(r"python -m ((?:recipe|bench)\.\w+)", text):
         assert (ROOT / (module.replace(".", "/") + ".py")).exists()
+    assert set(re.findall(r"python -m recipe ([a-z]\w*)", text)) <= set(VERBS)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_a_page_names_only_known_flags(page):
-    known = subprocess.run(
-        ["grep", "-rhoE", r"^    [a-z_]+:", "recipe/arguments.py"], cwd=ROOT, capture_output=True, text=True
-    )
-    names = {line.strip(" :") for line in known.stdout.splitlines()} | set(TrainingArguments.__dataclass_fields__)
+@pytest.fixture(scope="module")
+def known_flags():
+    """The settings of both scripts, the flags of the verbs by their help texts, and what pages set of Accelerate."""
+    groups = (ModelArguments, *CONFIGS.values(), RunArguments)
+    shown = []
+    for verb in VERBS:
+        with pytest.raises(SystemExit), contextlib.redirect_stdout(io.StringIO()) as text:
+            run_verb([verb, "--help"])
+        shown += re.findall(r"--(\w+)", text.getvalue())
     launcher = {"config_file", "num_processes", "machine_rank", "main_process_ip", "quiet"}
-    flags = set(re.findall(r"--([a-z0-9_]+)", page.read_text()))
-    assert flags <= names | launcher | {"json", "help"}
+    return {name for group in groups for name in group.__dataclass_fields__} | {*shown, "help_all"} | launcher
 
 
-def test_readme_shows_the_tables_that_the_results_make():
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_a_page_names_only_known_flags(page, known_flags):
+    assert set(re.findall(r"--([a-z0-9_]+)", page.read_text())) <= known_flags
+
+
+def test_pages_show_the_tables_that_the_results_make():
     paths = [str(path) for path in (ROOT / "results").glob("*.json")]
     assert format_table(paths) in README
-    assert format_reference(paths) in README
-    assert format_speed(load_tables()) in README
+    assert format_reference(paths) in (ROOT / "docs" / "reproduction.md").read_text()
     speed = (ROOT / "docs" / "speed.md").read_text()
+    assert format_speed(load_tables()) in speed
     assert format_rates(load_tables()) in speed
     assert format_f1() in speed
     quality = (ROOT / "docs" / "quality.md").read_text()
@@ -130,7 +142,7 @@ def test_readme_shows_the_tables_that_the_results_make():
     assert format_study(load_study()) in quality
     assert format_trials(load_study()) in quality
     quickstart = json.loads((ROOT / "results" / "quickstart" / "report.json").read_text())
-    assert format_report(quickstart["test"]) in README
+    assert format_report(quickstart["test"]).partition("\n\nTags")[0] in README
 
 
 def test_readme_shows_what_the_quickstart_suggests_next():
@@ -142,7 +154,7 @@ def test_readme_shows_what_the_quickstart_suggests_next():
 
 
 def test_the_example_card_gives_the_figures_of_the_quickstart():
-    """`python -m recipe.card runs/ner/minilm_newswire-mini user/name > docs/example-card.md` renders it again."""
+    """`python -m recipe card runs/ner/minilm_newswire-mini user/name > docs/example-card.md` renders it again."""
     card = ModelCard.load(ROOT / "docs" / "example-card.md")
     report = json.loads((ROOT / "results" / "quickstart" / "report.json").read_text())
     given = {(result.dataset_split, result.metric_type): result.metric_value for result in card.data.eval_results}
@@ -159,7 +171,23 @@ def test_ci_runs_the_documented_command():
 
 
 def test_the_table_of_faults_names_existing_tests():
-    named = re.findall(r"(test_\w+\.py)(?:::(test_\w+))?", (ROOT / "docs" / "reliability.md").read_text())
-    assert len(named) > 30
-    for file, test in named:
-        assert f"def {test}" in (ROOT / "tests" / file).read_text(), f"{file}::{test}"
+    assert len(list_named_tests(ROOT / "docs" / "reliability.md")) > 30
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_a_page_names_existing_tests(page):
+    files = {path.name: path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
+    for file, test in list_named_tests(page):
+        assert file in files, file
+        assert f"def {test}" in files[file], f"{file}::{test}"
+
+
+def list_named_tests(page):
+    """Files and, where the page names one, the test: files by their names alone, each of which there is once."""
+    return re.findall(r"(test_\w+\.py)(?:::(test_\w+))?", page.read_text())
+
+
+def test_no_two_files_of_tests_have_one_name():
+    """pytest imports them by it."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(names) == len(set(names))

@@ -1,6 +1,7 @@
-"""Text -> articles, for masked pretraining: data sets of the one column `text`.
+"""Text -> articles for masked pretraining: data sets with a single column `text`.
 
-An article is a paragraph of a text file (blank lines end it), a line of JSON, a row, or a document of a column file.
+An article is a paragraph of a text file (blank lines separate them), a line of JSON, a row of a table, or a document
+of a column file.
 """
 
 import glob
@@ -23,10 +24,10 @@ from recipe.errors import RecipeError
 COLUMN_FILE = ".conll"
 BUILDERS = {".txt": "text", ".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 READ_ERRORS = (datasets.exceptions.DatasetsError, OSError, ValueError, LookupError)
-FILE_SETTINGS = {split: SPLITS[split].files for split in ("train", "dev")}  # what names the files of a split
-BATCH = 1000  # articles that are read together
-# `datasets` keeps what a function made, and finds it by that function's name and arguments: those here get this as an
-# argument, so that what another version of this file made is not taken.
+FILE_SETTINGS = {split: SPLITS[split].files for split in ("train", "dev")}
+BATCH = 1000  # articles
+# `datasets` caches the result of a mapped function by the function's name and arguments. The functions here take this
+# hash as an argument, so that results of another version of this file are not reused.
 CODE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
 Articles = datasets.Dataset | datasets.IterableDataset
@@ -35,11 +36,11 @@ Articles = datasets.Dataset | datasets.IterableDataset
 def load_articles(
     arguments: TextArguments, wanted: Collection[str] = tuple(FILE_SETTINGS), cache_dir: str | None = None
 ) -> dict[str, Articles]:
-    """The articles of the `wanted` splits (of train, dev): data sets of the one column `text`.
+    """Load the articles of the `wanted` splits (of train, dev) as data sets with a single column `text`.
 
-    Where no validation data are named, `validation_split_percentage` of the training articles are held out, spread
-    evenly over the corpus. With `streaming` the training articles are an `IterableDataset` and none can be held out.
-    Raises RecipeError for what is missing or cannot be read.
+    Without validation data, `validation_split_percentage` of the training articles are held out, spread evenly over
+    the corpus. With `streaming` the training articles are an `IterableDataset`, and none can be held out.
+    Raises RecipeError if data are missing or cannot be read.
     """
     in_files = {split for split, key in FILE_SETTINGS.items() if getattr(arguments, key)}
     hub = {}
@@ -50,29 +51,31 @@ def load_articles(
     hold_out = "dev" in wanted and "dev" not in found
     if hold_out and arguments.streaming:
         raise RecipeError(
-            "do_eval: streamed articles cannot be held out: name validation_file, or switch do_eval and "
-            "eval_strategy off"
+            "do_eval: streamed articles cannot be held out: set validation_file, or set do_eval to false and "
+            "eval_strategy to no"
         )
     needed = ["train"] if hold_out else wanted
     if "train" in needed and "train" not in found:
-        lacking = f"no split train, but {', '.join(sorted(found))}" if found else "no data"
-        raise RecipeError(f"{lacking}: set train_file or dataset_name, or (to evaluate) validation_file")
+        lacking = f"no train split, only {', '.join(sorted(found))}" if found else "no data"
+        raise RecipeError(f"{lacking}: set train_file or dataset_name, or validation_file to evaluate only")
     articles = {}
     for split in needed:
         rows = _load_files(split, arguments) if split in in_files else hub[split]
         articles[split] = _as_text(rows, arguments, split)
     if hold_out:
-        articles = _hold_out(articles["train"], arguments.validation_split_percentage)
+        train = articles["train"]
+        assert isinstance(train, datasets.Dataset)  # streamed articles are refused above
+        articles = _hold_out(train, arguments.validation_split_percentage)
         articles = {split: rows for split, rows in articles.items() if split in wanted}
     limits = {split: getattr(arguments, SPLITS[split].limit) for split in articles}
     articles = {split: rows if limits[split] is None else rows.take(limits[split]) for split, rows in articles.items()}
-    if isinstance(articles.get("dev"), datasets.IterableDataset):  # of the Hub; a fixed set is evaluated on
+    if isinstance(articles.get("dev"), datasets.IterableDataset):  # streamed from the Hub; evaluation needs a fixed set
         articles["dev"] = datasets.Dataset.from_list(list(articles["dev"]))
     return articles
 
 
 def read_texts(articles: Articles, arguments: TextArguments) -> Iterator[str]:
-    """The texts of training articles one after another. Raises RecipeError where streamed files cannot be read."""
+    """Yield the texts of training articles. Raises RecipeError if a streamed file cannot be read."""
     try:
         for row in articles:
             yield row["text"] or ""  # an empty cell of a table is None
@@ -81,7 +84,7 @@ def read_texts(articles: Articles, arguments: TextArguments) -> Iterator[str]:
 
 
 def explain_reading(arguments: TextArguments, error: Exception, split: str = "train") -> RecipeError:
-    """What to say of text that cannot be read: the first line at fault, or else the reader's own reason."""
+    """The error for text that cannot be read: it names the first bad line, or else gives the reader's own reason."""
     key = FILE_SETTINGS[split]
     try:
         for file in expand_files(key, getattr(arguments, key) or []):
@@ -90,11 +93,11 @@ def explain_reading(arguments: TextArguments, error: Exception, split: str = "tr
     except RecipeError as fault:
         return fault
     reason = str(error.__cause__ or error).strip().splitlines()[0]
-    return RecipeError(f"{name_source(arguments, split)}: {reason}: mend the file, or set encoding")
+    return RecipeError(f"{name_source(arguments, split)}: {reason}: fix the file, or set encoding")
 
 
 def name_source(arguments: TextArguments, split: str) -> str:
-    """The setting that a split comes from, and its value; what is held out comes from where the training data do."""
+    """The setting a split comes from and its value, for error messages. Held-out articles name the training data."""
     keys = [FILE_SETTINGS[split], FILE_SETTINGS["train"], "dataset_name"]
     key = next(key for key in keys if getattr(arguments, key))
     value = getattr(arguments, key)
@@ -121,39 +124,41 @@ def _load_files(split: str, arguments: TextArguments) -> Articles:
     if builder != "parquet" and not streaming and not arguments.encoding.lower().startswith(("utf-16", "utf-32")):
         for file in files:
             refuse_nul(file)
-    # It also logs, as an error, what it raises.
+    # The JSON reader logs each error that it raises; explain_reading already reports it.
     logging.getLogger("datasets.packaged_modules.json.json").setLevel(logging.CRITICAL)
-    paths = [glob.escape(file) for file in files]  # which it takes for globs
+    paths = [glob.escape(file) for file in files]  # load_dataset reads paths as globs
     try:
+        # pyrefly: ignore[no-matching-overload]  # its overloads expect a literal True or False for streaming
         rows = datasets.load_dataset(builder, data_files=paths, split="train", streaming=streaming, **options)
     except READ_ERRORS as error:
         raise explain_reading(arguments, error, split) from error
     if builder == "text":
-        size = 1 if streaming else BATCH  # more, across files, would be read anew where a stream goes on
+        # A resumed stream reads a whole map batch again, so batches across files would repeat articles.
+        size = 1 if streaming else BATCH
         part = partial(_split_articles, code=CODE)
         rows = rows.map(part, batched=True, batch_size=size, features=rows.features)
     return rows
 
 
 def _split_articles(rows: dict[str, list[str]], code: str) -> dict[str, list[str]]:
-    """Split where a line is of white space alone too, which `datasets` takes for text, and drop empty articles."""
+    """Drop empty articles, and also split at lines of white space, which `datasets` treats as text."""
     return {"text": [article for text in rows["text"] for article in split_articles(text)]}
 
 
 def _as_text(rows: Articles, arguments: TextArguments, split: str) -> Articles:
-    """Keep the text column alone, under the name `text`; a column of words is joined by spaces."""
+    """Keep only the text column, renamed to `text`; a column of words is joined by spaces."""
     try:
-        remaining = iter(rows)  # once: a stream's file is opened anew each time
+        remaining = iter(rows)  # only once: each iterator over a stream opens its file again
         first = next(remaining, None)
         if first is None:
-            raise RecipeError(f"{name_source(arguments, split)}: no {split} articles: check what it holds")
+            raise RecipeError(f"{name_source(arguments, split)}: no {split} articles: check the content")
         columns = rows.column_names or list(first)
         column = pick_column(columns, arguments.text_column_name or "text", "text_column_name")
         sample = next((row[column] for row in chain([first], remaining) if row[column] is not None), None)
     except READ_ERRORS as error:
         raise explain_reading(arguments, error, split) from error
     if not all(isinstance(cell, str | None) for cell in (sample if isinstance(sample, list) else [sample])):
-        raise RecipeError(f"text_column_name: the column {column!r} holds no text, but {sample!r}")
+        raise RecipeError(f"text_column_name: the column {column!r} has no text: found {sample!r}")
     if isinstance(sample, list):
         return rows.map(partial(_join_words, column=column, code=CODE), remove_columns=columns)
     rows = rows.remove_columns([name for name in columns if name != column])
@@ -167,6 +172,8 @@ def _join_words(row: dict, column: str, code: str) -> dict[str, str]:
 def _hold_out(articles: datasets.Dataset, percentage: float) -> dict[str, datasets.Dataset]:
     total, count = len(articles), round(len(articles) * percentage / 100)
     if not 0 < count < total:
-        raise RecipeError(f"validation_split_percentage: {percentage} % of {total} articles leaves one side empty")
+        raise RecipeError(
+            f"validation_split_percentage: {percentage} % of {total} articles leaves one split empty: set another value"
+        )
     held = [number * total // count for number in range(count)]
     return {"train": articles.select(sorted(set(range(total)).difference(held))), "dev": articles.select(held)}

@@ -1,6 +1,6 @@
-"""CoNLL column files: a word a line, its tag in one of the columns, a blank line between sentences.
+"""CoNLL column files: one word and its tag on each line, a blank line between sentences.
 
-A line whose word, or first column, is `-DOCSTART-` opens a document; a file without any is one document.
+A line whose word or first column is `-DOCSTART-` starts a document. A file without such lines is one document.
 """
 
 import logging
@@ -14,17 +14,17 @@ from recipe.data.text_files import read_lines
 from recipe.errors import RecipeError
 
 DOCUMENT_START = "-DOCSTART-"
-MOST_SLIPS = 0.01  # share of sentences that may break their file's scheme
-LONGEST_LINE = 100_000  # characters; what is longer is no line of columns
+MOST_SLIPS = 0.01  # largest share of sentences that can break the scheme of their file
+LONGEST_LINE = 100_000  # characters
 
 logger = logging.getLogger(__name__)
 
 
 def read_conll(path: str | Path, tag_scheme: str | None = None, **columns) -> list[Document]:
-    """Read a column file with its tags turned into IOB2; `columns` are the settings of `read_columns`.
+    """Read a column file and convert its tags to IOB2; `columns` are the options of `read_columns`.
 
-    The scheme of the file is detected unless `tag_scheme` names it.
-    Raises RecipeError, with file and line, for what cannot be read.
+    The scheme of the file is detected unless you give `tag_scheme`.
+    Raises RecipeError with file and line if the file cannot be read.
     """
     documents = read_columns(path, **columns)
     convert_tags(list_sentences(documents), tag_scheme)
@@ -38,19 +38,19 @@ def read_columns(
     encoding: str = "utf-8",
     comment_prefix: str | None = None,
 ) -> list[Document]:
-    """Read a column file with its tags as they stand.
+    """Read a column file without converting its tags.
 
-    Columns are parted by tabs in a line that holds one, by spaces otherwise; empty ones do not count. Lines may differ
-    in their number of columns as long as both that are read exist. A byte order mark and CRLF line ends are dropped.
-    Raises RecipeError, with file and line, for what cannot be read.
+    Columns are separated by tabs in a line that contains one, otherwise by spaces; empty columns do not count. Lines
+    can have different numbers of columns if the word and the tag column exist. A byte order mark and CRLF line ends are
+    accepted. Raises RecipeError with file and line if the file cannot be read.
     """
     needed = max(2, *(index + 1 if index >= 0 else -index for index in (word_column, tag_column)))
     documents, sentence = [Document()], None
     for number, line in enumerate(read_lines(path, encoding), 1):
         if len(line) > LONGEST_LINE:
-            raise RecipeError(f"{path}:{number}: {len(line)} characters in one line: is this a file of columns?")
+            raise RecipeError(f"{path}:{number}: {len(line)} characters in one line: check that this is a column file")
         if "\r" in line:
-            raise RecipeError(f"{path}:{number}: a carriage return within the line: turn the line ends into line feeds")
+            raise RecipeError(f"{path}:{number}: a carriage return within the line: convert line ends to line feeds")
         if comment_prefix and line.startswith(comment_prefix):
             continue
         cells = (cell.strip(" ") for cell in line.split("\t" if "\t" in line else " "))
@@ -67,41 +67,41 @@ def read_columns(
         if len(columns) < needed:
             raise RecipeError(
                 f"{path}:{number}: too few columns ({len(columns)}) to read words from column {word_column} and tags "
-                f"from column {tag_column}: mend the line, or name other columns"
+                f"from column {tag_column}: fix the line, or set word_column and tag_column"
             )
         word, tag = columns[word_column], columns[tag_column].strip()
         try:
             split_tag(tag)
         except ValueError as error:
             raise RecipeError(
-                f"{path}:{number}: {error}: mend the line, read tags from another column than {tag_column}, "
-                "or if it is a comment set comment_prefix"
+                f"{path}:{number}: {error}: fix the line, set another tag_column than {tag_column}, or set "
+                "comment_prefix if it is a comment"
             ) from None
         sentence.words.append(word)
         sentence.tags.append(tag)
     documents = [document for document in documents if document.sentences]
     if not documents:
-        raise RecipeError(f"{path}: no sentences: the file holds no lines of words and tags: check the path")
+        raise RecipeError(f"{path}: no sentences: the file has no lines with a word and a tag: check the path")
     return documents
 
 
 def convert_tags(sentences: Sequence[Sentence], tag_scheme: str | None = None) -> str:
-    """Turn the tags of one file's sentences into IOB2, in place; return the scheme that they were in.
+    """Convert the tags of one file's sentences to IOB2 in place; return the scheme they were in.
 
-    Unless `tag_scheme` names it, that is the scheme whose rules the fewest sentences break. Published corpora hold
-    single slips (two in CoNLL-2003's IOB1 training file): such tags open an entity, as conlleval reads them.
-    Raises RecipeError if over 1 % of the sentences break the best scheme's rules, or if they hold prefixes that
-    `tag_scheme` does not have.
+    Without `tag_scheme`, that is the scheme whose rules the fewest sentences break. Published corpora contain a few
+    mistakes (two in CoNLL-2003's IOB1 training file): such a tag starts an entity, as in conlleval.
+    Raises RecipeError if more than 1 % of the sentences with an entity break the rules of the best scheme, or if a tag
+    has a prefix that the scheme does not have.
     """
     for sentence in sentences:
-        sentence.tags = [tag.replace(" ", "_") for tag in sentence.tags]  # of a type, as `write_conll` writes it
+        sentence.tags = [tag.replace(" ", "_") for tag in sentence.tags]  # as `write_conll` writes types
     scheme = tag_scheme or _detect_scheme([sentence for sentence in sentences if set(sentence.tags) != {"O"}])
     for sentence in sentences:
         foreign = {split_tag(tag)[0] for tag in sentence.tags} - {"O", *PREFIXES[scheme]}
         if foreign:
             raise RecipeError(
-                f"{sentence.place}: the sentence that begins here holds the prefix {min(foreign)}, which the scheme "
-                f"{scheme} does not have: mend it, or set tag_scheme"
+                f"{sentence.place}: the sentence that starts here has a tag with the prefix {min(foreign)}, which is "
+                f"not in the scheme {scheme}: fix the tag, or set tag_scheme"
             )
         sentence.tags = to_iob2(sentence.tags)
     return scheme
@@ -115,19 +115,24 @@ def _detect_scheme(sentences: Sequence[Sentence]) -> str:
     broken = slips[scheme]
     if len(broken) > MOST_SLIPS * len(sentences):
         raise RecipeError(
-            f"{broken[0].place}: the tags of the sentence that begins here are not {scheme}, which fits the file best "
-            f"({len(broken)} of {len(sentences)} sentences break it): mend the tags, or name their scheme in tag_scheme"
+            f"{broken[0].place}: the tags of the sentence that starts here are not {scheme}, the scheme that fits the "
+            f"file best ({len(broken)} of {len(sentences)} sentences break it): fix the tags, or set tag_scheme"
         )
     if broken:
-        logger.warning("%s: %d sentence(s) from here on break the rules of %s", broken[0].place, len(broken), scheme)
+        logger.warning("%s: first of %d sentence(s) that break the rules of %s", broken[0].place, len(broken), scheme)
     return scheme
 
 
-def write_conll(path: str | Path, documents: Iterable[Document], *columns: Sequence[Sequence[str]]) -> None:
-    """Write words, tags and further `columns` (for each sentence of all documents, a tag a word), parted by spaces.
+def format_cells(cells: Sequence[str]) -> str:
+    """A line of a column file: `cells` separated by spaces. White space and NUL in a cell become `_`."""
+    return " ".join(re.sub(r"[\s\0]", "_", cell) or "_" for cell in cells)
 
-    Documents open with `-DOCSTART-`. White space and NUL inside a word or tag, which would break the columns, become
-    `_`, and so does the first hyphen of a word that is the opening of a document.
+
+def write_conll(path: str | Path, documents: Iterable[Document], *columns: Sequence[Sequence[str]]) -> None:
+    """Write words, tags and further `columns` (for each sentence of all documents, one tag per word), with spaces.
+
+    Each document starts with a `-DOCSTART-` line. White space and NUL inside a word or tag would break the columns and
+    become `_`. A word that reads `-DOCSTART-` becomes `_DOCSTART-`.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     rows = iter(zip(*columns, strict=True))
@@ -137,5 +142,5 @@ def write_conll(path: str | Path, documents: Iterable[Document], *columns: Seque
             for sentence in document.sentences:
                 words = ["_DOCSTART-" if word == DOCUMENT_START else word for word in sentence.words]
                 for line in zip(words, sentence.tags, *(next(rows) if columns else ()), strict=True):
-                    file.write(" ".join(re.sub(r"[ \t\r\n\0]", "_", cell) or "_" for cell in line) + "\n")
+                    file.write(format_cells(line) + "\n")
                 file.write("\n")

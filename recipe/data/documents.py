@@ -1,4 +1,4 @@
-"""Documents of sentences of words with tags: what every reader of entity data returns."""
+"""Documents and sentences of words with tags, as all readers of entity data return them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Sentence:
-    """Words and their tags, of equal length; `place` is "file:line" of the first word, for error messages."""
+    """Words and their tags, of equal length; `place` is `file:line` of the first word, for error messages."""
 
     words: list[str]
     tags: list[str]
@@ -15,7 +15,7 @@ class Sentence:
 
 @dataclass
 class Document:
-    """Sentences that follow one another."""
+    """Sentences that follow one another in a text."""
 
     sentences: list[Sentence] = field(default_factory=list)
 

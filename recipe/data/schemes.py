@@ -1,7 +1,7 @@
-"""Tag schemes: IOB1, IOB2, IOBES and BILOU, told apart and turned into IOB2, the one scheme used inside the recipe.
+"""Tag schemes: checks for IOB1, IOB2, IOBES and BILOU, and conversion to IOB2, which the recipe uses internally.
 
-A tag is `O` or `PREFIX-TYPE`. IOB1 opens an entity with B only right after another one of its type, IOB2 always;
-IOBES and BILOU also mark the last word (E, L) and the entity of one word (S, U).
+A tag is `O` or `PREFIX-TYPE`. In IOB1 an entity starts with B only right after another entity of its type, in IOB2
+always. IOBES and BILOU also mark the last word (E, L) and entities of one word (S, U).
 Sources: Ramshaw and Marcus 1995 (IOB1); Ratinov and Roth 2009 (BILOU).
 """
 
@@ -13,15 +13,15 @@ OPENING, CLOSING = "BSU", "ESLU"
 
 
 def split_tag(tag: str) -> tuple[str, str]:
-    """`"B-PER"` -> `("B", "PER")`, `"O"` -> `("O", "")`. Raises ValueError for anything that is no tag."""
+    """`"B-PER"` -> `("B", "PER")`, `"O"` -> `("O", "")`. Raises ValueError if `tag` is not a tag."""
     prefix, _, kind = tag.partition("-")
     if tag == "O" or (kind and len(prefix) == 1 and prefix in "BIESLU"):
         return prefix, kind
-    raise ValueError(f"{tag!r} is no tag: expected O, or one of B I E S L U, a hyphen and an entity type")
+    raise ValueError(f"{tag!r} is not a tag: expected O, or one of B I E S L U, a hyphen and an entity type")
 
 
 def is_well_formed(tags: Sequence[str], scheme: str) -> bool:
-    """Whether one sentence's tags keep the rules of `scheme`, a key of `PREFIXES`."""
+    """Whether the tags of one sentence follow the rules of `scheme`, a key of `PREFIXES`."""
     outside = ("O", "")
     for (before, kind_before), (prefix, kind) in pairwise([outside, *map(split_tag, tags), outside]):
         continues = before in "BI" and kind == kind_before
@@ -31,7 +31,7 @@ def is_well_formed(tags: Sequence[str], scheme: str) -> bool:
             allowed = prefix != "B" or continues
         elif scheme == "IOB2":
             allowed = prefix != "I" or continues
-        elif before in "BI":  # an open entity must go on
+        elif before in "BI":  # an open entity must continue
             allowed = continues and prefix in "IEL"
         else:
             allowed = prefix not in "IEL"
@@ -41,10 +41,10 @@ def is_well_formed(tags: Sequence[str], scheme: str) -> bool:
 
 
 def to_iob2(tags: Sequence[str]) -> list[str]:
-    """Turn one sentence's tags, in any of the schemes, into IOB2.
+    """Convert the tags of one sentence, in any of the schemes, to IOB2.
 
-    An entity opens at B, S or U, and wherever another prefix does not continue its predecessor: the rules of all four
-    schemes in one, and conlleval's reading of ill-formed tags.
+    An entity starts at B, S or U, and at any other prefix that does not continue an entity of its type. This covers all
+    four schemes, and reads ill-formed tags as conlleval does.
     """
     result, open_kind = [], None
     for prefix, kind in map(split_tag, tags):
@@ -59,7 +59,7 @@ def to_iob2(tags: Sequence[str]) -> list[str]:
 
 
 def is_iob2(label: str) -> bool:
-    """Whether `label` is one that IOB2 has: `O`, or B or I of a type."""
+    """Whether `label` is a label of IOB2: `O`, or `B-` or `I-` and a type."""
     prefix, _, kind = label.partition("-")
     return label == "O" or (prefix in ("B", "I") and bool(kind))
 
@@ -70,14 +70,14 @@ def list_types(tags: Iterable[str]) -> list[str]:
 
 
 def build_labels(types: Iterable[str]) -> list[str]:
-    """The labels of a model that predicts `types` in IOB2: O, then B and I of each type."""
+    """The IOB2 labels of a model that predicts `types`: O, then B and I of each type."""
     return ["O", *(f"{prefix}-{kind}" for kind in types for prefix in PREFIXES["IOB2"])]
 
 
 def find_continuations(labels: Sequence[str]) -> list[tuple[int, int]]:
-    """The numbers of each I label and of the B label of its type, the two that an I can follow in IOB2.
+    """The label ids of each I and of the B of its type, the only labels that this I can follow in IOB2.
 
-    An I whose type has no B among the labels is left out.
+    An I without a B of its type is left out.
     """
     numbers = {label: number for number, label in enumerate(labels)}
     pairs = [(number, numbers.get(f"B{label[1:]}")) for label, number in numbers.items() if label.startswith("I-")]
@@ -85,9 +85,9 @@ def find_continuations(labels: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def list_entities(tags: Sequence[str]) -> list[tuple[int, int, str]]:
-    """The entities of one sentence's IOB2 tags, read strictly: first word, word behind the last, type.
+    """The entities of one sentence as `(start, stop, type)`, words `start` to `stop - 1`, from strict IOB2 tags.
 
-    An I that continues nothing is no entity, and ends the one before it if that is of another type.
+    An I that continues no entity of its type is not an entity, and it ends an open entity of another type.
     """
     entities, start, kind = [], 0, ""
     for number, tag in enumerate([*tags, "O"]):

@@ -8,14 +8,16 @@ from recipe.settings import setting
 
 @dataclass
 class SourceArguments:
-    """Where the data come from: a data set on the Hub, or local files."""
+    """Source of the data: a data set on the Hub, or local files."""
 
     dataset_name: str | None = setting(None, "Data set on the Hub.")
-    dataset_config_name: str | None = setting(None, "Its configuration.")
-    dataset_revision: str = setting("main", "Its branch, tag or commit.")
+    dataset_config_name: str | None = setting(None, "Configuration of the data set.")
+    dataset_revision: str = setting("main", "Branch, tag or commit of the data set.")
     train_file: list[str] | None = setting(None, "Training files or globs.")
     validation_file: list[str] | None = setting(None, "Validation (dev) files or globs.")
-    text_column_name: str | None = setting(None, "Column or key of the text (default: text) or the words (tokens).")
+    text_column_name: str | None = setting(
+        None, "Column or key of the text (default: text) or words (default: tokens)."
+    )
     encoding: str = setting("utf-8", "Encoding of the files.")
     max_train_samples: int | None = setting(None, "Use only this many training articles or sentences.", at_least=1)
     max_eval_samples: int | None = setting(
@@ -29,7 +31,7 @@ class TextArguments(SourceArguments):
 
     streaming: bool = setting(False, "Read the training text while training; needs max_steps.", resume="fixed")
     validation_split_percentage: float = setting(
-        5, "Percentage of the articles held out if you name no validation data."
+        5, "Percentage of training articles to hold out if there are no validation data."
     )
 
 

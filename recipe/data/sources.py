@@ -1,4 +1,4 @@
-"""Where data come from: files named by paths and globs, or a data set on the Hub."""
+"""Sources of data: files given as paths and globs, or a data set on the Hub."""
 
 import glob
 import os
@@ -10,11 +10,15 @@ from recipe.errors import RecipeError
 
 
 def expand_files(key: str, patterns: list[str]) -> list[str]:
-    """The files that the paths and globs of setting `key` name, in order. Raises RecipeError for one without a file."""
+    """The files that match the paths and globs of setting `key`, in order. Raises RecipeError if one has no match."""
     files = []
     for pattern in map(os.path.expanduser, patterns):
-        exists = Path(pattern).is_file()  # then it names that file, whatever signs it holds
-        matches = [pattern] if exists else sorted(filter(os.path.isfile, glob.glob(pattern, recursive=True)))
+        exists = Path(pattern).is_file()  # a file name can contain *, ? or [
+        matches = (
+            [pattern]
+            if exists
+            else [path for path in sorted(glob.glob(pattern, recursive=True)) if os.path.isfile(path)]
+        )
         if not matches:
             raise RecipeError(f"{key}: no file at {pattern}: check the path")
         files += matches
@@ -22,10 +26,11 @@ def expand_files(key: str, patterns: list[str]) -> list[str]:
 
 
 def load_hub(arguments: SourceArguments, cache_dir: str | None = None, streaming: bool = False) -> dict:
-    """All splits of `dataset_name`, by the names that they have there."""
-    import datasets  # takes a second, which who reads files alone need not wait for
+    """All splits of `dataset_name`, by their names on the Hub. Raises RecipeError if they cannot be loaded."""
+    import datasets  # this import takes a second and is not needed for local files
 
     try:
+        # pyrefly: ignore[no-matching-overload]  # its overloads expect a literal True or False for streaming
         return datasets.load_dataset(
             arguments.dataset_name,
             arguments.dataset_config_name,
@@ -34,12 +39,12 @@ def load_hub(arguments: SourceArguments, cache_dir: str | None = None, streaming
             streaming=streaming,
         )
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-        otherwise = "name files instead (train_file, validation_file; for entities data_dir)"
+        otherwise = "use local files (train_file and validation_file, or data_dir for entities)"
         raise RecipeError(f"dataset_name {arguments.dataset_name}: {explain_download(error, otherwise)}") from error
 
 
 def pick_column(columns: list[str], wanted: str, key: str) -> str:
-    """`wanted`, if it is one of `columns`. Raises RecipeError naming setting `key` and the columns otherwise."""
+    """Return `wanted` if it is in `columns`, else raise RecipeError that names the setting `key` and the columns."""
     if wanted not in columns:
-        raise RecipeError(f"{key}: no column {wanted!r} in the data; it has {', '.join(columns)}")
+        raise RecipeError(f"{key}: no column {wanted!r} in the data: set one of {', '.join(columns)}")
     return wanted

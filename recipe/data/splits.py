@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class SplitSettings(NamedTuple):
-    """The settings that name a split's files, limit its sentences and ask for it."""
+    """The names of the settings for a split: its files, its limit of sentences, and the task that needs it."""
 
     files: str
     limit: str
@@ -31,8 +31,8 @@ SPLITS = {
     "dev": SplitSettings("validation_file", "max_eval_samples", "do_eval and eval_strategy"),
     "test": SplitSettings("test_file", "max_predict_samples", "do_predict"),
 }
-HUB_NAMES = {"train": "train", "dev": "validation", "test": "test"}  # a split's name here, and on the Hub
-FILE_NAMES = {  # in a folder
+HUB_NAMES = {"train": "train", "dev": "validation", "test": "test"}  # name in the recipe -> name on the Hub
+FILE_NAMES = {  # in `data_dir`
     "train": ("*.train", "train.*"),
     "dev": ("*.testa", "dev.*", "valid.*", "validation.*"),
     "test": ("*.testb", "test.*"),
@@ -44,10 +44,10 @@ SUFFIXES = {".train", ".testa", ".testb", ".txt", ".conll", ".iob", ".iob2", ".b
 def load_splits(
     arguments: EntityArguments, wanted: Sequence[str] = tuple(SPLITS), cache_dir: str | None = None
 ) -> dict[str, list[Document]]:
-    """Read the `wanted` splits (of train, dev, test) as documents tagged in IOB2, whole whatever their limits.
+    """Read the `wanted` splits (of train, dev, test) as documents tagged in IOB2, without applying limits.
 
-    Single files take precedence over `data_dir`, and that over `dataset_name`.
-    Raises RecipeError for what is missing or cannot be read.
+    Single files take precedence over `data_dir`, and both over `dataset_name`.
+    Raises RecipeError if data are missing or cannot be read.
     """
     if not wanted:
         raise RecipeError("nothing to do: set do_train, do_eval or do_predict")
@@ -56,28 +56,33 @@ def load_splits(
         if patterns := getattr(arguments, settings.files):
             files[split] = expand_files(settings.files, patterns)
     if files:
-        load, found = partial(_read_files, arguments=arguments), files
+        readers = {split: partial(_read_files, paths, arguments) for split, paths in files.items()}
     elif arguments.dataset_name:
-        load, found = partial(_read_rows, arguments=arguments), _find_rows(arguments, cache_dir)
+        found = _find_rows(arguments, cache_dir)
+        readers = {split: partial(_read_rows, rows, arguments) for split, rows in found.items()}
     else:
         raise RecipeError("no data: set data_dir, train_file (validation_file, test_file) or dataset_name")
-    missing = [split for split in wanted if split not in found]
+    missing = [split for split in wanted if split not in readers]
     if missing:
-        raise RecipeError(f"no {missing[0]} data: name them, or switch off {SPLITS[missing[0]].task}")
-    splits = {split: load(found[split]) for split in wanted}
+        needed = SPLITS[missing[0]]
+        raise RecipeError(f"no {missing[0]} data: set {needed.files}, or switch off {needed.task}")
+    splits = {split: readers[split]() for split in wanted}
     if "train" in splits and arguments.extra_train_file:
         splits["train"] += _read_files(expand_files("extra_train_file", arguments.extra_train_file), WRITTEN)
     return splits
 
 
 def limit_sentences(splits: dict[str, list[Document]], arguments: EntityArguments) -> dict[str, list[Document]]:
-    """The first sentences of each split, as many as `max_train_samples` and its kin allow."""
+    """The first sentences of each split, up to `max_train_samples`, `max_eval_samples` and `max_predict_samples`."""
     return {split: _take(documents, getattr(arguments, SPLITS[split].limit)) for split, documents in splits.items()}
 
 
-def find_files(folder: str) -> dict[str, list[str]]:
-    """The files of a data folder by split, told by their names: `eng.train`, `eng.testa`, `valid.txt`, `test.conll`."""
-    folder = Path(folder).expanduser()
+def find_files(data_dir: str) -> dict[str, list[str]]:
+    """The files of a data folder by split, from names such as `eng.train`, `eng.testa`, `valid.txt`, `test.conll`.
+
+    Raises RecipeError if there is no such folder or file, or if two files look like the same split.
+    """
+    folder = Path(data_dir).expanduser()
     if not folder.is_dir():
         raise RecipeError(f"data_dir: no folder at {folder}: check the path")
     found = {}
@@ -85,38 +90,42 @@ def find_files(folder: str) -> dict[str, list[str]]:
         matches = sorted({p for pattern in patterns for p in folder.glob(pattern) if p.suffix in SUFFIXES})
         if len(matches) > 1:
             raise RecipeError(
-                f"data_dir: both {matches[0]} and {matches[1]} look like {split}: name one by its file flag"
+                f"data_dir: both {matches[0]} and {matches[1]} look like {split}: move one of them to another folder, "
+                "or set train_file, validation_file and test_file instead of data_dir"
             )
         if matches:
             found[split] = [str(matches[0])]
     if not found:
         expected = ", ".join(pattern for patterns in FILE_NAMES.values() for pattern in patterns)
-        raise RecipeError(f"data_dir: {folder} holds no column files named like {expected}")
+        raise RecipeError(f"data_dir: no column files in {folder}: expected names like {expected}")
     return found
 
 
 def list_labels(documents: list[Document]) -> list[str]:
-    """The label list of training data: O, then B- and I- of each entity type in alphabetical order.
+    """The labels of training data: O, then B- and I- of each entity type in alphabetical order.
 
-    Raises RecipeError if they hold no entity.
+    Raises RecipeError if there is no entity in the data.
     """
     types = list_types(tag for sentence in list_sentences(documents) for tag in sentence.tags)
     if not types:
-        raise RecipeError("the training data hold no entity, every tag is O: check the files, and which column is read")
+        raise RecipeError("no entities in the training data, every tag is O: check the files and tag_column")
     return build_labels(types)
 
 
 def check_labels(splits: dict[str, list[Document]], labels: Sequence[str]) -> None:
-    """Raise RecipeError for labels of another scheme, and at the first sentence that holds a tag `labels` lacks."""
+    """Raise RecipeError if `labels` are not IOB2, or for the first sentence with a tag that is not in `labels`."""
     foreign = [label for label in labels if not is_iob2(label)]
     if foreign:
-        raise RecipeError(f"the model predicts {' '.join(foreign)}: only labels O, B- and I- of a type can be scored")
+        raise RecipeError(
+            f"the model predicts {' '.join(foreign)}: only IOB2 labels (O, B-TYPE, I-TYPE) can be scored: choose "
+            "another model"
+        )
     for sentence in list_sentences(document for documents in splits.values() for document in documents):
         unknown = set(sentence.tags).difference(labels)
         if unknown:
             raise RecipeError(
-                f"{sentence.place}: the sentence that begins here holds {min(unknown)}, which the model does not "
-                f"learn: mend it, or train on data that hold it (labels: {' '.join(labels)})"
+                f"{sentence.place}: the sentence that starts here has the tag {min(unknown)}, which the model does not "
+                f"predict: fix the tag, or train on data that contain it (labels: {' '.join(labels)})"
             )
 
 
@@ -149,17 +158,17 @@ def _read_row(line: str, place: str, keys: tuple[str, str]) -> Sentence:
         row = json.loads(line)
         "".join(row[keys[0]]).encode()
     except UnicodeEncodeError:
-        raise RecipeError(f"{place}: half of a surrogate pair under {keys[0]!r}: mend the escape") from None
+        raise RecipeError(f"{place}: half of a surrogate pair in {keys[0]!r}: fix the escape sequence") from None
     except (ValueError, RecursionError) as error:
-        raise RecipeError(f"{place}: not JSON: {str(error).splitlines()[0]}: mend the line") from None
+        raise RecipeError(f"{place}: not valid JSON: {str(error).splitlines()[0]}: fix the line") from None
     except (KeyError, TypeError):
         row = {}
-    return _make_sentence(*map(row.get, keys), place, keys)
+    return _make_sentence(row.get(keys[0]), row.get(keys[1]), place, keys)
 
 
-def _make_sentence(words: list[str] | None, tags: list | None, place: str, keys: tuple[str, str]) -> Sentence:
-    if not all(isinstance(cells, list) for cells in (words, tags)) or not all(isinstance(word, str) for word in words):
-        raise RecipeError(f"{place}: expected lists of words and tags under {keys[0]!r} and {keys[1]!r}")
+def _make_sentence(words: object, tags: object, place: str, keys: tuple[str, str]) -> Sentence:
+    if not (isinstance(words, list) and isinstance(tags, list) and all(isinstance(word, str) for word in words)):
+        raise RecipeError(f"{place}: expected a list of words in {keys[0]!r} and a list of tags in {keys[1]!r}")
     return Sentence(words, tags, place)
 
 
@@ -169,15 +178,12 @@ def _find_rows(arguments: EntityArguments, cache_dir: str | None) -> dict[str, "
 
 
 def _read_rows(rows: "Dataset", arguments: EntityArguments) -> list[Document]:
-    wanted = {
-        "text_column_name": arguments.text_column_name or "tokens",
-        "label_column_name": arguments.label_column_name,
-    }
-    for setting, key in wanted.items():
+    keys = arguments.text_column_name or "tokens", arguments.label_column_name
+    for setting, key in zip(("text_column_name", "label_column_name"), keys, strict=True):
         if not hasattr(rows.features[pick_column(rows.column_names, key, setting)], "feature"):
             columns = ", ".join(rows.column_names)
-            raise RecipeError(f"{setting}: the column {key!r} holds no lists: name another of {columns}")
-    keys, place = tuple(wanted.values()), f"{arguments.dataset_name}/{rows.split}"
+            raise RecipeError(f"{setting}: the column {key!r} has no lists: set another one of {columns}")
+    place = f"{arguments.dataset_name}/{rows.split}"
     columns = enumerate(zip(*(rows[key] for key in keys), strict=True), 1)
     sentences = [_make_sentence(words, tags, f"{place}:{number}", keys) for number, (words, tags) in columns]
     feature = rows.features[keys[1]].feature
@@ -185,19 +191,21 @@ def _read_rows(rows: "Dataset", arguments: EntityArguments) -> list[Document]:
         for sentence in sentences:
             try:
                 sentence.tags = feature.int2str(sentence.tags)
-            except (ValueError, TypeError) as error:  # -1, where a test split hides its tags
+            except (ValueError, TypeError) as error:  # -1 if a test split hides its tags
                 raise RecipeError(
-                    f"{sentence.place}: {error}: switch the split off, or check label_column_name"
+                    f"{sentence.place}: {error}: do not use this split, or check label_column_name"
                 ) from None
     return _group_documents(place, sentences, arguments.tag_scheme)
 
 
 def _group_documents(place: str, sentences: list[Sentence], tag_scheme: str | None) -> list[Document]:
-    """Check rows of words and tags, convert their scheme, and part them into documents at `-DOCSTART-` rows."""
+    """Check rows of words and tags, convert their tags to IOB2, and split them into documents at `-DOCSTART-` rows."""
     documents = [Document()]
     for sentence in sentences:
         if len(sentence.words) != len(sentence.tags):
-            raise RecipeError(f"{sentence.place}: {len(sentence.words)} words but {len(sentence.tags)} tags: mend it")
+            raise RecipeError(
+                f"{sentence.place}: {len(sentence.words)} words but {len(sentence.tags)} tags: fix the row"
+            )
         for tag in sentence.tags:
             try:
                 split_tag(str(tag))

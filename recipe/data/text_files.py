@@ -1,4 +1,4 @@
-"""Text files by line and by article: what cannot be read is refused with its file and line."""
+"""Text files read by line or by article; errors name the file and line."""
 
 import codecs
 import json
@@ -11,34 +11,34 @@ BLANK_LINES = re.compile(r"\n\s*\n")
 
 
 def split_articles(text: str) -> list[str]:
-    """The articles of a text, which blank lines part. Byte order marks and blank articles are dropped."""
+    """The articles of a text, separated by blank lines. Byte order marks and empty articles are dropped."""
     return [article for article in BLANK_LINES.split(text.replace("\ufeff", "")) if article.strip()]
 
 
 def read_articles(path: str | Path, encoding: str) -> list[str]:
-    """The articles of a text file, with its line ends as line feeds. Raises RecipeError as `read_text`."""
+    """The articles of a text file, with line feeds as line ends. Raises RecipeError as `read_text` does."""
     return split_articles(re.sub("\r\n?", "\n", read_text(path, encoding)))
 
 
 def read_lines(path: str | Path, encoding: str) -> list[str]:
-    """The file's lines, split at line feeds alone: other separators may be part of a word.
+    """The file's lines, split at line feeds only, because other separators can be part of a word.
 
-    Raises RecipeError as `read_text`.
+    Raises RecipeError as `read_text` does.
     """
     text = read_text(path, encoding).removeprefix("\ufeff")
     return [line.removesuffix("\r") for line in text.split("\n")]
 
 
 def read_text(path: str | Path, encoding: str) -> str:
-    """The file's text as it stands.
+    """The file's text, unchanged.
 
-    Raises RecipeError for a file that cannot be read or decoded, and for a NUL byte in it.
+    Raises RecipeError if the file cannot be read or decoded, or contains a NUL byte.
     """
     try:
         data = Path(path).read_bytes()
         text = data.decode(encoding)
     except (OSError, LookupError, ValueError) as error:
-        line = data.count(b"\n", 0, error.start) + 1 if isinstance(error, UnicodeDecodeError) else 0
+        line = error.object.count(b"\n", 0, error.start) + 1 if isinstance(error, UnicodeDecodeError) else 0
         raise explain_unreadable(path, encoding, error, line) from None
     if "\0" in text:
         raise explain_nul(path, text.count("\n", 0, text.index("\0")) + 1)
@@ -46,9 +46,9 @@ def read_text(path: str | Path, encoding: str) -> str:
 
 
 def check_lines(path: str, encoding: str) -> None:
-    """Raise RecipeError for the first line that cannot be decoded, or of a `.jsonl` file parsed, if there is one.
+    """Raise RecipeError for the first line that cannot be decoded or, in a `.jsonl` file, parsed.
 
-    One line after another: streamed files may be larger than the memory.
+    Lines are read one by one, because streamed files can be larger than memory.
     """
     number = 0
     try:
@@ -66,7 +66,7 @@ def _check_json(path: str, number: int, text: str) -> None:
     try:
         json.loads(text.strip() or "{}")
     except (ValueError, RecursionError) as error:
-        raise RecipeError(f"{path}:{number}: not JSON: {error}: mend the line") from None
+        raise RecipeError(f"{path}:{number}: not valid JSON: {error}: fix the line") from None
 
 
 def refuse_nul(path: str) -> None:
@@ -81,15 +81,15 @@ def refuse_nul(path: str) -> None:
 
 
 def explain_unreadable(path: str | Path, encoding: str, error: Exception, line: int) -> RecipeError:
-    """What to say of a file that cannot be opened, an unknown encoding, or a byte on `line` that is none of it."""
+    """The error for a file that cannot be opened, an unknown encoding, or an undecodable byte on `line`."""
     if isinstance(error, OSError):
         return RecipeError(f"{path}: {error.strerror}: check the path")
     if isinstance(error, UnicodeDecodeError):
         byte = error.object[error.start]
         return RecipeError(f"{path}:{line}: byte 0x{byte:02x} is not {encoding}: set encoding (older corpora: latin-1)")
-    return RecipeError(f"encoding: {encoding!r} is not one that Python knows")
+    return RecipeError(f"encoding: Python does not know {encoding!r}: set another one, such as utf-8 or latin-1")
 
 
 def explain_nul(path: str | Path, line: int) -> RecipeError:
-    """What to say of a NUL byte, which no text holds."""
-    return RecipeError(f"{path}:{line}: a NUL byte: mend the file, or set encoding if it is UTF-16 or UTF-32")
+    """The error for a NUL byte in a text file."""
+    return RecipeError(f"{path}:{line}: a NUL byte: fix the file, or set encoding if it is UTF-16 or UTF-32")

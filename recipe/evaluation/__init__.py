@@ -1,1 +1,1 @@
-"""Scores of tags and of masked tokens, and tables of results. Needs no model."""
+"""Scores of tags and of masked tokens, and tables of results. No model is needed."""

@@ -1,4 +1,4 @@
-"""Scores of masked tokens: loss, perplexity, accuracy, each masked token counting the same."""
+"""Scores of masked tokens: loss, perplexity and accuracy, averaged over all masked tokens."""
 
 import math
 
@@ -11,7 +11,7 @@ from recipe.model.sparse_head import select_labelled
 
 
 def score_positions(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Reduce logits to (blocks, length, 2): loss in nats, and 1 where the best is right.
+    """Reduce logits to (blocks, length, 2): the loss in nats, and 1 if the best token is correct, else 0.
 
     logits: (blocks, length, vocabulary), or (masked tokens, vocabulary) from a sparse head.
     Both scores are 0 where `labels` (blocks, length) are -100.
@@ -26,12 +26,12 @@ def score_positions(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def summarize_positions(output: EvalPrediction) -> dict[str, float]:
-    """Mean loss (nats), perplexity and accuracy over all masked tokens, each counting the same.
+    """Loss (nats), perplexity and accuracy, averaged over all masked tokens.
 
-    output: for each batch, what `score_positions` made of it, and its labels.
+    output: for each batch, the result of `score_positions` as predictions, and the labels.
     """
     batches = zip(output.predictions, output.label_ids, strict=True)
     scores = np.concatenate([scores[labels != IGNORED] for scores, labels in batches]).astype("float64")
     loss, accuracy = scores.mean(0).tolist()
-    perplexity = math.exp(min(loss, 700))  # of a training that diverged it would be no float
+    perplexity = math.exp(min(loss, 700))  # after a diverged training, exp would overflow
     return {"loss": loss, "perplexity": perplexity, "masked_accuracy": accuracy, "masked_tokens": len(scores)}

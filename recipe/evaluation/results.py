@@ -1,4 +1,4 @@
-"""The README's tables of results: `python -m recipe tables results/*.json` prints them from finished runs' reports."""
+"""The result tables of the README, made from the reports of finished runs: `python -m recipe tables results/*.json`."""
 
 import json
 import statistics
@@ -9,36 +9,37 @@ from recipe.command_line import VerbParser
 from recipe.errors import RecipeError
 from recipe.evaluation.scoring import REFERENCE, is_conll2003_test
 
-HEADER = ["recipe", "model", "data", "dev F1", "test F1", "seeds", "minutes", "hardware", "config", "commit"]
+HEADER = ["recipe", "dev F1", "test F1", "seeds", "minutes", "rebuild it with"]
 
 
 def format_table(paths: list[str]) -> str:
-    """A Markdown table with a row for each recipe: F1 (strict, micro average) in percent, mean ± sd over its seeds.
+    """A Markdown table with one row per recipe: F1 (strict, micro average) in percent, mean ± sd over its seeds.
 
     paths: copies of `report.json`; the file name up to `-seed` names the recipe.
     """
-    rows = []
-    for name, reports in _group_reports(paths).items():
-        run = reports[0]["run"]
-        rows.append(
-            [
-                name,
-                run["model"],
-                run["data"],
-                format_mean(reports, "dev"),
-                format_mean(reports, "test"),
-                " ".join(str(report["run"]["seed"]) for report in reports),
-                f"{statistics.mean(report['run']['total_minutes'] for report in reports):.0f}",
-                run["hardware"],
-                f"[{Path(run['config']).name}]({run['config']})" if run["config"] else "",
-                " ".join(sorted({report["run"]["commit"] for report in reports})),
-            ]
-        )
+    rows = [
+        [
+            name,
+            format_mean(reports, "dev"),
+            format_mean(reports, "test"),
+            " ".join(str(report["run"]["seed"]) for report in reports),
+            f"{statistics.mean(report['run']['total_minutes'] for report in reports):.0f}",
+            _find_command(name, reports[0]),
+        ]
+        for name, reports in _group_reports(paths).items()
+    ]
     return format_markdown(HEADER, rows)
 
 
+def _find_command(name: str, report: dict) -> str:
+    """The command that makes all reports of a row; empty for a run without a configuration."""
+    if "study" in report:
+        return f'`make study AGAIN=1 RUNS="{name}-seed*"`'
+    return f"`make ner CONFIG={report['run']['config']}`" if report["run"]["config"] else ""
+
+
 def format_reference(paths: list[str]) -> str:
-    """A Markdown table of tag-level F1 on CoNLL-2003's test, mean over seeds: the reference's beside each recipe's."""
+    """A Markdown table of F1 by tag on the CoNLL-2003 test split: the reference, and each recipe's mean over seeds."""
     groups = {name: group for name, group in _group_reports(paths).items() if is_conll2003_test(group[0]["test"])}
     rows = []
     for tag, (_, _, reference, support) in REFERENCE.items():
@@ -53,31 +54,31 @@ def _group_reports(paths: list[str]) -> dict[str, list[dict]]:
         try:
             report = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise RecipeError(f"{path}: {error}: name copies of report.json") from None
+            raise RecipeError(f"{path}: {error}: expected a copy of report.json") from None
         if "test" in report:
             groups[Path(path).stem.split("-seed")[0]].append(report)
     return groups
 
 
 def format_markdown(header: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
+    """Format `header` and `rows` as a Markdown table."""
     return "\n".join(f"| {' | '.join(row)} |" for row in [header, ["---"] * len(header), *rows])
 
 
 def read_f1(report: dict, split: str) -> float:
-    """F1 (strict, micro average) of a split of one `report.json`, in percent."""
+    """F1 (strict, micro average) of one split in a `report.json`, in percent."""
     return 100 * report[split]["entities"]["micro avg"]["f1"]
 
 
 def mean_tag_f1(reports: list[dict], split: str, tag: str) -> float:
-    """F1 of one tag of a split, mean over some seeds' reports."""
+    """F1 of one tag of a split, mean over the reports of several seeds."""
     return statistics.mean(report[split]["tags"][tag]["f1"] for report in reports)
 
 
 def format_mean(reports: list[dict], split: str) -> str:
-    """The mean of `read_f1` over some seeds' reports, ± its standard deviation where there are several.
+    """The mean of `read_f1` over the reports of several seeds, ± its standard deviation if there is more than one.
 
-    A dash where the split was not scored, as dev if it was trained on.
+    A dash if the split was not scored, for example dev if it was used for training.
     """
     if any(split not in report for report in reports):
         return "-"
@@ -87,10 +88,10 @@ def format_mean(reports: list[dict], split: str) -> str:
 
 
 def main(argv: list[str]) -> None:
-    """`python -m recipe tables`: print the tables of some runs' reports."""
+    """`python -m recipe tables`: print tables from the reports of several runs."""
     parser = VerbParser(
         "tables",
-        "Print Markdown tables of reports: a row for each recipe, and its tags beside the reference.",
+        "Print Markdown tables from reports: one row per recipe, and F1 by tag with the reference.",
         "python -m recipe tables results/*.json",
     )
     parser.add_argument("reports", nargs="+", help="copies of report.json, named RECIPE-seedN.json")

@@ -1,4 +1,4 @@
-"""Scores of predicted tags: entities (strict IOB2) and single tags, beside a reference table.
+"""Scores of predicted tags: entities (strict IOB2) and single tags, with a comparison to a reference.
 
 `python -m recipe score predictions.conll` scores a column file whose last two columns are gold and predicted tags.
 """
@@ -14,7 +14,8 @@ from recipe.data.documents import list_sentences, list_tags
 from recipe.data.schemes import is_iob2, is_well_formed, list_entities, to_iob2
 
 Row = dict[str, float]  # precision, recall, f1, support
-Report = dict[str, dict]  # "entities" | "tags" -> row name -> Row; "metrics" -> figures of the user's own
+# "entities", "tags", "alone" (entities, each sentence without context): row name -> Row; "metrics": the user's own.
+Report = dict[str, dict]
 Metrics = Callable[[Sequence[Sequence[str]], Sequence[Sequence[str]]], dict[str, float]]  # gold and predicted tags
 
 # A published bert-base-cased fine-tuning, CoNLL-2003 English test: tag -> precision, recall, f1, support.
@@ -32,9 +33,9 @@ REFERENCE = {
 
 
 def score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], metrics: Metrics | None = None) -> Report:
-    """Both reports on IOB2 tags, a list for each sentence; `predicted` may be ill formed.
+    """Score IOB2 tags, one list per sentence, by entity and by tag; `predicted` can be ill-formed.
 
-    metrics: more figures of the same tags, which become a third part, `metrics`.
+    metrics: your own metrics, added to the report as a third part, `metrics`.
     """
     report = {"entities": score_entities(gold, predicted), "tags": score_tags(gold, predicted)}
     return report | {"metrics": metrics(gold, predicted)} if metrics else report
@@ -43,15 +44,16 @@ def score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], met
 def score_entities(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, Row]:
     """Precision, recall, F1 and support of each entity type, and their micro, macro and weighted averages.
 
-    Strict: an entity counts if its type and both ends agree, and a predicted I- that continues nothing is no entity.
-    The same figures as seqeval's (`mode="strict", scheme=IOB2`), to which a test compares them, without its imports.
+    Strict: an entity is correct if its type and both ends match. A predicted I- that continues no entity is not an
+    entity. The figures are the same as those of seqeval (`mode="strict", scheme=IOB2`); a test compares them.
+    Raises ValueError if a sentence has different numbers of gold and predicted tags.
     """
     support: Counter[str] = Counter()
     guesses: Counter[str] = Counter()
     hits: Counter[str] = Counter()
     for true_tags, guessed_tags in zip(gold, predicted, strict=True):
         if len(true_tags) != len(guessed_tags):
-            raise ValueError(f"{len(true_tags)} gold tags but {len(guessed_tags)} predicted ones in a sentence")
+            raise ValueError(f"{len(true_tags)} gold tags but {len(guessed_tags)} predicted tags in one sentence")
         true, guessed = set(list_entities(true_tags)), set(list_entities(guessed_tags))
         support.update(kind for _, _, kind in true)
         guesses.update(kind for _, _, kind in guessed)
@@ -61,7 +63,7 @@ def score_entities(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[s
 
 
 def _average(rows: dict[str, Row], micro: Row) -> dict[str, Row]:
-    """The averages over types: of all entities alike, of types alike, and of types by their support."""
+    """The averages: micro (over entities), macro (over types) and weighted (over types, by support)."""
     total = int(micro["support"])
     keys = ("precision", "recall", "f1")
     macro = {key: sum(row[key] for row in rows.values()) / max(len(rows), 1) for key in keys}
@@ -70,14 +72,14 @@ def _average(rows: dict[str, Row], micro: Row) -> dict[str, Row]:
 
 
 def summarize_entities(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, float]:
-    """Micro-averaged precision, recall and F1, and the F1 of each type as `f1_<TYPE>`: the figures of an evaluation."""
+    """Micro-averaged precision, recall and F1, and the F1 of each type as `f1_<TYPE>`."""
     rows = score_entities(gold, predicted)
     scores = {key: rows["micro avg"][key] for key in ("precision", "recall", "f1")}
     return scores | {f"f1_{name}": row["f1"] for name, row in rows.items() if not name.endswith(" avg")}
 
 
 def score_tags(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, Row]:
-    """Precision, recall, F1 and support of each tag over single words; O comes last."""
+    """Precision, recall, F1 and support of each tag, counted over words; O comes last."""
     pairs = Counter(zip(chain.from_iterable(gold), chain.from_iterable(predicted), strict=True))
     support: Counter[str] = Counter()
     guesses: Counter[str] = Counter()
@@ -96,10 +98,12 @@ def format_reports(reports: dict[str, Report]) -> str:
 
 
 def format_report(report: Report) -> str:
-    """Both tables as text; the tags' beside the reference where the supports show that this is the CoNLL-2003 test."""
+    """Both tables as text, and the differences to the reference if the supports are those of the CoNLL-2003 test."""
     lines = ["Entities (strict)", *_format_rows(report["entities"]), "", "Tags", *_format_rows(report["tags"])]
     if is_conll2003_test(report):
         lines += ["", "Tags: reference and difference to it", *_format_differences(report["tags"])]
+    if "alone" in report:
+        lines += ["", "Entities, each sentence without its context", *_format_rows(report["alone"])]
     if "metrics" in report:
         lines += [
             "",
@@ -118,8 +122,9 @@ def is_conll2003_test(report: Report) -> bool:
 def score_file(path: str) -> Report:
     """Score a column file whose last two columns are gold and predicted tags.
 
-    Where both are in IOB2 the predictions are read strictly; those of any other scheme are turned into IOB2 first,
-    ill-formed tags opening an entity as in conlleval. Predictions that all keep the rules of IOB1 are in IOB1.
+    If both are in IOB2, the predictions are scored strictly. Predictions in any other scheme are converted to IOB2
+    first; as in conlleval, an ill-formed tag then starts an entity. Predictions that all follow the rules of IOB1 are
+    treated as IOB1.
     """
     gold = read_columns(path, tag_column=-2)
     predicted = list_tags(read_columns(path, tag_column=-1))
@@ -131,7 +136,7 @@ def score_file(path: str) -> Report:
 
 
 def _count_row(hits: int, guesses: int, support: int) -> Row:
-    """The row of so many right guesses among all guesses and all that is to be found; 0 where a figure is undefined."""
+    """The row for `hits` correct of `guesses` predictions and `support` gold items; undefined figures are 0."""
     precision, recall = hits / max(guesses, 1), hits / max(support, 1)
     f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
     return {"precision": precision, "recall": recall, "f1": f1, "support": support}
@@ -158,7 +163,7 @@ def _format_differences(tags: dict[str, Row]) -> list[str]:
 
 
 def main(argv: list[str]) -> None:
-    """`python -m recipe score`: print both reports of one file, or the figures as JSON."""
+    """`python -m recipe score`: print the report of one file as text or JSON."""
     parser = VerbParser(
         "score",
         "Score a column file whose last two columns are gold and predicted tags.",

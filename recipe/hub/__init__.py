@@ -1,1 +1,1 @@
-"""What others see of a run: its record, its model card, pushes to the Hub."""
+"""Publishing a run: its record, its model card, pushes to the Hub."""

@@ -1,4 +1,4 @@
-"""Where a run and its weights come from: Hub ids, commit, hardware."""
+"""Origin of a run and its weights: Hub ids, commit, hardware."""
 
 import platform
 import re
@@ -16,10 +16,11 @@ HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def trace_origin(model: ModelArguments, data: SourceArguments, training: bool = True) -> dict:
-    """Hub ids where there are any: `base_model`, the `dataset` that is scored on, and all `datasets` of the weights.
+    """The Hub ids of a run: its `base_model`, the `dataset` it is scored on, and all training `datasets` of the model.
 
-    A model of an earlier stage passes on what its own run.yaml tells. Local files are no Hub data set, even if they
-    hold the same text; `dataset_name` counts only where the data are read from it. training: whether the run does.
+    For a model of an earlier run, ids are also taken from the run.yaml of that run. Local files are not a Hub data set,
+    even if they contain the same text; `dataset_name` counts only if the data are read from it.
+    training: whether the run trains.
     """
     name = model.model_name_or_path
     earlier = RunFolder(Path(name)).record if name and Path(name).is_dir() else {}
@@ -32,13 +33,13 @@ def trace_origin(model: ModelArguments, data: SourceArguments, training: bool = 
     dataset = data.dataset_name if not any(files) else None
     if dataset and (Path(dataset).exists() or not HUB_NAME.fullmatch(dataset)):
         dataset = None
-    datasets = {*earlier.get("datasets", []), dataset if training else None} - {None}
+    datasets = {*earlier.get("datasets", []), *([dataset] if dataset and training else [])}
     scored = None if data.validation_file else dataset
     return {"base_model": base, "dataset": scored, "datasets": sorted(datasets)}
 
 
 def name_data(data: SourceArguments) -> str:
-    """What the training data, or else those that are scored, are called: `files`, their folder's or data set's name."""
+    """The name of the training data, or else of the scored data: the folder or data set name, or `files`."""
     folder = getattr(data, "data_dir", None)
     if folder and not data.train_file:
         return Path(folder).resolve().name
@@ -47,7 +48,7 @@ def name_data(data: SourceArguments) -> str:
 
 
 def find_commit() -> str:
-    """The commit of this repository, with `-dirty` if its files differ from it; `unknown` outside a checkout."""
+    """The commit of this repository, with `-dirty` if there are uncommitted changes; `unknown` outside a checkout."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*"]
     try:
         found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
@@ -57,11 +58,11 @@ def find_commit() -> str:
 
 
 def describe_hardware(gpus: int = 1) -> str:
-    """The GPUs in use, `gpus` of them where there are any, or else the processor and the threads."""
+    """The GPUs in use (`gpus` is their number), or the CPU and its threads if there are none."""
     if gpus and torch.cuda.is_available():
         return f"{gpus} x {torch.cuda.get_device_name()}"
-    if gpus and torch.accelerator.is_available():
-        return f"{gpus} x {torch.accelerator.current_accelerator().type} of {platform.platform()}"
+    if gpus and torch.accelerator.is_available() and (accelerator := torch.accelerator.current_accelerator()):
+        return f"{gpus} x {accelerator.type} of {platform.platform()}"
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

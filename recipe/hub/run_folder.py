@@ -1,5 +1,6 @@
-"""What the files of a run's folder tell of the run: its record, settings, scores and tokenizer."""
+"""The facts in the files of a run's folder: its record, settings, scores and tokenizer."""
 
+import dataclasses
 import json
 from functools import cached_property
 from pathlib import Path
@@ -7,16 +8,31 @@ from pathlib import Path
 import yaml
 
 from recipe.data.schemes import list_types
+from recipe.data.settings import EntityArguments, TextArguments
 from recipe.data.splits import HUB_NAMES, SPLITS
 from recipe.errors import RecipeError
-from recipe.inputs.case_markers import CAPITALISED, UPPER
+from recipe.hub.settings import CardArguments
+from recipe.inference.settings import DecodingArguments
+from recipe.inference.tagger import KEY, TaggerSettings
+from recipe.inputs.case_markers import CAPITALISED
+from recipe.inputs.settings import BlockArguments, VocabularyArguments, WindowArguments
+from recipe.model.settings import HeadArguments, ModelArguments
 from recipe.training.checkpoints import find_step
+from recipe.training.settings import TrainingArguments
 
 OLD_NAMES = {"validation": "dev"}  # of a split, in the metrics.json of earlier versions
+SETTINGS = (
+    *(ModelArguments, HeadArguments, TextArguments, EntityArguments, BlockArguments, VocabularyArguments),
+    *(WindowArguments, DecodingArguments, TrainingArguments, CardArguments),
+)
+DERIVED = {  # settings that follow from others or from the machine
+    *("output_dir", "hub_token", "accelerator_config", "use_cpu", "dataloader_pin_memory", "disable_tqdm"),
+    *("activation_checkpointing", "gradient_checkpointing"),
+}
 
 
 def find_record(folder: Path) -> Path:
-    """Where a folder's `run.yaml` is, or should be: of a checkpoint it may be that of the run's folder around it."""
+    """The path of a folder's `run.yaml`, which may not exist. A checkpoint without its own has that of its run."""
     own = folder / "run.yaml"
     return folder.parent / own.name if not own.exists() and find_step(folder) is not None else own
 
@@ -28,13 +44,13 @@ def _read(path: Path) -> dict:
     try:
         return (json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)) or {}
     except (yaml.YAMLError, ValueError) as error:
-        raise RecipeError(f"{path}: {' '.join(str(error).split())}: mend it") from None
+        raise RecipeError(f"{path}: {' '.join(str(error).split())}: fix the file") from None
 
 
 class RunFolder:
-    """The folder of a run, or of one of its checkpoints; that of a run under way lacks its results.
+    """The folder of a run or of one of its checkpoints. While the run is under way, there are no scores.
 
-    Reading a file that is damaged, as by hand, raises RecipeError.
+    Reading a damaged file raises RecipeError.
     """
 
     def __init__(self, folder: Path):
@@ -49,7 +65,7 @@ class RunFolder:
 
     @cached_property
     def history(self) -> list[dict]:
-        """What the Trainer logged."""
+        """The log of the Trainer."""
         return _read(self.folder / "trainer_state.json").get("log_history", [])
 
     @cached_property
@@ -60,10 +76,34 @@ class RunFolder:
         return {split: scores for split, scores in named.items() if split in HUB_NAMES}
 
     @cached_property
+    def limits(self) -> dict[str, int]:
+        """The number of sentences scored, for each split of which only the first ones were."""
+        limits = {split: self.settings.get(SPLITS[split].limit) for split in self.scores}
+        return {split: limit for split, limit in limits.items() if limit}
+
+    @cached_property
     def task(self) -> str:
-        """The Hub's name of what the model does."""
+        """What the model does, in the Hub's terms."""
         architecture = " ".join(self.config.get("architectures") or [])
         return "token-classification" if "TokenClassification" in architecture else "fill-mask"
+
+    @cached_property
+    def changed_settings(self) -> dict:
+        """The settings that differ from their defaults."""
+        defaults = {field.name: field.default for cls in SETTINGS for field in dataclasses.fields(cls)}
+        defaults |= {"config": None} | dataclasses.asdict(TaggerSettings())
+        return {
+            key: value
+            for key, value in self.settings.items()
+            if value not in (None, [], {}, "") and key in defaults.keys() - DERIVED and value != defaults[key]
+        }
+
+    @cached_property
+    def tagging(self) -> dict:
+        """The settings of the tagger as recorded: in `run.yaml`, or else in the model's configuration."""
+        known = {field.name for field in dataclasses.fields(TaggerSettings)}
+        given = {key: value for key, value in self.settings.items() if key in known and value is not None}
+        return (self.config.get(KEY) or {}) | given
 
     @cached_property
     def data(self) -> str:
@@ -73,37 +113,40 @@ class RunFolder:
         return next(filter(None, files), named)
 
     def name_split(self, split: str) -> str:
-        """The files that a split was read from, if they were named, or else the name of its folder or data set."""
+        """The files of a split if the settings name them, or else the name of its folder or data set."""
         folder = Path(self.settings.get("data_dir") or "").name
         return self._shorten(SPLITS[split].files) or folder or self.data
 
     @cached_property
-    def use_of_data(self) -> str:
-        """What was done with the data, those that were added to train on included."""
-        if self.settings.get("do_train") is False:
-            return f"scored on {' and '.join(dict.fromkeys(map(self.name_split, self.scores))) or self.data}"
-        extra = self._shorten("extra_train_file")
-        return f"trained on {self.data}" + (f" and {extra}" if extra else "")
+    def is_trained(self) -> bool:
+        """Whether the run trained the model, rather than only scoring it."""
+        return self.settings.get("do_train") is not False
+
+    @cached_property
+    def sources(self) -> list[str]:
+        """The names of the data that the run trained on, extra files included, or else of the data that it scored."""
+        if self.is_trained:
+            return [self.data, *filter(None, [self._shorten("extra_train_file")])]
+        return list(dict.fromkeys(map(self.name_split, self.scores))) or [self.data]
 
     def _shorten(self, key: str) -> str:
         """The files that a setting names, each by its folder and name."""
         return " ".join(str(Path(*Path(pattern).parts[-2:])) for pattern in self.settings.get(key) or [])
 
     @cached_property
+    def labels(self) -> list[str]:
+        """The labels of a tagger, by label id."""
+        return list(self.config.get("id2label", {}).values())
+
+    @cached_property
     def entities(self) -> list[str]:
-        """The types of entities that the model tags."""
-        return list_types(self.config.get("id2label", {}).values())
+        """The entity types of a tagger."""
+        return list_types(self.labels)
 
     @cached_property
     def case(self) -> str:
-        """What the tokenizer makes of case."""
+        """How the tokenizer treats case: `cased`, `uncased`, or `marked` (uncased, with case markers)."""
         normalizer = json.dumps(_read(self.folder / "tokenizer.json").get("normalizer"))
         if CAPITALISED in normalizer:
-            return (
-                f"uncased, but {CAPITALISED} stands before each capitalised word and {UPPER} before each one in upper "
-                'case; with `aggregation_strategy="first"` a pipeline keeps entities whole; their text is that from '
-                "`start` to `end`, as `word` shows the markers"
-            )
-        if '"lowercase": true' in normalizer or '"Lowercase"' in normalizer:
-            return "uncased: the tokenizer folds capitals, which tell names apart"
-        return "cased"
+            return "marked"
+        return "uncased" if '"lowercase": true' in normalizer or '"Lowercase"' in normalizer else "cased"

@@ -1,4 +1,4 @@
-"""Settings of this layer: what the model card says."""
+"""Settings of this layer: the model card."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from recipe.settings import setting
 
 @dataclass
 class CardArguments:
-    """What you tell the model card; the rest comes from the run."""
+    """Entries of the model card that cannot be derived from the run."""
 
     hub_language: str | None = setting(None, "Language of the data, such as en.", resume="free")
     hub_license: str | None = setting(None, "Licence of the model, such as mit.", resume="free")

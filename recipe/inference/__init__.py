@@ -1,1 +1,1 @@
-"""A model's logits -> tags with confidences."""
+"""Logits of a model -> tags with confidences."""

@@ -1,7 +1,8 @@
-"""Logits of words -> tags and confidences: of each sentence the best sequence that IOB2 allows, and its probability.
+"""Logits of words -> the best valid IOB2 tag sequence of each sentence, and confidences.
 
-Word by word, the best label can be an I that continues nothing; the whole entity is then lost to strict scoring.
-The model of a sentence gives each sequence that IOB2 allows the exponential of the sum of its logits, and others none.
+If the best label of each word is chosen separately, it can be an I that continues no entity. Strict scoring then counts
+the whole entity as wrong. Here the probability of a valid IOB2 sequence is proportional to the exponential of the sum
+of its logits, and that of other sequences is 0.
 Sources: Viterbi 1967, doi:10.1109/TIT.1967.1054010; forward-backward: Rabiner 1989, doi:10.1109/5.18626.
 """
 
@@ -19,9 +20,9 @@ def decode(
 ) -> list[list[str]]:
     """The tags of each sentence.
 
-    logits: (words, labels), of the words of all sentences.
-    lengths: words in each sentence.
-    constrained: find the sequence of the highest total that IOB2 allows; otherwise each word's best label.
+    logits: (words, labels), for the words of all sentences.
+    lengths: number of words in each sentence.
+    constrained: find the valid IOB2 sequence with the highest sum of logits, otherwise the best label of each word.
     """
     label_ids = find_best_paths(logits, lengths, labels) if constrained else logits.argmax(-1)
     tags = (labels[label_id] for label_id in label_ids)
@@ -29,11 +30,11 @@ def decode(
 
 
 class _SideBySide:
-    """Steps through sentences of different lengths together, longest first."""
+    """Iterates over the word positions of all sentences together, longest sentences first."""
 
     def __init__(self, lengths: Sequence[int]):
         sizes = np.asarray(lengths, int)
-        order = np.argsort(-sizes, kind="stable")  # those that reach a position come before the others
+        order = np.argsort(-sizes, kind="stable")  # so that the sentences that reach a position are the first ones
         self._firsts = (np.cumsum(sizes) - sizes)[order]
         self._reaching = [int(np.sum(sizes > position)) for position in range(sizes.max(initial=0))]
         self.lengths = sizes[order]
@@ -42,28 +43,29 @@ class _SideBySide:
         return len(self._firsts)
 
     def words(self, position: int) -> np.ndarray:
-        """The word at `position` of each sentence that is so long."""
+        """The index of the word at `position` in each sentence that is long enough."""
         return self._firsts[: self._reaching[position]] + position
 
     def forward(self) -> Iterator[np.ndarray]:
-        """`words` of the positions from the first to the last."""
+        """`words` for each position from first to last."""
         return map(self.words, range(len(self._reaching)))
 
     def backward(self) -> Iterator[np.ndarray]:
-        """`words` of the positions from the last to the first."""
+        """`words` for each position from last to first."""
         return map(self.words, reversed(range(len(self._reaching))))
 
 
 def find_best_paths(logits: np.ndarray, lengths: Sequence[int], labels: Sequence[str]) -> np.ndarray:
-    """The label id of each word on the path of the highest total through each sentence, all sentences side by side.
+    """The label id of each word on the best path through its sentence; all sentences are processed together.
 
-    logits, lengths, labels: as of `decode`. Any label may follow any other, but an I only B or I of its type: so the
-    label before is the best of all or, for an I, the better of these two. A type without B is not constrained.
+    logits, lengths, labels: see `decode`. An I can only follow a B or I of its type, and all other labels can follow
+    any label. So the best previous label is the best of all, or for an I the better of two. An I whose type has no B is
+    not constrained.
     """
     insides, begins = _split_pairs(labels)
     steps = _SideBySide(lengths)
-    totals = np.zeros((len(steps), len(labels)))  # of the best path that ends so
-    backpointers = np.zeros(logits.shape, int)  # on that path, the label id at the word before
+    totals = np.zeros((len(steps), len(labels)))  # sum of logits on the best path that ends with the label
+    backpointers = np.zeros(logits.shape, int)  # label id of the previous word on that path
     for position, words in enumerate(steps.forward()):
         before = totals[: len(words)]
         if position == 0:
@@ -83,23 +85,24 @@ def find_best_paths(logits: np.ndarray, lengths: Sequence[int], labels: Sequence
 
 @dataclass(frozen=True)
 class Posteriors:
-    """How likely labels and entities are; `compute_posteriors` builds it. Weights are logarithms.
+    """Probabilities of labels and entities, built by `compute_posteriors`. Weights are logarithms.
 
-    words: (words, labels), the probability of each label at each word, whatever those of the others are.
+    words: (words, labels), the marginal probability of each label at each word.
     """
 
     words: np.ndarray
     _labels: dict[str, int]
     _logits: np.ndarray  # (words, labels)
-    _before: np.ndarray  # (words,) weight of all beginnings of the sentence, up to the word
-    _ahead: np.ndarray  # (words, labels) weight of the label and of all endings of the sentence behind it
-    _total: np.ndarray  # (words,) weight of all sequences of the word's sentence
-    _constrained: frozenset[int]  # label ids that can only follow B or I of their type
+    _before: np.ndarray  # (words,) weight of all label sequences before the word
+    _ahead: np.ndarray  # (words, labels) weight of the label and all label sequences after it
+    _total: np.ndarray  # (words,) weight of all label sequences of the sentence
+    _constrained: frozenset[int]  # label ids that can only follow a B or I of their type
 
     def score_entity(self, start: int, stop: int, kind: str, ends_sentence: bool) -> float:
         """The probability that words `start` to `stop - 1`, and no more, are an entity of type `kind`.
 
-        start, stop: numbers among the words of all sentences. ends_sentence: whether `stop - 1` is a sentence's last.
+        start, stop: indices into the words of all sentences. ends_sentence: whether word `stop - 1` is the last of its
+        sentence.
         """
         weight = self._before[start] + self._logits[start, self._labels[f"B-{kind}"]] - self._total[start]
         inside = self._labels.get(f"I-{kind}")
@@ -108,22 +111,22 @@ class Posteriors:
         if not ends_sentence:
             closing = [number for number in self._labels.values() if number not in {inside, *self._constrained}]
             weight += _add_logs(self._ahead[stop, closing])
-        return float(np.exp(min(weight, 0.0)))  # rounding can leave a hair above 1
+        return float(np.exp(min(weight, 0.0)))  # rounding can give slightly more than 1
 
 
 def compute_posteriors(
     logits: np.ndarray, lengths: Sequence[int], labels: Sequence[str], constrained: bool = True
 ) -> Posteriors:
-    """The probabilities of labels and entities by forward-backward; logits, lengths, labels: as of `decode`.
+    """The probabilities of labels and entities by forward-backward; logits, lengths, labels: see `decode`.
 
-    constrained: only sequences that IOB2 allows are possible; otherwise each word is predicted by itself.
+    constrained: only valid IOB2 sequences have a probability above 0; otherwise each word is predicted separately.
     """
     insides, begins = _split_pairs(labels if constrained else [])
     free = np.setdiff1d(np.arange(len(labels)), insides)  # labels that can follow any other
     steps = _SideBySide(lengths)
     logits = logits.astype(float)
     before, total = np.zeros(len(logits)), np.zeros(len(logits))
-    forward = np.zeros(logits.shape)  # weight of all beginnings up to the word that end with the label
+    forward = np.zeros(logits.shape)  # weight of all label sequences up to the word that end with the label
     last: np.ndarray | None = None
     for words in steps.forward():
         if last is None:
@@ -153,7 +156,7 @@ def compute_posteriors(
 
 
 def _split_pairs(labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The label ids of the constrained I and, in the same order, of their B."""
+    """The label ids of the constrained I labels and, in the same order, of their B labels."""
     pairs = np.asarray(find_continuations(labels), int).reshape(-1, 2)
     return pairs[:, 0], pairs[:, 1]
 

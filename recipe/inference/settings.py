@@ -1,4 +1,4 @@
-"""Settings of this layer: how logits become tags."""
+"""Settings of this layer: decoding of logits to tags."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,10 @@ from recipe.settings import setting
 
 @dataclass
 class DecodingArguments:
-    """How logits become tags. A finished model has its own value, which a setting overrides."""
+    """Decoding of logits to tags. The default is the value saved in the model, if it has one."""
 
     constrained_decoding: bool | None = setting(
-        None, "Predict the best IOB2 sequence of a sentence, not the best tag of each word (true).", resume="free"
+        None,
+        "Predict the best valid IOB2 sequence of a sentence instead of the best tag of each word (default: true).",
+        resume="free",
     )

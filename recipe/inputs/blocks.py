@@ -1,12 +1,13 @@
 """Articles -> blocks of token ids.
 
-Blocks are cut from `BATCH` articles at a time, in order; the last block of each such run holds the remainder.
+Blocks are cut from `BATCH` articles at a time, in order. The last block of each `BATCH` can be shorter.
 """
 
 import hashlib
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import datasets
 from transformers import PreTrainedTokenizerBase
@@ -17,7 +18,7 @@ from recipe.inputs.settings import BlockArguments
 from recipe.inputs.tokens import special_tokens
 
 BATCH = 1000  # articles that are tokenized and packed together
-CODE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()  # see `recipe.data.articles`
+CODE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()  # for the cache, see `recipe.data.articles`
 
 
 def build_blocks(
@@ -25,27 +26,32 @@ def build_blocks(
 ) -> Articles:
     """Tokenize articles and pack them into blocks of `block_size` tokens: a data set with the column `input_ids`.
 
-    source: what error messages call the articles.
-    Raises RecipeError for a tokenizer without a separator, a size without room, and articles without any token.
+    source: name of the articles in error messages.
+    Raises RecipeError if the tokenizer has no separator, `block_size` is too small, or the articles have no tokens.
     """
     prefix, suffix = special_tokens(tokenizer)
     separator = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
     if separator is None:
-        raise RecipeError("the tokenizer has neither a separator nor an end-of-sequence token to put between articles")
+        raise RecipeError(
+            "the tokenizer has neither a separator nor an end-of-sequence token to put between articles: choose "
+            "another model"
+        )
     size = arguments.block_size - len(prefix) - len(suffix)
     if size < 1:
-        raise RecipeError(f"block_size: {arguments.block_size} leaves no room between the special tokens")
+        raise RecipeError(
+            f"block_size: {arguments.block_size} leaves no room between the special tokens: set a larger value"
+        )
 
-    # No closure: a stream is sent to its data-loading worker where that does not begin as a copy of this process.
+    # Not a closure: a stream is pickled for its data-loading worker if that is not a fork of this process.
     pack = partial(
         _tokenize_and_pack, tokenizer=tokenizer, size=size, separator=separator, ends=(prefix, suffix), code=CODE
     )
-    options = {"batched": True, "batch_size": BATCH, "remove_columns": ["text"]}
+    options: dict[str, Any] = {"batched": True, "batch_size": BATCH, "remove_columns": ["text"]}
     if isinstance(articles, datasets.Dataset):
         options |= {"num_proc": arguments.preprocessing_num_workers, "desc": "Packing blocks"}
     blocks = articles.map(pack, **options)
     if isinstance(blocks, datasets.Dataset) and not len(blocks):
-        raise RecipeError(f"{source}: no tokens to make blocks of: check what it holds")
+        raise RecipeError(f"{source}: no tokens to make blocks from: check the content")
     return blocks
 
 
@@ -61,8 +67,8 @@ def _tokenize_and_pack(
 def pack_blocks(articles: Iterable[list[int]], size: int, separator: int) -> Iterator[list[int]]:
     """Cut token ids into blocks of `size`, with `separator` between two articles that share a block.
 
-    No token is lost or repeated. The last block holds the remainder; one that has room for a separator only, and
-    nothing behind it, stays one short.
+    No token is lost or repeated. The last block can be shorter. A block with room for a separator but no token after it
+    is one token shorter.
     """
     block: list[int] = []
     for ids in articles:

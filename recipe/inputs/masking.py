@@ -1,7 +1,10 @@
-"""Masking: drawn again in every epoch of training, and once for evaluation.
+"""Masking: new masks in every epoch of training, fixed masks for evaluation.
 
-Of the tokens to predict (15 %), 80 % become the mask token, 10 % a random one, 10 % stay (Devlin et al. 2019).
+By default 15 % of the tokens are predicted: 80 % of these become the mask token, 10 % a random token, and 10 % stay
+unchanged (Devlin et al. 2019).
 """
+
+from typing import Any
 
 import datasets
 import torch
@@ -14,23 +17,23 @@ from recipe.seeds import derive_seed
 
 
 class MaskingCollator(DataCollatorForLanguageModeling):
-    """transformers' collator, whose masks depend on the seed, the epoch and the block alone.
+    """The collator of transformers, with masks that depend only on the seed, the epoch and the block.
 
-    A block is masked alike whatever batch, process or data-loading worker it falls to and however often the run was
-    interrupted before, and anew in each epoch. Blocks that carry labels (those of `draw_masks`) stay as they are.
-    Returns a batch of `input_ids`, `attention_mask` and `labels`, each (blocks, longest block); labels are -100
-    outside the chosen positions.
+    So a block gets the same masks in any batch, process and data-loading worker, and after a resumed run, but new ones
+    in each epoch. Blocks that already have labels (from `draw_masks`) are not masked again.
+    Returns a batch of `input_ids`, `attention_mask` and `labels`, each (blocks, longest block); labels are -100 where
+    nothing is predicted.
     """
 
     def __post_init__(self):
         super().__post_init__()
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that live on see it change
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # shared with persistent data-loading workers
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw the masks of this epoch from here on."""
+        """Draw the masks of `epoch` from now on."""
         self._epoch.fill_(epoch)
 
-    def torch_call(self, examples: list[dict]) -> dict[str, torch.Tensor]:
+    def torch_call(self, examples: list[Any]) -> dict[str, torch.Tensor]:
         examples = [example if "labels" in example else self.mask(example["input_ids"]) for example in examples]
         batch = self.tokenizer.pad([{"input_ids": example["input_ids"]} for example in examples], return_tensors="pt")
         labels = [torch.as_tensor(example["labels"]) for example in examples]
@@ -38,15 +41,16 @@ class MaskingCollator(DataCollatorForLanguageModeling):
         return {**batch, "labels": padded}
 
     def mask(self, block: list[int]) -> dict[str, list[int]]:
-        """`input_ids`, some of them masked, and `labels` of one block of token ids."""
+        """Mask one block of token ids; returns its `input_ids` and `labels`."""
         ids = torch.tensor([block])
+        assert self.seed is not None
         self.generator = torch.Generator().manual_seed(derive_seed(self.seed, int(self._epoch), ids.numpy().tobytes()))
         inputs, labels = self.torch_mask_tokens(ids)
         return {"input_ids": inputs[0].tolist(), "labels": labels[0].tolist()}
 
 
 def build_collator(tokenizer: PreTrainedTokenizerBase, arguments: BlockArguments, seed: int = 0):
-    """The collator of the settings' rates. Raises RecipeError for rates out of range or a tokenizer without a mask."""
+    """The collator for the given rates. Raises RecipeError for rates out of range or a tokenizer without mask token."""
     try:
         return MaskingCollator(
             tokenizer,
@@ -60,9 +64,9 @@ def build_collator(tokenizer: PreTrainedTokenizerBase, arguments: BlockArguments
 
 
 def draw_masks(blocks: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, arguments: BlockArguments):
-    """Mask evaluation blocks once, from `eval_mask_seed`: two evaluations of one model then agree to the last digit.
+    """Mask evaluation blocks once with `eval_mask_seed`, so that two evaluations of one model give the same figures.
 
-    blocks: a data set of `input_ids`. Returns one of `input_ids` and `labels`.
+    blocks: a data set with the column `input_ids`. Returns a data set with `input_ids` and `labels`.
     Raises RecipeError if no token is masked.
     """
     collator = build_collator(tokenizer, arguments, arguments.eval_mask_seed)
@@ -70,5 +74,5 @@ def draw_masks(blocks: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, arg
         lambda block: collator.mask(block["input_ids"]), load_from_cache_file=False, desc="Drawing evaluation masks"
     )
     if not any(label != IGNORED for block in masked for label in block["labels"]):
-        raise RecipeError("validation: none of its few tokens is masked: give more text, or another eval_mask_seed")
+        raise RecipeError("validation: too little text, no token is masked: use more text, or set eval_mask_seed")
     return masked

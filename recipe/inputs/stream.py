@@ -1,4 +1,4 @@
-"""Streamed blocks without end: shuffled within reach, this process's share of the files, resumed where they stood."""
+"""An endless stream of blocks: this process's share of the files, shuffled in chunks, resumable at any batch."""
 
 import copy
 import random
@@ -14,17 +14,17 @@ from recipe.errors import LocalError, RecipeError
 from recipe.inputs.masking import MaskingCollator
 from recipe.seeds import derive_seed
 
-CHUNK = 2048  # blocks that are shuffled among each other; as many at most are packed again on resuming
+CHUNK = 2048  # blocks that are shuffled together; resuming packs at most this many blocks again
 
 
 class BlockStream(IterableDataset):
-    """Batches of streamed blocks, pass after pass over the text, each with the `position` behind it.
+    """Batches of streamed blocks, in repeated passes over the text; each batch has the `position` that follows it.
 
-    The files are divided among the processes; where there are fewer files than processes, the blocks are. Files come in
-    another order in each pass, and blocks are shuffled within each `CHUNK` of them. `load_state_dict` of a position
-    makes the next iteration begin there, and reads no file that lies before.
-    process, processes: this process's number, and how many there are.
-    explain: what to say of text that cannot be read, as `recipe.data.articles.explain_reading`.
+    The files are divided among the processes; with fewer files than processes, the blocks are divided instead. The
+    order of files changes in each pass, and blocks are shuffled within each `CHUNK`. After `load_state_dict`, the next
+    iteration starts at that position and does not read earlier files.
+    process, processes: number of this process, and number of processes.
+    explain: makes the error for text that cannot be read, see `recipe.data.articles.explain_reading`.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class BlockStream(IterableDataset):
         self.load_state_dict(_start_pass(0))
 
     def load_state_dict(self, position: dict) -> None:
-        """Begin the next iteration at `position`."""
+        """Start the next iteration at `position`."""
         self.position = copy.deepcopy(position)
 
     def __iter__(self) -> Iterator[dict]:
@@ -54,9 +54,9 @@ class BlockStream(IterableDataset):
             position = _start_pass(position["pass"] + 1)
 
     def _read_pass(self, start: dict) -> Iterator[dict]:
-        """The batches of one pass from `start` on."""
+        """The batches of one pass, beginning at the position `start`."""
         self.collator.set_epoch(start["pass"])
-        self.blocks.set_epoch(self.seed + start["pass"])  # which also settles the order of the files
+        self.blocks.set_epoch(self.seed + start["pass"])  # also determines the order of the files
         before = start["blocks"]
         if before:
             self.blocks.load_state_dict(before)
@@ -69,7 +69,7 @@ class BlockStream(IterableDataset):
                 yield {**self.collator(batch), "position": position}
             number, skipped, before = number + 1, 0, self.blocks.state_dict()
         if not number:
-            raise LocalError("streaming: no text for this process: give at least as many files as there are processes")
+            raise LocalError("streaming: no text for this process: use at least as many files as processes")
 
     def _read_chunk(self, blocks: Iterator[dict]) -> list[dict]:
         try:
@@ -79,5 +79,5 @@ class BlockStream(IterableDataset):
 
 
 def _start_pass(number: int) -> dict:
-    """The position before the first block of a pass: chunk, block in the chunk, and where the text's reader stands."""
+    """The position at the start of a pass: chunk, block in the chunk, and state of the text reader."""
     return {"pass": number, "chunk": 0, "block": 0, "blocks": None}

@@ -1,4 +1,4 @@
-"""The tokenizer of an encoder, ready for words that are given one by one."""
+"""Loading the tokenizer of an encoder, set up for lists of words."""
 
 from tokenizers import normalizers, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -10,24 +10,27 @@ from recipe.inputs.settings import PretrainedArguments
 
 
 class _PortableTokenizer(PreTrainedTokenizerFast):
-    """A tokenizer without a class of its own, saved under the name by which transformers 4 knows it too."""
+    """A tokenizer without a model-specific class, saved under a class name that transformers 4 can load too."""
 
 
-_PortableTokenizer.__name__ = "PreTrainedTokenizerFast"  # in transformers 5 an alias of what it would save
+_PortableTokenizer.__name__ = "PreTrainedTokenizerFast"  # transformers 5 would save another name, unknown to version 4
 
 
 def load_tokenizer(arguments: PretrainedArguments, training: bool = True) -> PreTrainedTokenizerBase:
-    """Load the tokenizer of `tokenizer_name`, or else of the model, so that words given one by one stay words.
+    """Load the tokenizer of `tokenizer_name`, or else of the model, set up for lists of words and padding on the right.
 
-    Padding is on the right.
-    training: whether the model is to be trained; one that is only scored gets no markers that it has not learnt.
+    training: whether the model will be trained. A model that is only scored gets no case markers, because it was not
+    trained with them.
+    Raises RecipeError if the tokenizer cannot be loaded, is not fast, or does not match the model.
     """
     name = arguments.tokenizer_name or arguments.model_name_or_path
+    if name is None:
+        raise RecipeError("no tokenizer: set tokenizer_name or model_name_or_path")
     tokenizer = load_pretrained(AutoTokenizer, name, arguments)
     if not tokenizer.is_fast:
-        raise RecipeError(f"{name}: has no fast tokenizer (tokenizer.json), which the recipe needs: set tokenizer_name")
+        raise RecipeError(f"{name}: no fast tokenizer (tokenizer.json), which the recipe needs: set tokenizer_name")
     if arguments.tokenizer_name and arguments.model_name_or_path:
-        _refuse_foreign(tokenizer, arguments)
+        _refuse_foreign(tokenizer, arguments.model_name_or_path, arguments)
     _prefix_space(tokenizer)
     tokenizer.padding_side = "right"
     if arguments.case_markers and training:
@@ -38,11 +41,12 @@ def load_tokenizer(arguments: PretrainedArguments, training: bool = True) -> Pre
 
 
 def _prefix_space(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Have a word of a list, and the first of a text, read as one that stands behind a space, and so saved.
+    """Make the tokenizer treat each word of a list, and the first word of a text, as if a space came before it.
 
-    Many tokenizers know a word by the space before it (RoBERTa, ModernBERT, mmBERT ...): without one it would be the
-    continuation of the word before. `from_pretrained` ignores `add_prefix_space` for a tokenizer.json that has it off;
-    classes such as RobertaTokenizer make the splitter anew from the attribute.
+    Many tokenizers recognize the start of a word by the space before it (RoBERTa, ModernBERT, mmBERT ...); without a
+    space, the word would continue the previous one. `from_pretrained` ignores `add_prefix_space` if tokenizer.json has
+    it off, and classes such as RobertaTokenizer rebuild the pre-tokenizer from the attribute, so both are set here. The
+    change is saved with the tokenizer.
     """
     backend = tokenizer.backend_tokenizer
     splitter, processor = backend.pre_tokenizer, backend.post_processor
@@ -57,19 +61,19 @@ def _prefix_space(tokenizer: PreTrainedTokenizerBase) -> None:
     else:
         return
     for step in processor if isinstance(processor, processors.Sequence) else [processor]:
-        if hasattr(step, "add_prefix_space"):  # else the offsets of a text's first word are trimmed by its first letter
+        if hasattr(step, "add_prefix_space"):  # otherwise the offsets of the first word of a text lose its first letter
             step.add_prefix_space = True
     backend.post_processor = processor
 
 
-def _refuse_foreign(tokenizer: PreTrainedTokenizerBase, arguments: PretrainedArguments) -> None:
-    """Raise RecipeError if the model came with a tokenizer of other entries: its embeddings would mean other tokens."""
+def _refuse_foreign(tokenizer: PreTrainedTokenizerBase, model: str, arguments: PretrainedArguments) -> None:
+    """Raise RecipeError if the model has its own tokenizer with another vocabulary, which its embeddings belong to."""
     try:
-        own = load_pretrained(AutoTokenizer, arguments.model_name_or_path, arguments)
+        own = load_pretrained(AutoTokenizer, model, arguments)
     except RecipeError:
         return
     if own.get_vocab() != tokenizer.get_vocab():
         raise RecipeError(
-            f"tokenizer_name {arguments.tokenizer_name}: has other entries than the tokenizer of "
-            f"{arguments.model_name_or_path}: leave tokenizer_name out"
+            f"tokenizer_name {arguments.tokenizer_name}: its vocabulary differs from that of "
+            f"{arguments.model_name_or_path}: remove tokenizer_name"
         )

@@ -1,10 +1,10 @@
-"""What a fast tokenizer makes of single words and of one sequence: plain lists of token ids."""
+"""Token ids of special tokens and of single words, as plain lists."""
 
 from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
-IGNORED = -100  # the label of a position where nothing is to be predicted, torch's default ignore_index
+IGNORED = -100  # label of positions that are not predicted, the default ignore_index of torch
 
 
 def special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
@@ -16,12 +16,12 @@ def special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[
 
 
 def tokenize_words(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[list[str]]) -> list[list[list[int]]]:
-    """The sub-word ids of each word of each sentence. A word that the tokenizer drops becomes the unknown token."""
+    """The sub-word ids of each word of each sentence. A word without sub-words becomes the unknown token."""
     unknown = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.pad_token_id
     encodings = tokenizer(list(sentences), is_split_into_words=True, add_special_tokens=False, verbose=False).encodings
     result = []
     for words, encoding in zip(sentences, encodings, strict=True):
-        pieces = [[] for _ in words]
+        pieces: list[list[int]] = [[] for _ in words]
         for token_id, word in zip(encoding.ids, encoding.word_ids, strict=True):
             pieces[word].append(token_id)
         result.append([ids or [unknown] for ids in pieces])

@@ -1,4 +1,4 @@
-"""A tokenizer trained on the corpus: WordPiece as BERT's, or byte-level BPE as RoBERTa's."""
+"""Training a tokenizer on the corpus: WordPiece like BERT, or byte-level BPE like RoBERTa."""
 
 from collections.abc import Iterable
 
@@ -26,8 +26,8 @@ BPE_TOKENS = {
 def train_tokenizer(texts: Iterable[str], arguments: VocabularyArguments, max_length: int) -> PreTrainedTokenizerFast:
     """Train a tokenizer of `tokenizer_type` with at most `vocab_size` entries, special tokens included.
 
-    It has more where the single characters of the texts (for BPE, 256 bytes) are more.
-    max_length: of its input, in tokens: a block's, as the model is trained on no positions behind that.
+    The vocabulary is larger if the texts contain more different characters than that (for BPE, 256 bytes).
+    max_length: `model_max_length` in tokens; use the block size, because the model is not trained on later positions.
     """
     build = _build_wordpiece if arguments.tokenizer_type == "wordpiece" else _build_bpe
     tokens = WORDPIECE_TOKENS if arguments.tokenizer_type == "wordpiece" else BPE_TOKENS
@@ -43,7 +43,7 @@ def train_tokenizer(texts: Iterable[str], arguments: VocabularyArguments, max_le
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=max_length, **tokens)
 
 
-def _build_wordpiece(lowercase: bool, options: dict) -> tuple[Tokenizer, trainers.Trainer]:
+def _build_wordpiece(lowercase: bool, options: dict) -> tuple[Tokenizer, trainers.WordPieceTrainer]:
     tokenizer = Tokenizer(models.WordPiece(unk_token=WORDPIECE_TOKENS["unk_token"]))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -51,7 +51,7 @@ def _build_wordpiece(lowercase: bool, options: dict) -> tuple[Tokenizer, trainer
     return tokenizer, trainers.WordPieceTrainer(**options)
 
 
-def _build_bpe(lowercase: bool, options: dict) -> tuple[Tokenizer, trainers.Trainer]:
+def _build_bpe(lowercase: bool, options: dict) -> tuple[Tokenizer, trainers.BpeTrainer]:
     tokenizer = Tokenizer(models.BPE())
     if lowercase:
         tokenizer.normalizer = normalizers.Sequence(

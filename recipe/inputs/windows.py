@@ -1,7 +1,7 @@
 """Documents -> model windows in which every word is labelled exactly once; logits of windows -> logits of words.
 
-A word's label stands on its first sub-word. A window may also hold words without a label, as context for the others.
-Markers of case stand before it; they are no word's, and learn the label `O`.
+The label of a word is on its first sub-word. A window can also contain unlabelled words, as context for the others.
+Case markers come before the first sub-word and get the label `O`.
 """
 
 from bisect import bisect_left, bisect_right
@@ -18,24 +18,25 @@ from recipe.errors import RecipeError
 from recipe.inputs.case_markers import find_markers
 from recipe.inputs.tokens import IGNORED, special_tokens, tokenize_words
 
-CONTEXTS = ("none", "document")  # of a sentence in its window
+CONTEXTS = ("none", "document", "mixed")  # values of the setting `context`
 
 
 class Window(TypedDict):
-    """One input of the model: three lists of the same length, in tokens.
+    """One input of the model: lists of the same length, in tokens, and where its sentences start.
 
-    labels: the label id at the first sub-word of a labelled word, that of `O` at its markers, `IGNORED` elsewhere.
-    word_ids: at the first sub-word, the word's number in the whole split; -1 elsewhere.
+    labels: the label id at the first sub-word of a labelled word, that of `O` at its case markers, `IGNORED` elsewhere.
+    word_ids: number of the word in the whole split at the first sub-word of a labelled word, -1 elsewhere.
     """
 
     input_ids: list[int]
     labels: list[int]
     word_ids: list[int]
+    sentence_starts: list[int]
 
 
 @dataclass(frozen=True)
 class Span:
-    """Words `start` to `stop - 1` of a text stand in a window; some of them are labelled there."""
+    """Words `start` to `stop - 1` of a text are in a window; `labelled_start` to `labelled_stop - 1` are labelled."""
 
     start: int
     stop: int
@@ -46,9 +47,11 @@ class Span:
 def plan_spans(sizes: Sequence[int], starts: Iterable[int], capacity: int, context: int = 0) -> list[Span]:
     """Cover a text with spans of at most `capacity` tokens that label each of its words exactly once.
 
-    sizes: tokens of each word, between 1 and `capacity`. starts: the words that begin a sentence; spans begin, end
-    and hand over at these where lengths allow. context: tokens on either side that a labelled word has at least, if
-    the text has them (at most a quarter of `capacity`); with 0, spans do not overlap.
+    sizes: number of tokens of each word, between 1 and `capacity`.
+    starts: numbers of the words that start a sentence. If lengths allow, spans and their labelled parts start and end
+    at these words.
+    context: minimum number of tokens on each side of a labelled word, if the text has them; at most a quarter of
+    `capacity` is used. With 0, spans do not overlap.
     """
     ends = [0, *accumulate(sizes)]  # ends[i]: tokens before word i
     breaks = sorted({0, len(sizes), *starts})
@@ -60,7 +63,7 @@ def plan_spans(sizes: Sequence[int], starts: Iterable[int], capacity: int, conte
         return last_break if last_break >= lowest else word
 
     def tokens_before(word: int, tokens: int) -> int:
-        """The last word that begins at least `tokens` before `word` does (or the first of all)."""
+        """The last word that starts at least `tokens` tokens before `word`, or word 0."""
         return max(bisect_right(ends, ends[word] - tokens) - 1, 0)
 
     spans, start, first = [], 0, 0
@@ -85,18 +88,20 @@ def build_windows(
     context: str = "none",
     context_size: int = 0,
 ) -> list[Window]:
-    """Turn a split into windows of at most `max_seq_length` tokens, special ones included.
+    """Turn a split into windows of at most `max_seq_length` tokens, special tokens included.
 
-    context: "none" gives each sentence windows of its own, "document" packs neighbouring sentences of a document.
-    context_size: see `plan_spans`; 0 for training, where each token then occurs once.
-    A word of more sub-words than a window holds keeps those that fit. Windows come longest first, so that batches of
-    neighbours need little padding and the first batch shows whether memory suffices.
+    context: "none" puts each sentence into its own windows, "document" joins neighbouring sentences of a document.
+    context_size: see `plan_spans`; use 0 for training, so that each token occurs once.
+    A word with more sub-words than fit into a window is cut. Windows are sorted from long to short, so that batches
+    need little padding and the first batch shows whether memory is sufficient.
     Raises RecipeError if `max_seq_length` leaves no room for a word.
     """
     prefix, suffix = special_tokens(tokenizer)
     capacity = max_seq_length - len(prefix) - len(suffix)
     if capacity < 1:
-        raise RecipeError(f"max_seq_length: {max_seq_length} leaves no room between the special tokens")
+        raise RecipeError(
+            f"max_seq_length: {max_seq_length} leaves no room between the special tokens: set a larger value"
+        )
     label_ids = {label: number for number, label in enumerate(labels)}
     markers, outside = find_markers(tokenizer), label_ids.get("O", IGNORED)
     windows, number = [], 0
@@ -104,24 +109,28 @@ def build_windows(
         pieces = tokenize_words(tokenizer, [sentence.words for sentence in sentences])
         words = [ids[:capacity] for sentence in pieces for ids in sentence]
         word_labels = [label_ids[tag] for sentence in sentences for tag in sentence.tags]
-        starts = accumulate(len(sentence.words) for sentence in sentences)
+        starts = set(accumulate(len(sentence.words) for sentence in sentences))
         for span in plan_spans([len(ids) for ids in words], starts, capacity, context_size):
             labelled = range(span.labelled_start, span.labelled_stop)
             parts = [
                 (words[word], word_labels[word], number + word) if word in labelled else (words[word], None, -1)
                 for word in range(span.start, span.stop)
             ]
-            windows.append(_join([(prefix, None, -1), *parts, (suffix, None, -1)], markers, outside))
+            window = _join([(prefix, None, -1), *parts, (suffix, None, -1)], markers, outside)
+            ends = accumulate((len(words[word]) for word in range(span.start, span.stop)), initial=len(prefix))
+            places = zip(range(span.start, span.stop), ends, strict=False)
+            window["sentence_starts"] = [place for word, place in places if word in starts and word > span.start]
+            windows.append(window)
         number += len(words)
     return sorted(windows, key=lambda window: len(window["input_ids"]), reverse=True)
 
 
 def _join(parts: Iterable[tuple[list[int], int | None, int]], markers: frozenset[int], outside: int) -> Window:
-    """The window of `parts`, each the ids of a word, its label id, None for none, and its number in the split.
+    """Build a window from `parts`: for each word its ids, its label id (None if unlabelled), its number in the split.
 
-    A label stands on the first sub-word behind the markers, which are labelled `outside`.
+    The label is on the first sub-word after the case markers, which get the label `outside`.
     """
-    window = Window(input_ids=[], labels=[], word_ids=[])
+    window = Window(input_ids=[], labels=[], word_ids=[], sentence_starts=[])
     for ids, label, number in parts:
         labels, word_ids = [IGNORED] * len(ids), [-1] * len(ids)
         if label is not None:
@@ -135,9 +144,9 @@ def _join(parts: Iterable[tuple[list[int], int | None, int]], markers: frozenset
 
 
 def collect_logits(rows: Iterable[np.ndarray], windows: Iterable[Window]) -> np.ndarray:
-    """The logits of the labels at each word of a split: (words, labels).
+    """The logits of each word of a split, (words, labels).
 
-    rows: for each window (length, labels), logits at all tokens; as long as the window or longer (padded).
+    rows: for each window, the logits at all tokens, (length, labels); padding at the end is ignored.
     """
     word_ids = [np.asarray(window["word_ids"]) for window in windows]
     found = np.concatenate([row[: len(ids)][ids >= 0] for row, ids in zip(rows, word_ids, strict=True)])
@@ -147,7 +156,7 @@ def collect_logits(rows: Iterable[np.ndarray], windows: Iterable[Window]) -> np.
 
 
 def _list_texts(documents: Iterable[Document], context: str) -> list[list[Sentence]]:
-    """The runs of sentences that windows may join."""
-    if context == "document":
-        return [document.sentences for document in documents]
+    """The texts, as lists of sentences; a window contains sentences of one text only."""
+    if context != "none":
+        return [document.sentences for document in documents if document.sentences]
     return [[sentence] for sentence in list_sentences(documents)]

@@ -1,1 +1,1 @@
-"""Encoders: loading them, and what makes their training cheap."""
+"""Encoders: loading them, and shortcuts that make their training faster."""

@@ -1,4 +1,4 @@
-"""What the recipe knows of each architecture: which of its shortcuts give the same result there.
+"""Architectures, and the shortcuts of the recipe that give the same result for each of them.
 
 An architecture that is not listed works too, without the shortcuts. Tests compare each entry with the plain model.
 """
@@ -10,13 +10,13 @@ from transformers import PreTrainedConfig
 
 @dataclass(frozen=True)
 class Architecture:
-    """The facts of one `model_type`.
+    """The shortcuts that work for one `model_type`.
 
-    light_attention: `recipe.model.attention` computes what its own eager attention does, in bf16 too. Not where an
-    architecture caps scores, shares keys among heads, or hands over keys and values of different types.
-    packing: its attention takes a mask of (rows, 1, length, length), so that examples can share a row.
-    sparse_head: the head of its masked language model works on each position by itself.
-    positions_after_padding: its positions count from behind the padding id.
+    light_attention: `recipe.model.attention` gives the same result as the model's own eager attention, also in bf16.
+    Not if the model caps scores, shares keys among heads, or has keys and values of different types.
+    packing: the attention accepts a mask of (rows, 1, length, length), so that examples can share a row.
+    sparse_head: the masked-language-model head works on each position separately.
+    positions_after_padding: the first position is the padding id plus 1, not 0.
     """
 
     light_attention: bool = False
@@ -46,15 +46,15 @@ ARCHITECTURES = {
 
 
 def find_architecture(model_type: str) -> Architecture:
-    """The facts of `model_type`; all false if it is not listed."""
+    """The entry of `model_type`; all fields are false if it is not listed."""
     return ARCHITECTURES.get(model_type, Architecture())
 
 
 def list_types(shortcut: str) -> list[str]:
-    """The model types for which `shortcut`, a field of `Architecture`, holds."""
+    """The model types for which the field `shortcut` of `Architecture` is true."""
     return [model_type for model_type, facts in ARCHITECTURES.items() if getattr(facts, shortcut)]
 
 
 def find_first_position(config: PreTrainedConfig) -> int:
-    """The position of a first token: RoBERTa and its kin count from behind the padding id."""
+    """The position id of the first token: 0, or the padding id plus 1 for RoBERTa and similar models."""
     return config.pad_token_id + 1 if find_architecture(config.model_type).positions_after_padding else 0

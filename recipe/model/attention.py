@@ -1,4 +1,4 @@
-"""Attention that trains faster on a CPU than torch's fused kernels: transformers' eager one, with light dropout.
+"""The eager attention of transformers with light dropout, which trains faster on a CPU than torch's fused kernels.
 
 Importing this module registers it under the name `ATTENTION`.
 """
@@ -9,7 +9,7 @@ from transformers.masking_utils import eager_mask
 
 from recipe.model.dropout import drop
 
-ATTENTION = "eager_light_dropout"  # the name of `attend` for `attn_implementation`
+ATTENTION = "eager_light_dropout"  # value of `attn_implementation` for `attend`
 
 
 def attend(module, query, key, value, attention_mask, scaling=None, dropout=0.0, **_) -> tuple[torch.Tensor, ...]:
@@ -19,11 +19,13 @@ def attend(module, query, key, value, attention_mask, scaling=None, dropout=0.0,
     the attention weights, (batch, heads, length, length).
     """
     scaling = query.size(-1) ** -0.5 if scaling is None else scaling
-    with torch.autocast(query.device.type, enabled=False):  # which would store the weights in fp32: twice the traffic
+    with torch.autocast(
+        query.device.type, enabled=False
+    ):  # it would store the weights in fp32: twice the memory traffic
         scores = torch.matmul(query * scaling, key.transpose(2, 3))
         if attention_mask is not None:
-            # Masked is the least float32, which rounds to -inf: a row of nothing else, as of padding far behind the
-            # last token under local attention, would be NaN.
+            # Masked positions have the lowest float32, which rounds to -inf in bf16. A fully masked row, such as
+            # padding far from the last token with local attention, would then become NaN.
             scores = scores + attention_mask.clamp(min=torch.finfo(scores.dtype).min).to(scores.dtype)
         weights = drop(scores.softmax(-1), dropout, module.training)
         return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights

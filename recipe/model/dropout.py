@@ -1,8 +1,8 @@
-"""Dropout that costs a CPU little: the same distribution, its random bits drawn four elements at a time.
+"""Fast dropout on a CPU: the same distribution, with random bits drawn for four elements at a time.
 
-torch draws dropout masks on a CPU one element after another, which takes a tenth of a training step, and a third where
-attention weights are dropped too. Here one 64-bit draw of torch's generator decides for four elements, so the
-probability is a multiple of 2**-16 (0.1 becomes 0.10001); masks still follow from the seed, and resume with it.
+On a CPU, torch draws dropout masks element by element. This takes a tenth of a training step, or a third if attention
+weights are dropped too. Here one 64-bit draw of torch's generator is used for four elements, so probabilities are
+multiples of 2**-16 (0.1 becomes 0.10001). Masks still depend on the seed, so runs can be repeated and resumed.
 """
 
 import torch
@@ -23,13 +23,13 @@ class _Drop(torch.autograd.Function):
         return hidden.mul(keep).mul_(ctx.scale)
 
     @staticmethod
-    def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        (keep,) = ctx.saved_tensors
+    def backward(ctx, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (gradient,), (keep,) = gradients, ctx.saved_tensors
         return gradient.mul(keep).mul_(ctx.scale), None
 
 
 def drop(hidden: torch.Tensor, p: float, training: bool = True) -> torch.Tensor:
-    """`torch.nn.functional.dropout`, by the fast draw on a CPU. p: the share that becomes 0."""
+    """`torch.nn.functional.dropout`, faster on a CPU. p: probability of an element to become 0."""
     dropped = round(p * STEPS)
     if not training or dropped in (0, STEPS) or hidden.device.type != "cpu":
         return nn.functional.dropout(hidden, p, training)
@@ -37,14 +37,14 @@ def drop(hidden: torch.Tensor, p: float, training: bool = True) -> torch.Tensor:
 
 
 class LightDropout(nn.Dropout):
-    """`torch.nn.Dropout` by `drop`."""
+    """`torch.nn.Dropout` that uses `drop`."""
 
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        return drop(hidden, self.p, self.training)
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return drop(input, self.p, self.training)
 
 
 def lighten_dropout(model: PreTrainedModel) -> None:
-    """Put `LightDropout` in the place of each `torch.nn.Dropout` of `model`; weights and their names stay."""
+    """Replace each `torch.nn.Dropout` of `model` by `LightDropout`; weights and their names do not change."""
     for parent in list(model.modules()):
         for name, child in parent.named_children():
             if type(child) is nn.Dropout:

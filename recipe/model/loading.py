@@ -1,9 +1,9 @@
-"""Pretrained encoders: a name or folder -> configuration and model, ready for the recipe."""
+"""Loading encoders: a name or folder -> configuration and model."""
 
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -19,25 +19,28 @@ logger = logging.getLogger(__name__)
 
 
 def load_config(arguments: ModelArguments) -> PreTrainedConfig:
-    """The configuration of `config_name`, or of the model, or the default of `model_type`; with `config_overrides`."""
+    """The configuration from `config_name`, else the model, else the default of `model_type`, with `config_overrides`.
+
+    Raises RecipeError if none of them is set, or if the configuration cannot be loaded or changed.
+    """
     name = arguments.config_name or arguments.model_name_or_path
     if name:
         config = load_pretrained(AutoConfig, name, arguments)
     elif arguments.model_type in CONFIG_MAPPING:
         config = AutoConfig.for_model(arguments.model_type)
     else:
-        raise RecipeError("no model: set model_name_or_path, or (from scratch) config_name or a known model_type")
+        raise RecipeError("no model: set model_name_or_path or, from scratch, config_name or a known model_type")
     if arguments.config_overrides:
         try:
             _override(config, arguments.config_overrides)
         except (ValueError, TypeError, AttributeError) as error:
-            raise RecipeError(f"config_overrides {arguments.config_overrides}: {error}") from None
-    config.output_attentions = config.output_hidden_states = False  # predictions are the logits alone
+            raise RecipeError(f"config_overrides {arguments.config_overrides}: {error}: fix the value") from None
+    config.output_attentions = config.output_hidden_states = False  # predictions must be logits only
     return config
 
 
 def _override(config: PreTrainedConfig, changes: str) -> None:
-    """As `update_from_string`, which cannot change what is None, as the classifier_dropout of BERT."""
+    """Like `update_from_string`, which cannot change attributes that are None, such as BERT's classifier_dropout."""
     pairs = [pair.partition("=") for pair in changes.split(",")]
     unset = {key for key, equals, _ in pairs if equals and getattr(config, key, "") is None}
     config.update({key: yaml.safe_load(value) for key, _, value in pairs if key in unset})
@@ -47,48 +50,49 @@ def _override(config: PreTrainedConfig, changes: str) -> None:
 
 
 def read_labels(config: PreTrainedConfig) -> list[str]:
-    """What a classification head predicts, by label id."""
-    return [config.id2label[label_id] for label_id in range(config.num_labels)]
+    """The labels of a classification head, by label id."""
+    labels = cast("dict[int, str]", config.id2label)  # transformers turns the keys into numbers
+    return [labels[label_id] for label_id in range(len(labels))]
 
 
 def set_labels(config: PreTrainedConfig, labels: Sequence[str], name: str | None) -> None:
-    """Have a new head predict `labels`. One that is there already must predict the same ones, and keeps its order.
+    """Set the labels of a new classification head. An existing head must have the same labels and keeps its order.
 
-    name: what error messages call the model.
+    name: name of the model in error messages. Raises RecipeError if an existing head has other labels.
     """
-    own = list(config.id2label.values())
+    own = list((config.id2label or {}).values())
     if not any("TokenClassification" in architecture for architecture in config.architectures or ()):
         config.id2label = dict(enumerate(labels))
         config.label2id = {label: number for number, label in enumerate(labels)}
     elif sorted(own) != sorted(labels):
         raise RecipeError(
-            f"{name}: has learnt the labels {' '.join(own)}, but the training data hold {' '.join(labels)}: "
-            "start from its encoder, or mend the tags"
+            f"{name}: was trained on the labels {' '.join(own)}, but the training data have {' '.join(labels)}: "
+            "start from the encoder it was fine-tuned from, or fix the tags"
         )
 
 
 def load_model(auto_class: Any, arguments: ModelArguments, config: PreTrainedConfig) -> PreTrainedModel:
-    """Load `model_name_or_path` by `auto_class` (`AutoModelFor...`), or make a new model of `config` without one.
+    """Load `model_name_or_path` with `auto_class` (`AutoModelFor...`), or without it build a new model from `config`.
 
-    In float32, whatever the checkpoint is stored in: mixed precision is the Trainer's affair, and weights loaded in
-    half precision would also be updated in it. Where the recipe's own attention is not known to fit, it is "eager".
-    Raises RecipeError for what cannot be loaded, or made.
+    Weights are always loaded in float32: the Trainer handles mixed precision, and weights loaded in half precision
+    would also be updated in half precision. If the recipe's own attention is not known to work for the model, "eager"
+    is used. Raises RecipeError if the model cannot be loaded or built.
     """
     attention = arguments.attn_implementation
     if attention == ATTENTION and not find_architecture(config.model_type).light_attention:
-        logger.warning("attention eager: %s is not known to fit a %s", ATTENTION, config.model_type)
+        logger.warning("attention eager: %s is not known to work with %s", ATTENTION, config.model_type)
         attention = "eager"
     options = {"dtype": "float32", "attn_implementation": attention}
     name = arguments.model_name_or_path
     if name:
         pickled = [path.name for path in Path(name).glob("*.bin") if not list(Path(name).glob("*.safetensors"))]
         if pickled:
-            raise RecipeError(f"{name}: {pickled[0]} is pickled and may run code: convert it to safetensors")
+            raise RecipeError(f"{name}: {pickled[0]} is pickled and can run code: convert it to safetensors")
         model = load_pretrained(auto_class, name, arguments, config=config, use_safetensors=True, **options)
     else:
         try:
             model = auto_class.from_config(config, **options)
-        except ValueError as error:  # sizes that do not fit together, or a type without such a head
+        except ValueError as error:  # sizes that do not fit together, or a model type without this head
             key = arguments.config_overrides or arguments.config_name or f"model_type {arguments.model_type}"
             raise RecipeError(f"{key}: {str(error).splitlines()[0]}") from None
     if arguments.light_dropout:
@@ -97,23 +101,25 @@ def load_model(auto_class: Any, arguments: ModelArguments, config: PreTrainedCon
 
 
 def check_length(key: str, length: int, tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> None:
-    """Raise RecipeError if `length`, the value of setting `key`, is more tokens than the model reads at once."""
+    """Raise RecipeError if `length` (tokens), the value of setting `key`, is longer than the input of the model."""
     positions = getattr(config, "max_position_embeddings", -1)
     longest = tokenizer.model_max_length
     if positions > 0:  # XLNet's -1 is no limit
         longest = min(longest, positions - find_first_position(config))
     if length > longest:
-        raise RecipeError(f"{key}: {length} is more than the {longest} tokens that the model reads at once: lower it")
+        raise RecipeError(
+            f"{key}: {length} is more than the {longest} tokens that the model accepts: set a lower value"
+        )
 
 
 def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> None:
-    """Raise RecipeError if the tokenizer makes ids for which the model has no embedding, or cannot pad as it does."""
+    """Raise RecipeError if the model has no embedding for some ids of the tokenizer, or expects other padding."""
     if tokenizer.pad_token_id is None:
-        raise RecipeError("the tokenizer has no padding token: name an encoder with one, as BERT and its kin")
+        raise RecipeError("the tokenizer has no padding token: choose an encoder with one, such as BERT")
     if config.model_type == "mpnet" and tokenizer.pad_token_id != 1:
-        raise RecipeError("mpnet: pads with the id 1, whatever its configuration says: set tokenizer_type bpe")
+        raise RecipeError("mpnet: always pads with the id 1, but the tokenizer does not: set tokenizer_type to bpe")
     if len(tokenizer) > config.vocab_size:
         raise RecipeError(
-            f"the tokenizer has {len(tokenizer)} entries, the model embeddings for {config.vocab_size}: "
-            "tokenizer_name and model_name_or_path do not belong together: name one of the two alone"
+            f"the tokenizer has {len(tokenizer)} entries, but the model has embeddings for {config.vocab_size}: "
+            "tokenizer_name and model_name_or_path do not match: set only one of them"
         )

@@ -1,8 +1,8 @@
-"""The examples of a training batch packed into few rows instead of padded to the longest: less work, the same result.
+"""Packing the examples of a training batch into a few rows instead of padding each to the longest: same result, faster.
 
-An example of a row attends to itself alone, by a mask of (rows, 1, length, length), and counts its positions from its
-own start, so that loss and gradients are those of the padded batch, whose examples may therefore be any: batches of
-like length, the other way to pad little, train worse on single sentences (docs/speed.md).
+An example attends only to itself, through a mask of (rows, 1, length, length), and its positions start at its own first
+token. So loss and gradients are the same as for the padded batch. The other way to avoid padding, batches of examples
+of similar length, trains worse on single sentences (docs/speed.md).
 """
 
 import heapq
@@ -16,31 +16,58 @@ from recipe.inputs.tokens import IGNORED
 from recipe.model.architectures import find_architecture, find_first_position
 from recipe.model.attention import ATTENTION
 
-MASK_DTYPES = {"eager": torch.float32, ATTENTION: torch.float32, "sdpa": torch.bool}  # what attention expects
-ROW = 64  # tokens: shorter rows leave more padding, longer ones cost more attention
-WORTH = 0.9  # of the padded size: a batch that packing makes no smaller than this stays as it is
+MASK_DTYPES = {
+    "eager": torch.float32,
+    ATTENTION: torch.float32,
+    "sdpa": torch.bool,
+}  # type of the mask that each attention expects
+ROW = 64  # tokens in a row, at least: shorter rows need more padding, longer rows more time for attention
+WORTH = 0.9  # a batch is packed only if that makes it smaller than this share of the padded size
 
 logger = logging.getLogger(__name__)
 
 
+def split_segments(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """(rows, length) each, with the number of each token's segment as `attention_mask` -> a padded row per segment.
+
+    0 is padding. A batch in which no row has a second segment is returned as it is.
+    """
+    segments = batch["attention_mask"]
+    count = int(segments.max())
+    if count == 1:
+        return batch
+    places = [
+        (segments.flatten() == number).view_as(segments).flatten().nonzero()[:, 0] for number in range(1, count + 1)
+    ]
+    length = segments.shape[1]
+    rows = [part for place in places for part in place.split((place // length).bincount().tolist()) if len(part)]
+    source = pad_sequence(rows, True, -1)
+    empty = source < 0
+    split = {
+        name: values.flatten()[source.clamp(min=0)].masked_fill(empty, IGNORED if name == "labels" else 0)
+        for name, values in batch.items()
+    }
+    return split | {"attention_mask": (~empty).to(segments.dtype)}
+
+
 class Packer:
-    """Packs the batches of one model; those of a model or an attention that cannot take them stay as they are."""
+    """Packs the batches of one model. Batches do not change if the model or its attention does not support packing."""
 
     def __init__(self, model: PreTrainedModel):
         config = model.config
-        self._mask_dtype = MASK_DTYPES.get(config._attn_implementation)
+        known = find_architecture(config.model_type).packing
+        self._mask_dtype = MASK_DTYPES.get(config._attn_implementation) if known else None
         self._first_position = find_first_position(config)
-        self._possible = self._mask_dtype is not None and find_architecture(config.model_type).packing
-        if not self._possible:
+        if self._mask_dtype is None:
             logger.warning(
-                "pack_batches: not possible for %s with %s attention: batches are padded",
+                "pack_batches: not supported for %s with %s attention: batches are padded",
                 config.model_type,
                 config._attn_implementation,
             )
 
     def __call__(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """(examples, length) each, `attention_mask` among them, padded on either side -> (rows, length)."""
-        if not self._possible:
+        """Pack tensors of (examples, length), padded on either side, with an `attention_mask`, to (rows, length)."""
+        if self._mask_dtype is None:
             return batch
         mask = batch["attention_mask"]
         lengths = mask.sum(1).tolist()
@@ -49,7 +76,7 @@ class Packer:
             return batch
         length = mask.shape[1]
         places = [number * length + tokens.nonzero()[:, 0] for number, tokens in enumerate(mask)]
-        # Where in the padded batch the token of each place stands; -1 behind the end of a row.
+        # For each place in the rows, the index of its token in the flattened padded batch; -1 after the end of a row.
         source = pad_sequence([torch.cat([places[number] for number in row]) for row in rows], True, -1)
         empty, example, source = source < 0, source // length, source.clamp(min=0)
         packed = {
@@ -69,9 +96,9 @@ class Packer:
 
 
 def plan_rows(lengths: list[int]) -> tuple[list[list[int]], int]:
-    """Spread examples of `lengths` tokens over rows of about equal size, the longest example's or `ROW`, if larger.
+    """Spread examples of `lengths` tokens over rows of similar length: that of the longest example, at least `ROW`.
 
-    Returns the examples' numbers for each row, and the tokens of the fullest.
+    Returns the numbers of the examples in each row, and the number of tokens in the longest row.
     """
     count = -(-sum(lengths) // max(*lengths, ROW))
     rows = [(0, row, []) for row in range(count)]

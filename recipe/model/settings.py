@@ -1,4 +1,4 @@
-"""Settings of this layer: which model, and how it is built."""
+"""Settings of this layer: the model and its configuration."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,17 @@ from recipe.settings import setting
 
 @dataclass
 class ModelArguments(PretrainedArguments):
-    """Which model, and how it is built."""
+    """The model and its configuration."""
 
-    config_name: str | None = setting(None, "Folder, Hub id or JSON file of the configuration, if not the model's.")
+    config_name: str | None = setting(
+        None, "Folder, Hub id or JSON file of the configuration, if not that of the model."
+    )
     model_type: str | None = setting(None, "From scratch: architecture with its default configuration, such as bert.")
     config_overrides: str | None = setting(
         None, "Changes to the configuration, such as hidden_size=128,num_attention_heads=2."
     )
     attn_implementation: str | None = setting(
-        None, "eager, sdpa, flash_attention_2 ... (default: on a CPU the recipe's own, else transformers')."
+        None, "eager, sdpa, flash_attention_2 ... (default: the recipe's own on a CPU, else that of transformers)."
     )
     light_dropout: bool = setting(True, "Draw dropout masks faster on a CPU.")
 

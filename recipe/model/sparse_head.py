@@ -1,8 +1,9 @@
-"""Masked-language-model logits at the positions to predict only.
+"""Masked-language-model logits at the predicted positions only.
 
-A vocabulary of 30,000 makes the head half of a small encoder's training step, and 85 % of its logits are never looked
-at. A hook hands it the encoder's output at the masked positions alone; the model's class, weights and files stay as
-they are. (ModernBERT's own switch, `sparse_prediction`, does so only where the model computes the loss itself.)
+With a vocabulary of 30,000, the head takes half of the training step of a small encoder, and 85 % of its logits are not
+used. Here a hook passes only the encoder's output at the masked positions to the head. The model's class, weights and
+files do not change. (ModernBERT has a switch for this, `sparse_prediction`, which works only if the model computes the
+loss itself.)
 """
 
 import logging
@@ -18,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class SparseHead:
-    """Within `at(positions)`, the model's logits are (positions, vocabulary) instead of (batch, length, vocabulary)."""
+    """Inside `with head.at(positions)`, logits are (positions, vocabulary) instead of (batch, length, vocabulary)."""
 
     def __init__(self, model: PreTrainedModel):
         self._positions: torch.Tensor | None = None
@@ -26,15 +27,15 @@ class SparseHead:
             model.base_model.register_forward_hook(self._select)
         else:
             logger.warning(
-                "sparse_head: the head of a %s is not known to work on each position by itself: logits are computed "
-                "at all positions, which is slower; known are %s",
+                "sparse_head: not known to work with %s: logits are computed at all positions, which is slower; it "
+                "works with %s",
                 model.config.model_type,
                 ", ".join(list_types("sparse_head")),
             )
 
     @contextmanager
     def at(self, positions: torch.Tensor) -> Iterator[None]:
-        """positions: (batch, length), true where logits are wanted. Without effect on a model that is not supported."""
+        """positions: (batch, length), true where logits are needed. No effect if the model is not supported."""
         self._positions = positions
         try:
             yield
@@ -47,5 +48,8 @@ class SparseHead:
 
 
 def select_labelled(logits: torch.Tensor, labelled: torch.Tensor) -> torch.Tensor:
-    """The logits at the true positions of `labelled` (batch, length), as (positions, classes): a sparse head's are."""
+    """The logits at the true positions of `labelled` (batch, length), as (positions, classes).
+
+    Logits of a sparse head already have this shape and are returned as they are.
+    """
     return logits if logits.dim() == 2 else logits[labelled]

@@ -1,1 +1,1 @@
-"""The Trainer: exact loss, exact resumption, checkpoints, signals, processes, the machine."""
+"""Training: the Trainer with exact loss and exact resumption, checkpoints, signals, processes, hardware."""

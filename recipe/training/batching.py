@@ -1,20 +1,20 @@
-"""Batches of examples of like length, so that little is padded, in an order that is random nevertheless."""
+"""Batches of examples of similar length, for little padding, in random order."""
 
 from collections.abc import Iterator, Sequence
 
 import torch
 from torch.utils.data import Sampler
 
-POOL = 50  # batches' worth of examples, drawn at random, that are sorted by length together
+POOL = 50  # batches; this many examples are drawn at random and sorted by length together
 
 
 class LengthGroupedSampler(Sampler[int]):
-    """Indices whose slices of `batch_size` have like lengths, the slices themselves in random order.
+    """Indices in batches of `batch_size` examples of similar length; the batches are in random order.
 
-    lengths: tokens of each example. generator: of the order; torch's own if it is None.
-    transformers' sampler of this name hands out each pool from long to short, so that training goes from long to short
-    again and again and ends on the shortest sentences. Here two slices only have a fixed place: the one with the
-    longest example is the first, so that memory that does not suffice fails at once, and an incomplete one the last.
+    lengths: tokens of each example. generator: random generator for the order; None for torch's global one.
+    The sampler of this name in transformers returns each pool from long to short, so training repeatedly goes from long
+    to short and ends with the shortest sentences. Here only two batches have a fixed place: the one with the longest
+    example is the first, so that a lack of memory shows at once, and an incomplete batch is the last.
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, generator: torch.Generator | None = None):
@@ -25,7 +25,9 @@ class LengthGroupedSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         full = len(self) // self.batch_size
-        pool = min(POOL, max(1, full // 4)) * self.batch_size  # few examples: not the same batches in each epoch
+        pool = (
+            min(POOL, max(1, full // 4)) * self.batch_size
+        )  # with few examples, smaller pools, so that batches differ in each epoch
         drawn = torch.randperm(len(self), generator=self.generator).split(pool)
         order = torch.cat([indices[self.lengths[indices].argsort(descending=True)] for indices in drawn])
         batches = order.split(self.batch_size)

@@ -1,6 +1,6 @@
-"""Checkpoints, whole or not there: written beside and renamed, verified before use, compared with the run's settings.
+"""Checkpoints that are either complete or absent: written to a temporary folder, then renamed, and verified before use.
 
-A checkpoint is whole if its manifest, written last, lists its files and each has the size that it had.
+The manifest of a checkpoint is written last. A checkpoint is whole if all files in its manifest have the listed size.
 """
 
 import fcntl
@@ -20,49 +20,49 @@ from safetensors import SafetensorError, safe_open
 from recipe.errors import LocalError, RecipeError
 
 MANIFEST = "manifest.json"
-PARTIAL = "saving-"  # what is being written is called so, and nobody takes it for a checkpoint
+PARTIAL = "saving-"  # prefix of folders that are being written, so that they are not used as checkpoints
 LOCK = ".lock"
-LIVE = {"train.log", ".gitignore", LOCK}  # in the output folder already when a run begins
+LIVE = {"train.log", ".gitignore", LOCK}  # files that are already in the output folder when a run starts
 logger = logging.getLogger(__name__)
 
 
 def name_checkpoint(folder: Path, step: int) -> Path:
-    """The folder of the checkpoint of `step` in the output folder."""
+    """The path of the checkpoint of `step` in the output folder."""
     return folder / f"checkpoint-{step}"
 
 
 def find_step(folder: Path) -> int | None:
-    """The step of a checkpoint by the name of its folder; None if it is not called like one."""
+    """The step in the name of a checkpoint folder; None if `folder` is not named like a checkpoint."""
     named = re.fullmatch(r"checkpoint-(\d+)", folder.name)
     return int(named[1]) if named else None
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
     """The checkpoints of an output folder, whole or not, newest first."""
-    found = [path for path in folder.glob("checkpoint-*") if find_step(path) is not None]
-    return sorted(found, key=find_step, reverse=True)
+    found = [(step, path) for path in folder.glob("checkpoint-*") if (step := find_step(path)) is not None]
+    return [path for _, path in sorted(found, reverse=True)]
 
 
 def find_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint of an output folder; damaged newer ones are named in a warning, and left.
+    """The newest whole checkpoint of an output folder; a warning names damaged newer ones, which are not deleted.
 
-    None if there is no checkpoint at all. Raises RecipeError if none of those there is whole.
+    None if there are no checkpoints. Raises RecipeError if there are checkpoints but all of them are damaged.
     """
     found = list_checkpoints(folder)
     for path in found:
         damage = find_damage(path)
         if not damage:
             return path
-        logger.warning("%s is damaged (%s): the one before it is used, if there is one", path, damage)
+        logger.warning("%s: damaged (%s): trying the previous checkpoint", path, damage)
     if found:
-        raise RecipeError(f"{folder}: none of its checkpoints is whole: mend {found[0]}, or begin anew with --restart")
+        raise RecipeError(f"{folder}: all checkpoints are damaged: repair {found[0]}, or start over with --restart")
     return None
 
 
 def find_damage(folder: Path) -> str | None:
-    """What is wrong with a folder that `write_manifest` finished: a file missing or cut, an unreadable header.
+    """The damage of a folder finished by `write_manifest`: a file is missing or has another size, or is unreadable.
 
-    Of a checkpoint, a step that is not that of its name as well. None if it is whole.
+    For a checkpoint, also if the step in its files differs from the step in its name. None if the folder is whole.
     """
     try:
         manifest = read_manifest(folder)
@@ -81,18 +81,18 @@ def find_damage(folder: Path) -> str | None:
         return f"{Path(error.filename).name} is missing"
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         return str(error).splitlines()[0]
-    return None if len(steps) == 1 else f"it is of the steps {' and '.join(map(str, sorted(steps)))} at once"
+    return None if len(steps) == 1 else f"its files have different steps: {' and '.join(map(str, sorted(steps)))}"
 
 
 def read_manifest(checkpoint: Path) -> dict:
-    """What `write_manifest` noted: `step`, `settings`, `seconds` and, by name, the sizes of the `files` in bytes."""
+    """The manifest: `step`, `settings`, `seconds` of training, and `files` with their sizes in bytes, by name."""
     return json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
 
 
-def write_manifest(folder: Path, step: int, settings: dict, seconds: float = 0) -> None:
-    """Finish a folder: its files are brought to the disk, then the manifest that lists them is written.
+def write_manifest(folder: Path, step: int, settings: dict | None, seconds: float = 0) -> None:
+    """Finish a folder: sync its files to disk, then write the manifest that lists them.
 
-    seconds: how long it was trained for.
+    seconds: training time so far.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     for path in files:
@@ -104,7 +104,7 @@ def write_manifest(folder: Path, step: int, settings: dict, seconds: float = 0) 
 
 
 def finalize(partial: Path, final: Path) -> None:
-    """Give the finished folder `partial` its name `final`; one that bears it already is damaged or outdated."""
+    """Rename the finished folder `partial` to `final`; an existing `final` is damaged or outdated and is removed."""
     if final.exists():
         shutil.rmtree(final)
     partial.rename(final)
@@ -112,18 +112,18 @@ def finalize(partial: Path, final: Path) -> None:
 
 
 def clear_partial(folder: Path) -> None:
-    """Remove what a killed run had begun to write into the output folder."""
+    """Remove unfinished folders that a killed run left in the output folder."""
     for path in folder.glob(f"{PARTIAL}*"):
         shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager
 def guard_save(partial: Path) -> Iterator[None]:
-    """Write into `partial`. If that fails it is removed, and LocalError tells what is left in the output folder."""
+    """Guard code that writes to `partial`. If it fails, remove `partial` and raise LocalError with what is left."""
     try:
         yield
     except (torch.distributed.DistError, torch.OutOfMemoryError, torch.AcceleratorError):
-        raise  # no matter of the disk
+        raise  # not a problem of the disk
     except (OSError, RuntimeError, SafetensorError) as error:
         folder = partial.parent
         free = shutil.disk_usage(folder).free >> 20
@@ -131,13 +131,13 @@ def guard_save(partial: Path) -> Iterator[None]:
         left = [path.name for path in list_checkpoints(folder)] or ["none"]
         raise LocalError(
             f"{folder}: {partial.name.removeprefix(PARTIAL)} could not be saved ({str(error).splitlines()[0]}; "
-            f"{free} MB free): earlier checkpoints are intact ({', '.join(left)}): make room, and give the same "
-            "command, without --restart"
+            f"{free} MB free): earlier checkpoints are intact ({', '.join(left)}): free some space and run the same "
+            "command again, without --restart"
         ) from error
 
 
 def replace_files(partial: Path, folder: Path) -> None:
-    """Move each file of `partial` into `folder`, in place of one that has its name, and remove `partial`."""
+    """Move each file of `partial` to `folder`, replacing a file of the same name, and remove `partial`."""
     for path in sorted(partial.iterdir()):
         _sync(path)
         path.replace(folder / path.name)
@@ -146,30 +146,35 @@ def replace_files(partial: Path, folder: Path) -> None:
 
 
 def lock_folder(folder: Path) -> TextIO:
-    """Keep other runs out of the output folder until this process ends, or closes the file that is returned.
+    """Lock the output folder against other runs until this process ends or closes the returned file.
 
-    Raises RecipeError if another run is at work there. What a killed process had claimed is free at once.
+    Raises RecipeError if another run is using the folder. The lock of a killed process is released at once.
     """
     lock = (folder / LOCK).open("w")
     try:
-        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # unlike flock's, not kept by data-loading workers left behind
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # unlike flock, not inherited by data-loading workers
     except (BlockingIOError, PermissionError):
-        raise RecipeError(f"output_dir {folder}: another run is at work there: wait for its end") from None
+        raise RecipeError(f"output_dir {folder}: another run is using it: wait until that run ends") from None
     except OSError as error:
-        logger.warning("%s cannot be locked (%s): let no other run write there", folder, error.strerror)
+        logger.warning("%s: cannot be locked (%s): make sure that no other run writes to it", folder, error.strerror)
     return lock
 
 
 def remove_results(folder: Path, names: Iterable[str]) -> None:
-    """Remove files and folders of the output folder, as the scores of other weights than those it is to hold."""
+    """Remove files and folders from the output folder, such as scores that belong to other weights."""
     for path in map(folder.joinpath, names):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def set_aside(folder: Path) -> Path | None:
-    """Move what an earlier run left in the output folder into a new folder beside it, which is returned if need be."""
+    """Move the files of an earlier run from the output folder to a new folder next to it.
+
+    Returns the new folder, or None if there were no files. Raises RecipeError if the working folder is inside it.
+    """
     if Path.cwd().is_relative_to(folder.resolve()):
-        raise RecipeError(f"output_dir {folder}: is the working folder, or holds it: name another one to restart in")
+        raise RecipeError(
+            f"output_dir {folder}: is or contains the working folder: set another output_dir to use --restart"
+        )
     left = [path for path in folder.iterdir() if path.name not in LIVE and not path.name.startswith(PARTIAL)]
     if not left:
         return None
@@ -183,7 +188,7 @@ def set_aside(folder: Path) -> Path | None:
 
 
 def _sync(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk."""
+    """Sync a file, or the names in a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""The loss of both stages: the mean over the labelled tokens of the whole effective batch, exactly."""
+"""The loss of both stages: the exact mean over the labelled tokens of the whole effective batch."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 from recipe.inputs.tokens import IGNORED
 from recipe.model.sparse_head import select_labelled
 
-Loss = Callable[..., torch.Tensor]  # of (outputs, labels, num_items_in_batch=...), as Trainer calls it
+Loss = Callable[..., torch.Tensor]  # called by Trainer with (outputs, labels, num_items_in_batch=...)
 
 
 def token_mean_loss(
@@ -17,10 +17,11 @@ def token_mean_loss(
     """Cross-entropy summed over the labelled tokens of one batch, divided by `num_items_in_batch`.
 
     outputs["logits"]: (batch, length, classes), or (labelled tokens, classes) from a sparse head.
-    labels: (batch, length), -100 where there is nothing to predict.
-    num_items_in_batch: labelled tokens of the whole effective batch, over accumulation steps and processes, as Trainer
-    counts them; of this batch if not given. Models that average inside would weigh each token by how many labelled
-    ones happen to share its micro-batch, and Trainer does not divide what they return by the accumulation steps.
+    labels: (batch, length), -100 where nothing is predicted.
+    num_items_in_batch: number of labelled tokens in the whole effective batch, over accumulation steps and processes,
+    as counted by Trainer; default: those of this batch. The loss that models compute themselves is a mean over the
+    micro-batch: a token would then count more in a micro-batch with few labelled tokens, and Trainer does not divide
+    this loss by the accumulation steps.
     """
     labelled = labels != IGNORED
     count = labelled.sum() if num_items_in_batch is None else num_items_in_batch

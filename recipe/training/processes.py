@@ -1,4 +1,4 @@
-"""What several processes need beyond Accelerate: units to shard, a network for gloo and its end, one output folder."""
+"""Additions to Accelerate for several processes: FSDP units, the network interface of gloo, a shared output folder."""
 
 import os
 import socket
@@ -18,18 +18,19 @@ from recipe.training.layer_decay import find_layers
 
 @contextmanager
 def shard_by_layer(model: PreTrainedModel, plugin: FullyShardedDataParallelPlugin | None) -> Iterator[None]:
-    """While entered, have Accelerate shard each layer as one unit under FSDP 2, and all else together.
+    """A context in which Accelerate shards each layer as one unit under FSDP 2, and all other parameters together.
 
-    Left alone it takes the modules that transformers lists, which lack the layers of some types (MPNet) and hold the
-    embeddings of others (BERT), and then the embeddings for themselves: those are sharded twice, and where the head is
-    tied to them its bias would belong to two units. Both end the run. plugin: of the run's state, None without FSDP.
+    By default it shards the modules that transformers lists. For some models (MPNet) the list does not contain the
+    layers; for others (BERT) it contains the embeddings, which Accelerate then shards a second time. If the head is
+    tied to the embeddings, its bias would belong to two units. Both end the run with an error.
+    plugin: the FSDP plugin of the run's state, None without FSDP.
     """
     if plugin is None or plugin.fsdp_version != 2:
         yield
         return
     layers = find_layers(model)
     if layers and not plugin.transformer_cls_names_to_wrap:
-        plugin.transformer_cls_names_to_wrap = [type(model.get_submodule(layers)[0]).__name__]
+        plugin.transformer_cls_names_to_wrap = [type(next(model.get_submodule(layers).children())).__name__]
     getters = ("get_input_embeddings", "get_output_embeddings")
     for name in getters:
         setattr(model, name, lambda: None)
@@ -41,10 +42,11 @@ def shard_by_layer(model: PreTrainedModel, plugin: FullyShardedDataParallelPlugi
 
 
 def choose_interface() -> None:
-    """Have gloo use the network by which the first machine is reached; left alone it takes that of the host's name.
+    """Make gloo use the network interface from which machine 0 can be reached.
 
-    Which is often 127.0.0.1. gloo connects the processes on CPUs, and those on GPUs for what need not make a GPU wait.
-    Raises ValueError if its address means nothing here, or no route leads there.
+    By default gloo uses the interface of the host name, which is often 127.0.0.1. gloo connects processes on CPUs, and
+    processes on GPUs for messages that must not make a GPU wait.
+    Raises ValueError if the address of machine 0 cannot be resolved or reached.
     """
     world, local = (os.environ.get(name, "1") for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     first = os.environ.get("MASTER_ADDR")
@@ -53,27 +55,27 @@ def choose_interface() -> None:
     try:
         family, *_, address = socket.getaddrinfo(first, 1, type=socket.SOCK_DGRAM)[0]
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect(address)  # sends nothing
+            probe.connect(address)  # UDP: nothing is sent
             own = probe.getsockname()[0]
     except OSError as error:
-        raise ValueError(f"main_process_ip: {first}: {error.strerror}: name the address of machine 0") from None
+        raise ValueError(f"main_process_ip: {first}: {error.strerror}: set it to the address of machine 0") from None
     for name, addresses in psutil.net_if_addrs().items():
         if own in [address.address for address in addresses]:
             os.environ["GLOO_SOCKET_IFNAME"] = name
 
 
 def wait_for_gloo() -> None:
-    """At the interpreter's end, let gloo's threads come to theirs first.
+    """Wait until the threads of gloo have finished, before the interpreter exits.
 
-    One that drops the last tensor that it sent waits for Python's lock; if the interpreter ends in these few
-    milliseconds the process is aborted, all its work done (https://github.com/pytorch/pytorch/pull/179291).
+    A thread that releases the last tensor it sent waits for Python's lock. If the interpreter exits in these few
+    milliseconds, the process aborts, although its work is done (https://github.com/pytorch/pytorch/pull/179291).
     """
     if distributed.is_initialized():
-        time.sleep(0.1)  # they give no sign
+        time.sleep(0.1)  # there is no way to check whether they have finished
 
 
 def refuse_unshared(folder: Path, world_size: int, rank: int) -> None:
-    """Raise RecipeError unless `folder` is the same for all processes, as on storage that all machines see."""
+    """Raise RecipeError unless all processes share `folder`, which must be on storage that all machines can access."""
     if world_size == 1:
         return
     mark = folder / ".shared"
@@ -85,4 +87,6 @@ def refuse_unshared(folder: Path, world_size: int, rank: int) -> None:
     if rank == 0:
         mark.unlink()
     if not all(seen):
-        raise RecipeError(f"output_dir {folder}: is not on storage that all machines see: name a folder that is")
+        raise RecipeError(
+            f"output_dir {folder}: not shared by all machines: set a folder on storage that all machines can access"
+        )

@@ -1,17 +1,19 @@
-"""A Trainer whose run, interrupted at any moment and resumed, ends with the weights that it would have had anyway."""
+"""A Trainer with exact resumption: a resumed run ends with the same weights as one that was never interrupted."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, IterableDataset, RandomSampler, Sampler
-from transformers import Trainer
+from transformers import PreTrainedModel, Trainer
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import rotate_checkpoints
 
 from recipe.inputs.tokens import IGNORED
 from recipe.seeds import derive_seed
+from recipe.training.batching import LengthGroupedSampler
 from recipe.training.checkpoints import (
     PARTIAL,
     clear_partial,
@@ -22,12 +24,13 @@ from recipe.training.checkpoints import (
     replace_files,
     write_manifest,
 )
+from recipe.training.settings import TrainingArguments
 
 
 class EpochSampler(Sampler[int]):
-    """A random sampler's order, drawn for each epoch from the seed and the epoch's number alone."""
+    """A wrapper of a random sampler whose order depends only on the seed and the epoch."""
 
-    def __init__(self, sampler: Sampler[int], trainer: "ResumableTrainer"):
+    def __init__(self, sampler: RandomSampler | LengthGroupedSampler, trainer: "ResumableTrainer"):
         self.sampler, self.trainer = sampler, trainer
 
     def __len__(self) -> int:
@@ -41,14 +44,17 @@ class EpochSampler(Sampler[int]):
 
 
 class ResumableTrainer(Trainer):
-    """Trainer whose randomness is a function of seed, epoch and step, and whose checkpoints are whole or not there.
+    """A Trainer whose randomness depends only on seed, epoch and step, and whose checkpoints are complete or absent.
 
-    Its state needs no random generators then: not those of the order of the examples, which Trainer leaves to the
-    state of the moment under `group_by_length`, nor dropout's, which Trainer restores in the middle of an epoch only
-    and which an evaluation moves. Streamed text goes on where it was, of which each process notes its own `position`.
+    So no state of a random generator is needed to resume. Trainer alone is not exact: it does not save the order of
+    examples under `group_by_length`, and it restores the generator of dropout only in the middle of an epoch, while an
+    evaluation also advances it. Streamed text continues at the `position` that each process saves.
     """
 
-    settings: dict | None = None  # what a checkpoint is made with, to be compared on resuming
+    # The recipe trains nothing else; Trainer's own annotations are wider.
+    args: TrainingArguments  # pyrefly: ignore[bad-override-mutable-attribute]
+    model: PreTrainedModel  # pyrefly: ignore[bad-override-mutable-attribute]
+    settings: dict | None = None  # saved in checkpoints and compared on resuming
     clock: Callable[[], float] = staticmethod(lambda: 0.0)  # seconds of training so far
     epoch = 0
     position: dict | None = None
@@ -56,13 +62,15 @@ class ResumableTrainer(Trainer):
 
     def _init_training_state(self, max_steps, *args, **options):
         where = super()._init_training_state(max_steps, *args, **options)
-        self.state.compute_steps(self.args, max_steps)  # to save, evaluate and log at: as set now, not as once saved
+        self.state.compute_steps(
+            self.args, max_steps
+        )  # use the save, eval and log intervals set now, not the saved ones
         return where
 
     def get_train_dataloader(self) -> DataLoader:
         if not isinstance(self.train_dataset, IterableDataset):
             return super().get_train_dataloader()
-        # The stream makes batches of this process's own share: one worker, so that there is one position to resume at.
+        # The stream already returns this process's batches. With one worker there is one position to resume at.
         workers = min(1, self.args.dataloader_num_workers)
         return DataLoader(
             self.train_dataset, batch_size=None, num_workers=workers, pin_memory=self.args.dataloader_pin_memory
@@ -72,18 +80,24 @@ class ResumableTrainer(Trainer):
         sampler = super()._get_train_sampler(train_dataset)
         return EpochSampler(sampler, self) if isinstance(sampler, RandomSampler) else sampler
 
-    def _run_epoch(self, *, epoch, steps_in_epoch, resume_from_checkpoint, steps_trained_in_current_epoch, **options):
-        if self.state.global_step >= self.state.max_steps:  # finished before: Trainer would go one step too far
+    # Trainer passes all of these by keyword.
+    def _run_epoch(  # pyrefly: ignore[bad-override]
+        self, *, epoch, steps_in_epoch, resume_from_checkpoint, steps_trained_in_current_epoch, **options
+    ):
+        if self.state.global_step >= self.state.max_steps:  # already finished: Trainer would do one more step
             self.control.should_training_stop = True
             return
         self.epoch = epoch
         if isinstance(self.train_dataset, IterableDataset):
             if resume_from_checkpoint:
-                self.train_dataset.load_state_dict(self._load_position(resume_from_checkpoint))
-            # The stream stands where it was: nothing is to be skipped, only the share of the steps done to be told.
+                stream: Any = self.train_dataset  # a `recipe.inputs.stream.BlockStream`
+                stream.load_state_dict(self._load_position(resume_from_checkpoint))
+            # The stream is already at its position. Nothing is skipped; only the fraction of the epoch is reported.
             epoch += steps_trained_in_current_epoch / steps_in_epoch
-        elif hasattr(self.data_collator, "set_epoch"):
-            self.data_collator.set_epoch(epoch)
+        else:
+            for drawn in (self.data_collator, self.train_dataset):
+                if hasattr(drawn, "set_epoch"):
+                    drawn.set_epoch(epoch)
         super()._run_epoch(
             epoch=epoch,
             steps_in_epoch=steps_in_epoch,
@@ -97,10 +111,11 @@ class ResumableTrainer(Trainer):
         return super().get_batch_samples(map(self._prepare_batch, epoch_iterator), num_batches, device)
 
     def _prepare_batch(self, batch: dict) -> dict:
-        """Note where a stream stands; take the labels off what fills up the last batch of several processes."""
+        """Note the position of a stream; remove the labels of examples that only fill up the last batch."""
         self.position = batch.pop("position", None)
         if self.args.world_size > 1 and self.accelerator.gradient_state.end_of_dataloader:
-            # Not gradient_state.remainder, which is lost in an epoch that is resumed in the middle.
+            # gradient_state.remainder cannot be used: it is lost when an epoch is resumed in the middle.
+            assert isinstance(self.train_dataset, Sized)  # streams do not end
             remainder = len(self.train_dataset) % (self.args.train_batch_size * self.args.world_size)
             own = remainder - self.args.process_index * self.args.train_batch_size
             if remainder and not self.args.dataloader_drop_last:
@@ -114,14 +129,14 @@ class ResumableTrainer(Trainer):
         return super().training_step(model, inputs, num_items_in_batch)
 
     def save_checkpoint(self) -> None:
-        """Save the step at which training stands, unless a whole checkpoint of it is there."""
-        if find_damage(name_checkpoint(Path(self.args.output_dir), self.state.global_step)):
-            self.saved_step = None  # Trainer deletes the last one where only the best may stay
+        """Save a checkpoint of the current step, unless there is a whole one."""
+        if find_damage(name_checkpoint(self.args.folder, self.state.global_step)):
+            self.saved_step = None  # Trainer deletes the last checkpoint if it keeps only the best one
             self._save_checkpoint(self.model, None)
 
     def _save_checkpoint(self, model, trial):
-        step, folder = self.state.global_step, Path(self.args.output_dir)
-        if step == self.saved_step:  # by its number of steps, and again at the end of the epoch
+        step, folder = self.state.global_step, self.args.folder
+        if step == self.saved_step:  # a save by steps and a save at the end of the epoch can be the same step
             return
         final = name_checkpoint(folder, step)
         partial = final.with_name(PARTIAL + final.name)
@@ -146,7 +161,7 @@ class ResumableTrainer(Trainer):
             )
 
     def _write_checkpoint(self, folder: Path) -> None:
-        """The files of a checkpoint, those of this process among them."""
+        """Write the files of a checkpoint, including those of this process."""
         self.store_flos()
         folder.mkdir(parents=True, exist_ok=True)
         self.save_model(str(folder), _internal_call=True)
@@ -157,9 +172,10 @@ class ResumableTrainer(Trainer):
         if self.position is not None:
             (folder / self._position_file).write_text(json.dumps(self.position))
         if self.args.should_save:
+            states: Any = self.state.stateful_callbacks  # a dictionary, whatever its annotation says
             for callback in [*self.callback_handler.callbacks, self.control]:
                 if isinstance(callback, ExportableState):
-                    self.state.stateful_callbacks[type(callback).__name__] = callback.state()
+                    states[type(callback).__name__] = callback.state()
             self.state.save_to_json(str(folder / "trainer_state.json"))
 
     @property
@@ -170,7 +186,7 @@ class ResumableTrainer(Trainer):
         return json.loads((Path(checkpoint) / self._position_file).read_text())
 
     def _save(self, output_dir=None, state_dict=None):
-        folder = Path(output_dir or self.args.output_dir)
+        folder = Path(output_dir or self.args.folder)
         if folder.name.startswith(PARTIAL) or not self.args.should_save:
             return super()._save(output_dir, state_dict)
         partial = folder / f"{PARTIAL}model"

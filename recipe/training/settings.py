@@ -1,14 +1,16 @@
-"""Settings of this layer: transformers' own with the recipe's defaults, and how the machine is used."""
+"""Settings of this layer: those of transformers with the recipe's defaults, and the use of the hardware."""
 
 import dataclasses
 import os
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import torch
 import transformers
 from transformers.integrations import get_available_reporting_integrations
+from transformers.trainer_pt_utils import AcceleratorConfig
 from transformers.utils import is_torch_tf32_available
 
 from recipe.launch import is_sharded, read_flag
@@ -19,19 +21,19 @@ from recipe.training.processes import choose_interface
 COUNTS = ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps")
 PRECISIONS = ("no", "bf16", "fp16")  # as Accelerate calls them
 REFUSED = {
-    "eval_do_concat_batches": "the reports are made of all predictions, batch by batch",
-    "batch_eval_metrics": "the reports are made of all predictions",
-    "prediction_loss_only": "the reports are made of all predictions",
-    "auto_find_batch_size": "a run is resumed with the batch size that its settings give",
+    "eval_do_concat_batches": "the reports need all predictions, batch by batch",
+    "batch_eval_metrics": "the reports need all predictions",
+    "prediction_loss_only": "the reports need all predictions",
+    "auto_find_batch_size": "a resumed run uses the batch size of its settings",
     "save_on_each_node": "all machines share one output folder",
 }
-# The rule on resuming (`recipe.settings.Resume`) of the fields that are transformers'; of all others it is "same".
+# Resume rules (`recipe.settings.Resume`) of the fields from transformers; all other fields have "same".
 INHERITED: dict[Resume, str] = {
     "free": """
         output_dir run_name project disable_tqdm report_to trackio_space_id trackio_bucket_id trackio_static_space_id
         log_level log_level_replica log_on_each_node logging_strategy logging_steps logging_first_step
         logging_nan_inf_filter include_num_input_tokens_seen include_for_metrics skip_memory_metrics
-        do_predict eval_strategy eval_steps eval_delay eval_on_start eval_accumulation_steps eval_do_concat_batches
+        do_predict eval_strategy eval_steps eval_delay eval_on_start eval_accumulation_steps
         eval_use_gather_object per_device_eval_batch_size prediction_loss_only
         save_strategy save_steps save_total_limit save_only_model save_on_each_node resume_from_checkpoint
         push_to_hub hub_token hub_model_id hub_strategy hub_always_push hub_revision
@@ -46,33 +48,40 @@ INHERITED: dict[Resume, str] = {
 
 @dataclass
 class TrainingArguments(transformers.TrainingArguments):
-    """transformers' own with the recipe's defaults, and how the machine is used (`recipe.training.runtime`).
+    """Training and hardware: settings of the Trainer with other defaults, and those of `recipe.training.runtime`.
 
-    Without a GPU the CPU is used; training batches are packed, and a new Hub repository is private.
+    Without a GPU the CPU is used. Training batches are packed, and a new Hub repository is private.
     """
 
     precision: Literal["auto", "fp32", "bf16", "fp16"] = setting(
-        "auto", "What to train in; auto: bf16 where the hardware multiplies it natively, else fp32."
+        "auto", "Training precision; auto: bf16 if the hardware supports it, else fp32."
     )
-    bf16: bool | None = setting(None, "Same as precision bf16; false: same as fp32.")
+    # pyrefly: ignore[bad-override-mutable-attribute]  # None only until __post_init__ decides
+    bf16: bool | None = setting(None, "true: same as precision bf16; false: same as precision fp32.")
     threads: int | None = setting(
-        None, "CPU threads of each process (default: all physical cores, shared).", resume="free", at_least=1
+        None,
+        "CPU threads of each process (default: the physical cores, divided among the processes).",
+        resume="free",
+        at_least=1,
     )
-    onednn_matmul: bool = setting(True, "CPU: multiply fp32 with oneDNN where that is faster and as exact.")
+    onednn_matmul: bool = setting(True, "CPU: use oneDNN for fp32 products if that is faster and as exact.")
     reuse_memory: bool = setting(
-        True, "CPU: keep freed memory for the next step instead of returning it.", resume="free"
+        True, "CPU: keep freed memory for the next step instead of returning it to the system.", resume="free"
     )
-    pack_batches: bool = setting(True, "Training: pack a batch into few rows, examples kept apart, instead of padding.")
+    pack_batches: bool = setting(True, "Training: pack a batch into few rows instead of padding; same result.")
+    # pyrefly: ignore[bad-override-mutable-attribute]  # fewer choices than transformers has
     train_sampling_strategy: Literal["group_by_length", "random", "sequential"] = setting(
-        "random", "How training examples are put into batches."
+        "random", "Order of the training examples."
     )
     layer_lr_decay: float = setting(
-        1.0, "Learning rate of a layer, times that of the layer above it (1: all the same).", resume="fixed"
+        1.0, "Learning rate of a layer divided by that of the layer above it (1: all the same).", resume="fixed"
     )
-    eval_do_concat_batches: bool = setting(False, "Stays off: joined batches would be padded to the longest of all.")
+    eval_do_concat_batches: bool = setting(
+        False, "Must be false: joined batches would be padded to the longest one.", resume="free"
+    )
     hub_private_repo: bool | None = setting(True, "Make a new Hub repository private.", resume="free")
     restart: bool = setting(
-        False, "Start over; what the output folder holds of earlier runs is set aside.", resume="free"
+        False, "Start over; files of earlier runs move to <output_dir>.aside-1, -2 ...", resume="free"
     )
 
     def __post_init__(self):
@@ -81,12 +90,12 @@ class TrainingArguments(transformers.TrainingArguments):
         self._set_precision()
         check_limits(self)
         if not 0 < self.layer_lr_decay <= 1:
-            raise ValueError(f"layer_lr_decay: {self.layer_lr_decay} must be above 0 and at most 1")
+            raise ValueError(f"layer_lr_decay: {self.layer_lr_decay}: it must be above 0 and at most 1")
         for name, reason in REFUSED.items():
             if getattr(self, name):
-                raise ValueError(f"{name}: not supported, as {reason}: leave it out")
+                raise ValueError(f"{name}: not supported, because {reason}: remove it")
         if not self.remove_unused_columns:
-            raise ValueError("remove_unused_columns: the models cannot read the other columns: leave it out")
+            raise ValueError("remove_unused_columns: must be true, models do not accept other columns: remove it")
         for name in COUNTS:
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ValueError(f"{name}: {value} is too small: it must be at least 1")
@@ -96,13 +105,15 @@ class TrainingArguments(transformers.TrainingArguments):
             self.greater_is_better = False
         super().__post_init__()
         batches = self.accelerator_config
+        assert isinstance(batches, AcceleratorConfig)  # made by transformers, whatever was given
         if batches.split_batches or batches.dispatch_batches or not batches.even_batches:
             raise ValueError(
-                "accelerator_config: split, dispatched and uneven batches would drop labels: leave them out"
+                "accelerator_config: split_batches and dispatch_batches must be false and even_batches true, otherwise "
+                "labels are lost: remove them"
             )
         if is_sharded():
             self._check_sharding()
-        missing = set(self.report_to) - set(get_available_reporting_integrations())
+        missing = set(self.report_to or ()) - set(get_available_reporting_integrations())
         if missing:
             raise ValueError(f"report_to: {min(missing)} is not installed: install it with pip, or set report_to none")
 
@@ -112,16 +123,22 @@ class TrainingArguments(transformers.TrainingArguments):
         return super()._setup_devices
 
     @property
+    def folder(self) -> Path:
+        """The output folder."""
+        assert self.output_dir is not None  # transformers sets a default
+        return Path(self.output_dir)
+
+    @property
     def n_gpu(self) -> int:
-        """At most one: under torch's DataParallel, Trainer multiplies a loss that is computed over all replicas."""
+        """At most 1, so that Trainer does not use torch's DataParallel, where it would scale the loss wrongly."""
         return min(super().n_gpu, 1)
 
     def _check_sharding(self) -> None:
         if not self.do_train:
-            raise ValueError("do_train: FSDP works for training only: to score a model, launch with multi_gpu.yaml")
+            raise ValueError("do_train: FSDP is for training only: to score a model, use multi_gpu.yaml")
         if read_flag("FSDP_CPU_RAM_EFFICIENT_LOADING"):
             raise ValueError(
-                "fsdp_cpu_ram_efficient_loading: only the first process would train a new head: set it to false"
+                "fsdp_cpu_ram_efficient_loading: a new head would be trained in the first process only: set it to false"
             )
 
     def _set_precision(self) -> None:
@@ -131,7 +148,7 @@ class TrainingArguments(transformers.TrainingArguments):
         if launched not in PRECISIONS:
             raise ValueError(f"mixed_precision: {launched} is not one of {' '.join(PRECISIONS)}")
         if len(named) > 1:
-            raise ValueError(f"precision: both {' and '.join(sorted(named))} are set: keep one, in precision")
+            raise ValueError(f"precision: both {' and '.join(sorted(named))} are set: set only one, in precision")
         wanted = named.pop() if named else "fp32" if self.bf16 is False else "auto"
         if wanted == "fp16" and self.use_cpu:
             raise ValueError("precision: fp16 needs a GPU: use bf16 or fp32")
@@ -140,7 +157,7 @@ class TrainingArguments(transformers.TrainingArguments):
 
 
 def find_resume_rules(*groups) -> dict[str, Resume]:
-    """The rule on resuming of each setting, by its name. groups: instances or classes of settings."""
+    """The resume rule of each setting, by name. groups: instances or classes of settings."""
     inherited = {name: rule for rule, names in INHERITED.items() for name in names.split()}
     fields = {field.name: field for group in groups for field in dataclasses.fields(group)}
     return {name: field.metadata.get("resume") or inherited.get(name, "same") for name, field in fields.items()}

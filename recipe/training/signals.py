@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the step is finished and saved before the run ends."""
+"""Ctrl-C and SIGTERM: finish and save the current step before the run ends."""
 
 import os
 import signal
@@ -18,11 +18,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class SignalHandler(TrainerCallback):
-    """While entered, notes a signal and has the Trainer save at the end of the step, where all processes agree on it.
+    """A context manager and callback: after a signal, the Trainer saves at the end of the step, in all processes.
 
-    That save done, StoppedError is raised, which names `command` as what continues. A second Ctrl-C ends at once. The
-    end of `accelerate launch` counts as SIGTERM, which it does not pass on where it has started one process.
-    After the last step the Trainer no longer asks: the caller then has to `agree`, save, and raise what `stop` returns.
+    After the save it raises StoppedError with `command`, which continues the run. A second Ctrl-C ends the run at once.
+    If `accelerate launch` ends, this counts as SIGTERM, because it does not pass SIGTERM on to a single process.
+    After the last step, the Trainer makes no more calls: the caller must then call `agree`, save, and raise the result
+    of `stop`.
     """
 
     def __init__(self, command: str):
@@ -40,16 +41,16 @@ class SignalHandler(TrainerCallback):
 
     def _note(self, number: int, frame) -> None:
         self.noted = number
-        print(f"{signal.Signals(number).name}: the step is finished and saved first", file=sys.stderr)
-        if number == signal.SIGINT:  # launchers may repeat SIGTERM, a user who repeats Ctrl-C means it
+        print(f"{signal.Signals(number).name}: finishing and saving the step first", file=sys.stderr)
+        if number == signal.SIGINT:  # not for SIGTERM, which launchers can send twice
             signal.signal(number, self.previous[number])
 
     def on_train_begin(self, args, state, control, **_):
-        if args.world_size > 1:  # on the side: asking a GPU each step would make it wait
+        if args.world_size > 1:  # gloo, because a GPU would have to wait at each step
             self.group = distributed.new_group(backend="gloo")
 
     def agree(self) -> int:
-        """The number of the signal that any of the processes has noted, the same in all of them; 0 for none."""
+        """The signal number that any process has received, the same in all processes; 0 for none."""
         if self.launcher and os.getppid() != self.launcher:
             self.noted = self.noted or signal.SIGTERM
         noted = torch.tensor(self.noted)
@@ -59,12 +60,14 @@ class SignalHandler(TrainerCallback):
         return self.agreed
 
     def stop(self, step: int, folder: str | Path) -> StoppedError:
-        """What to raise for the signal that was agreed on, with `step` saved in the output folder."""
+        """The error to raise for the agreed signal, after `step` was saved in the output folder."""
         saved = f"{signal.Signals(self.agreed).name}: step {step} is saved in {folder}"
-        return StoppedError(f"{saved}; this continues: {self.command}", self.agreed)
+        return StoppedError(f"{saved}: to continue, run {self.command}", self.agreed)
 
     def on_step_end(self, args, state, control, **_):
-        if args.eval_strategy != IntervalStrategy.EPOCH or state.epoch % 1:  # else the epoch is evaluated first
+        if (
+            args.eval_strategy != IntervalStrategy.EPOCH or state.epoch % 1
+        ):  # at the end of an epoch, it is evaluated first
             control.should_save = bool(self.agree()) or control.should_save
 
     def on_epoch_end(self, args, state, control, **_):

@@ -1,15 +1,17 @@
-"""The one Trainer subclass: a loss exact in tokens, logits where they are needed, little padding, order kept."""
+"""The Trainer of both scripts: exact token-level loss, sparse logits, packed batches, predictions in order."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import cached_property, partial
+from typing import Any, cast
 
 import numpy as np
 from torch.utils.data import SequentialSampler
 from transformers.trainer_utils import has_length
 
+from recipe.inputs.mixing import MixedWindows
 from recipe.inputs.tokens import IGNORED
-from recipe.model.packing import Packer
+from recipe.model.packing import Packer, split_segments
 from recipe.model.sparse_head import SparseHead
 from recipe.training.batching import LengthGroupedSampler
 from recipe.training.layer_decay import decay_rates
@@ -19,10 +21,10 @@ from recipe.training.resumption import EpochSampler, ResumableTrainer
 
 
 class RecipeTrainer(ResumableTrainer):
-    """A Trainer that resumes exactly, with `token_mean_loss`, whose predictions come in the order of their data set.
+    """A Trainer with exact resumption and `token_mean_loss`; predictions are in the order of their data set.
 
-    loss: what is minimised, in place of `token_mean_loss`.
-    sparse_head: compute logits at labelled positions only, for heads over a large vocabulary.
+    loss: your own loss, instead of `token_mean_loss`.
+    sparse_head: compute logits at labelled positions only, for heads with a large vocabulary.
     """
 
     def __init__(self, *, args, loss: Loss = token_mean_loss, sparse_head: bool = False, **options):
@@ -37,9 +39,9 @@ class RecipeTrainer(ResumableTrainer):
             return super().compute_loss(model, inputs, *args, **options)
 
     def predict_logits(self, windows: Sequence[Mapping]) -> list[np.ndarray]:
-        """The logits of `windows` at all their tokens, (windows, tokens, labels) for each batch, in order."""
-        unlabelled = [{"input_ids": window["input_ids"]} for window in windows]  # so that nothing is scored here
-        return self.predict(unlabelled).predictions
+        """The logits of all tokens of `windows`, in order: one array of (windows, tokens, labels) for each batch."""
+        unlabelled: Any = [{"input_ids": window["input_ids"]} for window in windows]  # without labels nothing is scored
+        return cast("list[np.ndarray]", self.predict(unlabelled).predictions)  # eval_do_concat_batches is off
 
     def create_optimizer(self, model=None):
         given = self.optimizer is not None
@@ -57,10 +59,11 @@ class RecipeTrainer(ResumableTrainer):
         return Packer(self.model) if self.args.pack_batches else None
 
     def training_step(self, model, inputs, num_items_in_batch=None):
+        inputs = split_segments(inputs) if isinstance(self.train_dataset, MixedWindows) else inputs
         return super().training_step(model, self._packer(inputs) if self._packer else inputs, num_items_in_batch)
 
     def _get_train_sampler(self, train_dataset=None):
-        # Trainer finds the lengths by fetching every example one by one; a column (or a plain list) is at hand at once.
+        # Trainer would fetch every example to find its length; reading a column is much faster.
         dataset = self.train_dataset if train_dataset is None else train_dataset
         if not has_length(dataset):
             return None
@@ -70,11 +73,13 @@ class RecipeTrainer(ResumableTrainer):
         return EpochSampler(LengthGroupedSampler(_list_lengths(dataset), batch), self)
 
     def _get_eval_sampler(self, eval_dataset):
-        # Trainer would shuffle here too under group_by_length: predictions written to a file would be misaligned.
+        # With group_by_length, Trainer would shuffle here too, and written predictions would be misaligned.
         return SequentialSampler(eval_dataset) if has_length(eval_dataset) else None
 
 
 def _list_lengths(dataset) -> list[int]:
     if isinstance(dataset, list):
         return [len(example["input_ids"]) for example in dataset]
+    if isinstance(dataset, MixedWindows):
+        return dataset.lengths
     return [len(ids) for ids in dataset.with_format("arrow")[:]["input_ids"]]

@@ -1,0 +1,155 @@
+"""How well and how fast a finished model tags: raw text, single sentences, beside transformers' pipeline.
+
+python -m bench.tagging runs/ner/name --data_dir path/to/conll2003
+
+Writes `results/tagging/<name of the folder>.json`: strict F1 on gold words, on the same words joined to running text,
+of the pipeline on that text; calibration of the confidences; sentences and words a second.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import pipeline
+from transformers.utils.logging import disable_progress_bar
+
+from bench.detokenizer import join_words
+from recipe.data.conll import read_conll
+from recipe.data.documents import Document, list_sentences
+from recipe.data.schemes import list_entities
+from recipe.data.splits import find_files
+from recipe.hub.provenance import describe_hardware, find_commit
+from recipe.inference.tagger import Tagger
+
+RESULTS = Path("results/tagging")
+BINS = 10  # of the expected calibration error
+ROUNDS = 5  # of the speed measurement, contestants in turn
+
+Spans = list[set[tuple[int, int, str]]]  # of each text: start, end, type
+
+
+def score_spans(gold: Spans, found: Spans) -> float:
+    """Micro-averaged strict F1 in percent."""
+    hits = sum(len(one & other) for one, other in zip(gold, found, strict=True))
+    total = sum(map(len, gold)) + sum(map(len, found))
+    return 200 * hits / max(total, 1)
+
+
+def make_texts(documents: Sequence[Document]) -> tuple[list[str], Spans]:
+    """Each document as running text, a sentence after another, and its gold entities by characters."""
+    texts, spans = [], []
+    for document in documents:
+        text, gold = "", set()
+        for sentence in document.sentences:
+            joined, places = join_words(sentence.words)
+            start = len(text)
+            for first, stop, kind in list_entities(sentence.tags):
+                gold.add((start + places[first][0], start + places[stop - 1][1], kind))
+            text += joined + "\n\n"  # headlines, tables and datelines are lines of their own
+        texts.append(text)
+        spans.append(gold)
+    return texts, spans
+
+
+def list_found(entities: Iterable[Any]) -> set[tuple[int, int, str]]:
+    """The spans of what a Tagger returns."""
+    return {(entity.start, entity.end, entity.type) for entity in entities}
+
+
+def run_pipeline(tagger: Any, texts: Sequence[str]) -> Spans:
+    """What transformers' pipeline finds in texts."""
+    results = tagger(list(texts), batch_size=32)
+    return [{(e["start"], e["end"], e["entity_group"]) for e in entities} for entities in results]
+
+
+def score_raw_text(tagger: Tagger, stock: Any, documents: Sequence[Document]) -> dict[str, float]:
+    """Strict F1 on gold words, on running text, and of the pipeline on the sentences of that text."""
+    gold_words = [{*list_entities(sentence.tags)} for sentence in list_sentences(documents)]
+    found_words = [{(e.start, e.end, e.type) for e in tagged.entities} for tagged in tagger.tag_documents(documents)]
+    texts, gold = make_texts(documents)
+    found = [list_found(entities) for entities in tagger(texts)]
+    single = [make_texts([Document([sentence])]) for sentence in list_sentences(documents)]
+    lines = [texts[0].strip() for texts, _ in single]
+    gold_lines = [spans[0] for _, spans in single]
+    return {
+        "gold words": score_spans(gold_words, found_words),
+        "raw text": score_spans(gold, found),
+        "raw sentences": score_spans(gold_lines, [list_found(entities) for entities in tagger(lines)]),
+        "pipeline, raw sentences": score_spans(gold_lines, run_pipeline(stock, lines)),
+    }
+
+
+def measure_calibration(tagger: Tagger, documents: Sequence[Document]) -> dict[str, Any]:
+    """Expected calibration error of the entities' confidences in percent, and the bins that it is made of."""
+    scores, right = [], []
+    for sentence, tagged in zip(list_sentences(documents), tagger.tag_documents(documents), strict=True):
+        gold = set(list_entities(sentence.tags))
+        scores += [entity.score for entity in tagged.entities]
+        right += [(entity.start, entity.end, entity.type) in gold for entity in tagged.entities]
+    values, hits = np.array(scores), np.array(right, float)
+    numbers = np.minimum((values * BINS).astype(int), BINS - 1)
+    bins = []
+    for number in np.unique(numbers):
+        inside = numbers == number
+        row = {"from": number / BINS, "entities": int(inside.sum())}
+        bins.append(row | {"confidence": float(values[inside].mean()), "right": float(hits[inside].mean())})
+    error = sum(row["entities"] * abs(row["confidence"] - row["right"]) for row in bins) / max(len(values), 1)
+    return {"ece": 100 * error, "bins": bins}
+
+
+def measure_speed(contestants: dict[str, Callable[[], object]], sentences: int, words: int) -> dict[str, dict]:
+    """Seconds of each contestant, in turn, and medians of sentences and words a second."""
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(ROUNDS):
+        for name, run in contestants.items():
+            start = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start)
+    return {
+        name: {
+            "seconds": values,
+            "sentences_per_second": sentences / statistics.median(values),
+            "words_per_second": words / statistics.median(values),
+        }
+        for name, values in seconds.items()
+    }
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="a run's folder")
+    parser.add_argument("--data_dir", required=True)
+    parser.add_argument("--speed", action="store_true", help="measure speed too: nothing else may run")
+    args = parser.parse_args()
+    disable_progress_bar()
+    splits = {name: read_conll(find_files(args.data_dir)[name][0]) for name in ("dev", "test")}
+    taggers = {precision: Tagger.load(args.model, precision) for precision in ("fp32", "bf16")}
+    stock = pipeline("token-classification", args.model, aggregation_strategy="first", device="cpu")
+    result: dict[str, Any] = {"commit": find_commit(), "hardware": describe_hardware(0), "model": Path(args.model).name}
+    result["f1"] = {split: score_raw_text(taggers["fp32"], stock, documents) for split, documents in splits.items()}
+    result["f1_bf16"] = {
+        split: score_raw_text(taggers["bf16"], stock, documents) for split, documents in splits.items()
+    }
+    result["calibration"] = {split: measure_calibration(taggers["fp32"], docs) for split, docs in splits.items()}
+    if args.speed:
+        sentences = [sentence.words for sentence in list_sentences(splits["test"])]
+        lines = [" ".join(words) for words in sentences]
+        contestants: dict[str, Callable[[], object]] = {"pipeline, batches of 32": lambda: stock(lines, batch_size=32)}
+        for name, tagger in taggers.items():
+            contestants[f"tagger, {name}"] = lambda tagger=tagger: tagger.tag_words(sentences)
+            contestants[f"tagger, {name}, raw text"] = lambda tagger=tagger: tagger(lines)
+        result["speed"] = measure_speed(contestants, len(sentences), sum(map(len, sentences)))
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / f"{Path(args.model).name}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps({key: result[key] for key in result if key.startswith(("f1", "speed"))}, indent=2))
+    print({split: row["ece"] for split, row in result["calibration"].items()})
+
+
+if __name__ == "__main__":
+    main()

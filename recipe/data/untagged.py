@@ -1,0 +1,162 @@
+"""What a finished model is to tag: text files, JSON lines and column files, read as a stream, one item after another.
+
+An item is a text or a document of words. A line that cannot be read is named, or counted and left out.
+"""
+
+import codecs
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from recipe.data.conll import DOCUMENT_START
+from recipe.data.documents import Document, Sentence
+from recipe.data.sources import expand_files
+from recipe.errors import RecipeError
+
+STDIN = "-"
+JSON_LINES = {".jsonl", ".ndjson"}
+COLUMN_FILES = {".conll", ".iob", ".iob2", ".bio", ".tsv", ".testa", ".testb", ".train"}
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something to tag: a text, or a document of words. row: the other keys of its line of JSON."""
+
+    content: str | Document
+    row: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Reader:
+    """How input is read.
+
+    lines: each line of plain text is a text of its own, not each article between blank lines.
+    text_key, tokens_key: of JSON lines. word_column: of column files, whose other columns are not read.
+    skip_bad: leave out what cannot be read, and count it in `skipped`.
+    """
+
+    encoding: str = "utf-8"
+    lines: bool = False
+    text_key: str = "text"
+    tokens_key: str = "tokens"
+    word_column: int = 0
+    skip_bad: bool = False
+    skipped: int = 0
+
+    def read(self, patterns: Iterable[str]) -> Iterator[Item]:
+        """The items of files, globs and `-` (standard input, as plain text), in order.
+
+        Raises RecipeError, with file and line, for what cannot be read.
+        """
+        for pattern in patterns:
+            for path in [STDIN] if pattern == STDIN else expand_files("files", [pattern]):
+                yield from self._read_file(path)
+
+    def _read_file(self, path: str) -> Iterator[Item]:
+        suffix = Path(path).suffix.lower()
+        lines = self._read_lines(path)
+        if suffix in JSON_LINES:
+            yield from self._read_json(lines)
+        elif suffix in COLUMN_FILES:
+            yield from map(Item, self._read_columns(lines))
+        elif suffix in (".txt", ".md", "") or path == STDIN:
+            yield from map(Item, self._read_text(lines))
+        else:
+            known = " ".join(sorted({".txt", *JSON_LINES, *COLUMN_FILES}))
+            raise RecipeError(f"{path}: files that end in {suffix} cannot be tagged: expected one of {known}")
+
+    def _read_lines(self, path: str) -> Iterator[tuple[str, str]]:
+        """Each line with its place, without its end. What cannot be decoded is refused or skipped."""
+        try:
+            codecs.lookup(self.encoding)
+            with sys.stdin.buffer if path == STDIN else open(path, "rb") as file:
+                for number, line in enumerate(_split_lines(file), 1):
+                    place = f"{'standard input' if path == STDIN else path}:{number}"
+                    try:
+                        text = line.decode(self.encoding)
+                    except UnicodeDecodeError as error:
+                        byte = f"byte 0x{line[error.start]:02x} is not {self.encoding}"
+                        self._refuse(f"{place}: {byte}: set --encoding, or leave such lines out with --skip_bad")
+                        continue
+                    yield place, text.removeprefix("\ufeff") if number == 1 else text
+        except LookupError:
+            raise RecipeError(f"encoding: {self.encoding!r} is not one that Python knows") from None
+        except OSError as error:
+            raise RecipeError(f"{path}: {error.strerror}: check the path") from None
+
+    def _read_text(self, lines: Iterator[tuple[str, str]]) -> Iterator[str]:
+        """Each line that holds anything, or each article, its lines joined as they were."""
+        article: list[str] = []
+        for _, line in lines:
+            if self.lines:
+                yield from [line] if line.strip() else []
+            elif line.strip():
+                article.append(line)
+            elif article:
+                yield "\n".join(article)
+                article = []
+        if article:
+            yield "\n".join(article)
+
+    def _read_json(self, lines: Iterator[tuple[str, str]]) -> Iterator[Item]:
+        for place, line in lines:
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                self._refuse(f"{place}: not JSON: {str(error).splitlines()[0]}: fix the line, or add --skip_bad")
+                continue
+            item = self._make_item(row)
+            if item is None:
+                expected = f"a text under {self.text_key!r}, or a list of words under {self.tokens_key!r}"
+                self._refuse(f"{place}: expected {expected}: set --text_key or --tokens_key, or add --skip_bad")
+                continue
+            yield item
+
+    def _make_item(self, row: Any) -> Item | None:
+        """The item of one line of JSON; None if it has neither text nor words."""
+        text, words = (row.get(self.text_key), row.get(self.tokens_key)) if isinstance(row, dict) else (None, None)
+        if isinstance(text, str):
+            return Item(text, {key: value for key, value in row.items() if key != self.text_key})
+        if isinstance(words, list) and all(isinstance(word, str) and word for word in words):
+            sentences = [Sentence(words, ["O"] * len(words))] if words else []
+            return Item(Document(sentences), {key: value for key, value in row.items() if key != self.tokens_key})
+        return None
+
+    def _read_columns(self, lines: Iterator[tuple[str, str]]) -> Iterator[Document]:
+        """The documents of a column file, of which the words alone are read."""
+        document, words = Document(), []
+        for place, line in lines:
+            cells = [cell for cell in line.split("\t" if "\t" in line else " ") if cell.strip()]
+            opens = DOCUMENT_START in cells[:1]
+            if opens or not cells:
+                document.sentences += [Sentence(words, ["O"] * len(words))] if words else []
+                words = []
+            if opens and document.sentences:
+                yield document
+                document = Document()
+            if opens or not cells:
+                continue
+            if not -len(cells) <= self.word_column < len(cells):
+                self._refuse(f"{place}: no column {self.word_column}: set --word_column, or add --skip_bad")
+                continue
+            words.append(cells[self.word_column].strip())
+        document.sentences += [Sentence(words, ["O"] * len(words))] if words else []
+        if document.sentences:
+            yield document
+
+    def _refuse(self, message: str) -> None:
+        if not self.skip_bad:
+            raise RecipeError(message)
+        self.skipped += 1
+
+
+def _split_lines(file: BinaryIO | BufferedReader) -> Iterator[bytes]:
+    """The lines of a file without their ends, which are line feeds with or without a carriage return."""
+    for line in file:
+        yield line.removesuffix(b"\n").removesuffix(b"\r")

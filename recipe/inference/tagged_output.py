@@ -1,0 +1,115 @@
+"""Tagged texts and documents as JSON lines, column files, marked text, or a page of coloured entities."""
+
+import html
+import json
+from collections.abc import Iterable
+from typing import Any
+from zlib import crc32
+
+from recipe.data.conll import DOCUMENT_START, format_cells
+from recipe.data.untagged import Item
+from recipe.inference.tagger import Entity, TaggedText
+
+PAGE_START = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Tagged text</title>
+<style>
+:root { color-scheme: light dark; --background: #fff; --ink: #1c1c1c; --line: #ddd; --light: 88%; }
+@media (prefers-color-scheme: dark) { :root { --background: #161616; --ink: #e8e8e8; --line: #333; --light: 28%; } }
+body { background: var(--background); color: var(--ink); font: 17px/1.7 system-ui, sans-serif; margin: 0 auto;
+  max-width: 48rem; padding: 1rem; }
+p { border-bottom: 1px solid var(--line); margin: 0; padding: .8rem 0; overflow-wrap: anywhere; white-space: pre-wrap; }
+mark { background: hsl(var(--hue) 70% var(--light)); border-radius: .25rem; color: inherit; padding: .1rem .25rem; }
+mark b { font-size: .65em; margin-left: .35em; opacity: .75; }
+</style></head><body>
+<div class="legend">__LEGEND__</div>
+"""
+PAGE_END = "</body></html>\n"
+FORMATS = ("jsonl", "conll", "text", "html")
+
+
+def format_start(kind: str, types: Iterable[str]) -> str:
+    """What comes before the first item. types: that the model knows."""
+    if kind != "html":
+        return ""
+    return PAGE_START.replace("__LEGEND__", " ".join(_mark(html.escape(name), name, "") for name in types))
+
+
+def format_end(kind: str) -> str:
+    """What comes behind the last item."""
+    return PAGE_END if kind == "html" else ""
+
+
+def format_item(kind: str, item: Item, tagged: TaggedText) -> str:
+    """One item in the format `kind`, one of `FORMATS`, with its line ends."""
+    if kind == "jsonl":
+        return json.dumps(_make_row(item, tagged), ensure_ascii=False) + "\n"
+    if kind == "conll":
+        return _format_columns(tagged)
+    parts = [_mark_entities(text, entities, kind == "html") for text, entities in _list_texts(tagged)]
+    return f"<p>{chr(10).join(parts)}</p>\n" if kind == "html" else "\n".join([*parts, "", ""])
+
+
+def _make_row(item: Item, tagged: TaggedText) -> dict[str, Any]:
+    """A line of JSON: text and entities, or tokens, tags and entities; and the other keys of the input's line."""
+    if tagged.text is not None:
+        return {"text": tagged.text, "entities": _list_rows(tagged.entities)} | _keep_others(item)
+    words = [word for sentence in tagged.words for word in sentence]
+    entities, first = [], 0
+    for sentence in tagged.sentences:
+        entities += [
+            entity._replace(start=entity.start + first, end=entity.end + first) for entity in sentence.entities
+        ]
+        first += len(sentence.tags)
+    tags = [tag for sentence in tagged.sentences for tag in sentence.tags]
+    return {"tokens": words, "tags": tags, "entities": _list_rows(entities)} | _keep_others(item)
+
+
+def _keep_others(item: Item) -> dict[str, Any]:
+    return {key: value for key, value in item.row.items() if key not in ("text", "tokens", "tags", "entities")}
+
+
+def _list_rows(entities: Iterable[Entity]) -> list[dict[str, Any]]:
+    return [entity._asdict() | {"score": round(entity.score, 4)} for entity in entities]
+
+
+def _format_columns(tagged: TaggedText) -> str:
+    lines = [f"{DOCUMENT_START} O", ""]
+    for words, sentence in zip(tagged.words, tagged.sentences, strict=True):
+        lines += [*(format_cells((word, tag)) for word, tag in zip(words, sentence.tags, strict=True)), ""]
+    return "\n".join([*lines, ""])
+
+
+def _list_texts(tagged: TaggedText) -> list[tuple[str, list[Entity]]]:
+    """Text and entities by its characters; of a document those of each sentence, its words joined by spaces."""
+    if tagged.text is not None:
+        return [(tagged.text, tagged.entities)]
+    texts = []
+    for words, sentence in zip(tagged.words, tagged.sentences, strict=True):
+        places = [0]
+        for word in words:
+            places.append(places[-1] + len(word) + 1)
+        entities = [
+            entity._replace(start=places[entity.start], end=places[entity.end] - 1) for entity in sentence.entities
+        ]
+        texts.append((" ".join(words), entities))
+    return texts
+
+
+def _mark_entities(text: str, entities: list[Entity], as_page: bool) -> str:
+    escape = html.escape if as_page else str
+    parts, last = [], 0
+    for entity in entities:
+        shown = escape(text[entity.start : entity.end])
+        marked = _mark(shown, entity.type, f"{entity.score:.2f}") if as_page else f"[{shown}]({entity.type})"
+        parts += [escape(text[last : entity.start]), marked]
+        last = entity.end
+    return "".join([*parts, escape(text[last:])])
+
+
+def _mark(shown: str, kind: str, score: str) -> str:
+    """A coloured entity of the page; the colour follows from the type's name."""
+    hue = crc32(kind.encode()) % 360
+    title = f' title="{score}"' if score else ""
+    label = f"<b>{html.escape(kind)}</b>" if score else ""
+    return f'<mark style="--hue: {hue}"{title}>{shown}{label}</mark>'

@@ -1,0 +1,118 @@
+import json
+
+import datasets
+import pytest
+
+from recipe.arguments import MlmArguments
+from recipe.data.articles import load_articles, read_texts
+from recipe.errors import RecipeError
+
+
+def write(tmp_path, suffix):
+    texts = ["one two", "three", "four five", "six"]
+    path = tmp_path / f"articles{suffix}"
+    if suffix == ".txt":
+        path.write_text("\n\n".join(texts) + "\n")
+    elif suffix == ".jsonl":
+        path.write_text("\n".join(json.dumps({"text": text, "id": 1}) for text in texts))
+    elif suffix == ".csv":
+        path.write_text("id,text\n" + "\n".join(f"1,{text}" for text in texts))
+    else:
+        datasets.Dataset.from_dict({"text": texts, "id": [1] * 4}).to_parquet(path)
+    return str(path)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("suffix", [".txt", ".jsonl", ".csv", ".parquet"])
+def test_articles_from_every_kind_of_file(tmp_path, suffix, streaming):
+    arguments = MlmArguments(train_file=[write(tmp_path, suffix)], streaming=streaming)
+    rows = list(load_articles(arguments, wanted=["train"])["train"])
+    assert [row["text"].strip() for row in rows] == ["one two", "three", "four five", "six"]
+    assert all(row.keys() == {"text"} for row in rows)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_lines_of_white_space_part_articles(tmp_path, streaming):
+    (tmp_path / "a.txt").write_bytes("\ufeffone\r\n\r\ntwo\nlines\n \nthree\n\t\n\n\nfour\n\n \n".encode())
+    articles = load_articles(MlmArguments(train_file=[str(tmp_path / "a.txt")], streaming=streaming), wanted=["train"])
+    assert [row["text"].strip() for row in articles["train"]] == ["one", "two\nlines", "three", "four"]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_signs_of_globs_may_stand_in_names(tmp_path, streaming):
+    for name in ("a1", "a[1]", "b[2]/c"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.txt").write_text(name)
+    for pattern, names in [("*.txt", ["a1", "a[1]"]), ("a[1].txt", ["a[1]"]), ("b[[]2]/*", ["b[2]/c"])]:
+        arguments = MlmArguments(train_file=[str(tmp_path / pattern)], streaming=streaming)
+        assert sorted(row["text"] for row in load_articles(arguments, wanted=["train"])["train"]) == names
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize(
+    ("suffix", "content"), [(".csv", 'id,text\n1,"Rémi"\n2,\n'), (".jsonl", '{"text": "Rémi"}\n{}')]
+)
+def test_tables_are_read_in_their_encoding_and_empty_cells_are_empty_texts(tmp_path, streaming, suffix, content):
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(content.encode("latin-1"))
+    arguments = MlmArguments(train_file=[str(path)], encoding="latin-1", streaming=streaming)
+    assert list(read_texts(load_articles(arguments, wanted=["train"])["train"], arguments)) == ["Rémi", ""]
+
+
+def test_a_split_that_the_hub_lacks_is_refused(tmp_path):
+    (tmp_path / "test.jsonl").write_text('{"text": "one"}')
+    arguments = MlmArguments(dataset_name=str(tmp_path))
+    with pytest.raises(RecipeError, match="no train split, only test: set train_file or dataset_name"):
+        load_articles(arguments, wanted=["train"])
+
+
+def test_validation_text_alone_is_read_alone(articles_file, tmp_path):
+    (tmp_path / "spoilt.txt").write_bytes(b"\xe9")
+    arguments = MlmArguments(train_file=[str(tmp_path / "spoilt.txt")], validation_file=[articles_file])
+    assert list(load_articles(arguments, wanted=["dev"])) == ["dev"]
+    arguments = MlmArguments(train_file=[articles_file], validation_split_percentage=10)
+    held = load_articles(arguments, wanted=["dev"])
+    assert {split: len(rows) for split, rows in held.items()} == {"dev": 4}
+
+
+def test_held_out_articles_are_spread_and_not_trained_on(articles_file):
+    articles = load_articles(MlmArguments(train_file=[articles_file], validation_split_percentage=10))
+    held = [int(text.split()[1]) for text in articles["dev"]["text"]]
+    rest = [int(text.split()[1]) for text in articles["train"]["text"]]
+    assert held == [0, 10, 20, 30]
+    assert sorted(held + rest) == list(range(40))
+
+
+def test_words_are_joined(tmp_path):
+    path = tmp_path / "words.jsonl"
+    path.write_text('{"tokens": null}\n{"tokens": ["a", "b"]}\n{"tokens": ["c"]}\n{"tokens": [null]}\n')
+    arguments = MlmArguments(train_file=[str(path)], text_column_name="tokens")
+    assert load_articles(arguments, wanted=["train"])["train"]["text"] == ["", "a b", "c", ""]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_documents_of_a_column_file_are_articles(tmp_path, streaming):
+    path = tmp_path / "train.conll"
+    path.write_text("-DOCSTART- O\n\nOslo B-LOC\nfell O\n\nAgain O\n\n-DOCSTART- O\n\nLima B-LOC\n")
+    articles = load_articles(MlmArguments(train_file=[str(path)], streaming=streaming), wanted=["train"])
+    assert [row["text"] for row in articles["train"]] == ["Oslo fell\nAgain", "Lima"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "no data"),
+        ({"train_file": ["none.txt"]}, "train_file: no file at none.txt"),
+        ({"train_file": ["FILE"], "text_column_name": "body"}, "text_column_name: no column 'body'"),
+        ({"train_file": ["FILE"], "streaming": True}, "set validation_file"),
+        ({"train_file": ["FILE"], "validation_split_percentage": 1}, "leaves one split empty"),
+        ({"train_file": ["FILE", "requirements.txt"]}, "files of one kind"),
+    ],
+)
+def test_bad_sources_are_refused(tmp_path, settings, message):
+    file = write(tmp_path, ".csv")
+    if "train_file" in settings:
+        settings = settings | {"train_file": [file if name == "FILE" else name for name in settings["train_file"]]}
+    with pytest.raises(RecipeError) as caught:
+        load_articles(MlmArguments(**settings))
+    assert message in str(caught.value)

@@ -1,0 +1,38 @@
+"""The tables of results stand for any finished run's report, and the reference beside its own test split alone."""
+
+import json
+
+import pytest
+
+from recipe.errors import RecipeError
+from recipe.evaluation.results import format_reference, format_table
+from recipe.evaluation.scoring import REFERENCE
+
+RUN = {"model": "m", "data": "d", "seed": 1, "total_minutes": 2.4, "hardware": "h", "commit": "c"}
+
+
+def write_report(path, tags, config):
+    rows = {tag: {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": support} for tag, support in tags.items()}
+    split = {"entities": {"micro avg": {"f1": 0.5}}, "tags": rows}
+    path.write_text(json.dumps({"test": split, "run": RUN | {"config": config}}))
+    return str(path)
+
+
+def test_runs_on_other_data_or_without_a_configuration_have_rows_too(tmp_path):
+    conll2003 = {tag: row[3] for tag, row in REFERENCE.items()}
+    paths = [
+        write_report(tmp_path / "own-seed1.json", conll2003, "configs/ner/own.yaml"),
+        write_report(tmp_path / "wnut-seed1.json", {"B-group": 3, "O": 9}, None),
+        write_report(tmp_path / "spanish-seed1.json", conll2003 | {"O": 9}, None),
+    ]
+    assert format_table(paths).splitlines()[2:] == [
+        "| own | - | 50.0 | 1 | 2 | `make ner CONFIG=configs/ner/own.yaml` |",
+        "| spanish | - | 50.0 | 1 | 2 |  |",
+        "| wnut | - | 50.0 | 1 | 2 |  |",
+    ]
+    assert format_reference(paths).splitlines()[0] == "| tag | reference | own | support |"
+
+
+def test_what_is_no_report_is_refused(tmp_path):
+    with pytest.raises(RecipeError, match=r"none.json: .*: expected a copy of report.json"):
+        format_table([str(tmp_path / "none.json")])

@@ -1,0 +1,195 @@
+import json
+import random
+import warnings
+
+import conlleval
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from seqeval.metrics import classification_report
+from seqeval.scheme import IOB2
+
+from recipe.data.conll import read_conll
+from recipe.data.schemes import to_iob2
+from recipe.errors import RecipeError
+from recipe.evaluation.scoring import REFERENCE, format_report, main, score, score_entities, score_file, score_tags
+
+GOLD = ["B-PER I-PER O B-LOC", "O B-ORG"]
+
+
+def split(lines):
+    return [line.split() for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("predicted", "precision", "recall", "f1"),
+    [
+        (GOLD, 1, 1, 1),
+        (["B-PER I-PER O O", "O B-ORG"], 1, 2 / 3, 0.8),
+        (["B-PER O O B-LOC", "O B-ORG"], 2 / 3, 2 / 3, 2 / 3),  # a wrong end
+        (["B-ORG I-ORG O B-LOC", "O B-ORG"], 2 / 3, 2 / 3, 2 / 3),  # a wrong type
+        (["B-PER I-PER O I-LOC", "O B-ORG"], 1, 2 / 3, 0.8),  # an I- that continues nothing is no entity
+        (["O O O O", "O O"], 0, 0, 0),
+    ],
+)
+def test_entity_scores(predicted, precision, recall, f1):
+    row = score_entities(split(GOLD), split(predicted))["micro avg"]
+    assert row == {
+        "precision": pytest.approx(precision),
+        "recall": pytest.approx(recall),
+        "f1": pytest.approx(f1),
+        "support": 3,
+    }
+
+
+def test_entity_report_has_a_row_for_each_type_and_average():
+    rows = score_entities(split(GOLD), split(GOLD))
+    assert list(rows) == ["LOC", "ORG", "PER", "micro avg", "macro avg", "weighted avg"]
+    assert [row["support"] for row in rows.values()] == [1, 1, 1, 3, 3, 3]
+
+
+def test_tag_scores():
+    rows = score_tags(split(GOLD), split(["B-PER O O B-ORG", "O B-ORG"]))
+    assert list(rows) == ["B-LOC", "B-ORG", "B-PER", "I-PER", "O"]
+    assert rows["B-ORG"] == {"precision": 0.5, "recall": 1.0, "f1": pytest.approx(2 / 3), "support": 1}
+    assert rows["I-PER"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1}
+    assert rows["O"] == {"precision": pytest.approx(2 / 3), "recall": 1.0, "f1": pytest.approx(0.8), "support": 2}
+
+
+def test_report_is_plain_json():
+    report = score(split(GOLD), split(GOLD))
+    assert json.loads(json.dumps(report)) == report
+
+
+def random_tags(draw, length):
+    return [draw.choice(["O", "O", "B-X", "I-X", "B-Y", "I-Y"]) for _ in range(length)]
+
+
+def run_seqeval(gold, predicted):
+    """The strict report, with our name of the column f1; seqeval calls the mean over no types at all NaN, we say 0."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        report = classification_report(gold, predicted, mode="strict", scheme=IOB2, zero_division=0, output_dict=True)
+    return {
+        name: {key.removesuffix("-score"): float(np.nan_to_num(value)) for key, value in row.items()}
+        for name, row in report.items()
+    }
+
+
+ANY_TAGS = st.sampled_from(["O", *(f"{prefix}-{kind}" for prefix in "BI" for kind in ("X", "Y", "work-of-art"))])
+ANY_SENTENCES = st.lists(st.lists(st.tuples(ANY_TAGS, ANY_TAGS), max_size=12), min_size=1, max_size=8)
+
+
+@settings(deadline=None, database=None, max_examples=300)
+@given(ANY_SENTENCES, st.booleans())
+def test_every_row_and_average_is_seqevals_whatever_was_predicted(sentences, well_formed):
+    """Gold tags too may be ill formed: with them, and where nothing is found, both still say the same."""
+    gold, predicted = ([[pair[side] for pair in pairs] for pairs in sentences] for side in (0, 1))
+    gold = [to_iob2(tags) for tags in gold] if well_formed else gold
+    found, expected = score_entities(gold, predicted), run_seqeval(gold, predicted)
+    assert list(found) == list(expected)
+    for name, row in expected.items():
+        assert found[name] == pytest.approx(row, rel=0, abs=1e-12), name
+
+
+def test_many_entities_have_seqevals_rows_too():
+    draw = random.Random(2)
+    gold = [to_iob2(random_tags(draw, 25)) for _ in range(400)]
+    predicted = [
+        [tag if draw.random() < 0.8 else draw.choice(["O", "I-X", "B-Y", "B-Z"]) for tag in tags] for tags in gold
+    ]
+    found, expected = score_entities(gold, predicted), run_seqeval(gold, predicted)
+    assert list(found) == list(expected) == ["X", "Y", "Z", "micro avg", "macro avg", "weighted avg"]
+    assert 0.2 < found["micro avg"]["f1"] < 0.9
+    for name, row in expected.items():
+        assert found[name] == pytest.approx(row, rel=0, abs=1e-12), name
+
+
+def run_conlleval(gold, predicted):
+    lines = [
+        line
+        for gold_tags, tags in zip(gold, predicted, strict=True)
+        for line in (*(f"w {true} {guess}" for true, guess in zip(gold_tags, tags, strict=True)), "")
+    ]
+    return conlleval.evaluate(lines)["overall"]["chunks"]["stats"]
+
+
+def count(gold, predicted):
+    """Our scores as conlleval counts them: entities in gold, predicted, correct."""
+    row = score_entities(gold, predicted)["micro avg"]
+    correct = row["recall"] * row["support"]
+    found = correct / row["precision"] if row["precision"] else None
+    return {"gold": row["support"], "correct": pytest.approx(correct), "pred": pytest.approx(found)}
+
+
+def test_scores_agree_with_conlleval_where_iob2_is_well_formed():
+    draw = random.Random(0)
+    for _ in range(200):
+        gold, predicted = ([to_iob2(random_tags(draw, 12)) for _ in range(8)] for _ in range(2))
+        counts = run_conlleval(gold, predicted)
+        assert counts["correct"] > 0
+        assert counts == count(gold, predicted)
+
+
+def test_ill_formed_predictions_agree_with_conlleval_once_turned_into_iob2():
+    draw = random.Random(1)
+    for _ in range(200):
+        gold = [to_iob2(random_tags(draw, 12)) for _ in range(8)]
+        predicted = [random_tags(draw, 12) for _ in range(8)]
+        assert run_conlleval(gold, predicted) == count(gold, [to_iob2(tags) for tags in predicted])
+
+
+@pytest.mark.parametrize(
+    ("predicted", "conlleval_finds", "strict_finds"), [("O I-PER", 1, 0), ("B-LOC I-PER", 2, 1), ("B-LOC I-LOC", 1, 1)]
+)
+def test_strict_scores_count_fewer_ill_formed_entities_than_conlleval(predicted, conlleval_finds, strict_finds):
+    gold = [["O", "O"]]
+    assert run_conlleval(gold, [predicted.split()])["pred"] == conlleval_finds
+    found = score_entities([predicted.split()], [predicted.split()])["micro avg"]["support"]
+    assert found == strict_finds
+
+
+def test_score_file_reads_the_last_two_columns(tmp_path, capsys, monkeypatch):
+    path = tmp_path / "predictions.conll"
+    path.write_text("-DOCSTART- O O\n\na NN B-X B-X\nb NN I-X O\n\nc NN O O\n")
+    assert score_file(path)["tags"]["B-X"]["f1"] == 1.0
+    assert score_file(path)["entities"]["micro avg"]["f1"] == 0.0
+    main([str(path)])
+    assert "Entities (strict)" in capsys.readouterr().out
+
+
+def test_score_file_turns_iob1_into_iob2(tmp_path):
+    path = tmp_path / "predictions.conll"
+    path.write_text("a I-X I-X\nb O O\nc I-X I-X\nd B-X B-X\n")
+    assert score_file(path)["entities"]["X"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 3}
+
+
+def test_score_file_turns_iob1_predictions_beside_iob2_into_iob2(tmp_path):
+    path = tmp_path / "predictions.conll"
+    path.write_text("a B-X I-X\nb O O\nc B-X I-X\nd B-X B-X\n")
+    assert score_file(path)["entities"]["X"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 3}
+    path.write_text("a B-X I-X\nb O O\nc B-X B-X\n")  # IOB2, one of them ill-formed
+    assert score_file(path)["entities"]["X"]["recall"] == 0.5
+
+
+def test_score_file_turns_predictions_of_another_scheme_into_iob2(tmp_path):
+    path = tmp_path / "predictions.conll"
+    path.write_text("a B-X S-X\nb O O\nc B-X B-X\nd I-X E-X\n")
+    assert score_file(path)["entities"]["X"]["f1"] == 1.0
+
+
+def test_scoring_without_a_file_says_what_is_missing():
+    with pytest.raises(RecipeError, match="required: file: see python -m recipe score --help"):
+        main([])
+
+
+def test_reference_is_shown_for_its_own_test_split_only(conll2003):
+    gold = [s.tags for document in read_conll(conll2003 / "eng.testb") for s in document.sentences]
+    report = score(gold, gold)
+    assert {tag: row["support"] for tag, row in report["tags"].items()} == {
+        tag: row[3] for tag, row in REFERENCE.items()
+    }
+    assert sum(row["support"] for row in report["tags"].values()) == 46_435
+    assert "0.926 (+0.074)" in format_report(report)
+    assert "reference" not in format_report(score(gold[:-1], gold[:-1]))

@@ -1,0 +1,67 @@
+"""Confidences are those of the model that decodes: compared with every sequence there is, on logits drawn at random."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from recipe.data.schemes import is_well_formed, list_entities
+from recipe.inference.decoding import compute_posteriors, decode
+
+LABELS = ["O", "B-X", "I-X", "B-Y", "I-Y"]
+LENGTHS = [1, 4, 2, 4, 3, 1]
+
+
+@pytest.fixture
+def logits():
+    return np.random.default_rng(0).normal(scale=2, size=(sum(LENGTHS), len(LABELS))).astype("float32")
+
+
+def list_sequences(rows, constrained):
+    """Every sequence of labels that a sentence can have, with its probability."""
+    sequences = [tags for tags in product(LABELS, repeat=len(rows)) if not constrained or is_well_formed(tags, "IOB2")]
+    totals = [sum(float(row[LABELS.index(tag)]) for row, tag in zip(rows, tags, strict=True)) for tags in sequences]
+    weights = np.exp(np.array(totals) - max(totals))
+    return list(zip(sequences, weights / weights.sum(), strict=True))
+
+
+@pytest.mark.parametrize("constrained", [True, False])
+def test_a_words_confidence_is_the_share_of_all_sequences_that_give_it_the_label(logits, constrained):
+    posteriors = compute_posteriors(logits, LENGTHS, LABELS, constrained)
+    np.testing.assert_allclose(posteriors.words.sum(1), 1, atol=1e-12)
+    first = 0
+    for rows in np.split(logits, np.cumsum(LENGTHS)[:-1]):
+        sequences = list_sequences(rows, constrained)
+        for place, label in product(range(len(rows)), range(len(LABELS))):
+            expected = sum(share for tags, share in sequences if tags[place] == LABELS[label])
+            assert posteriors.words[first + place, label] == pytest.approx(expected, abs=1e-9)
+        first += len(rows)
+
+
+@pytest.mark.parametrize("constrained", [True, False])
+def test_an_entitys_confidence_is_the_share_of_all_sequences_that_hold_exactly_it(logits, constrained):
+    posteriors = compute_posteriors(logits, LENGTHS, LABELS, constrained)
+    first = checked = 0
+    for rows in np.split(logits, np.cumsum(LENGTHS)[:-1]):
+        sequences = list_sequences(rows, constrained)
+        for start, stop in product(range(len(rows)), range(1, len(rows) + 1)):
+            for kind in "XY":
+                if start < stop:
+                    expected = sum(share for tags, share in sequences if (start, stop, kind) in list_entities(tags))
+                    found = posteriors.score_entity(first + start, first + stop, kind, stop == len(rows))
+                    assert found == pytest.approx(expected, abs=1e-9)
+                    checked += 1
+        first += len(rows)
+    assert checked > 50
+
+
+def test_a_certain_sentence_has_confidence_one_and_large_logits_do_not_overflow():
+    logits = np.array([[0, 1e4, 0, 0, 0], [0, 0, 1e4, 0, 0], [1e4, 0, 0, 0, 0]])
+    posteriors = compute_posteriors(logits, [3], LABELS)
+    assert decode(logits, [3], LABELS) == [["B-X", "I-X", "O"]]
+    assert posteriors.score_entity(0, 2, "X", False) == 1
+    assert posteriors.score_entity(0, 1, "X", False) == 0
+
+
+def test_no_sentences_have_no_posteriors():
+    assert compute_posteriors(np.zeros((0, len(LABELS))), [], LABELS).words.shape == (0, len(LABELS))

@@ -1,0 +1,156 @@
+"""`python -m recipe tag`: formats in and out, order, memory, bad lines, interruption."""
+
+import html
+import io
+import json
+import re
+import sys
+
+import pytest
+
+import run_ner
+from recipe.__main__ import main
+from recipe.data.conll import list_sentences, read_columns
+from recipe.data.untagged import Reader
+from recipe.errors import RecipeError
+from recipe.inference import tag, tagger
+
+
+@pytest.fixture(scope="module")
+def model(encoder, column_files, tmp_path_factory):
+    """A tagger that has learnt its few training sentences."""
+    folder = tmp_path_factory.mktemp("model")
+    flags = {"model_name_or_path": encoder, "data_dir": column_files, "output_dir": folder, "max_seq_length": 48}
+    flags |= {"do_train": True, "num_train_epochs": 80, "learning_rate": 5e-3, "save_strategy": "no"}
+    run_ner.main([f"--{key}={value}" for key, value in (flags | {"precision": "fp32", "disable_tqdm": True}).items()])
+    return folder
+
+
+@pytest.fixture
+def run(model, capsys):
+    def run(*words):
+        main(["tag", "--model", str(model), *map(str, words)])
+        return capsys.readouterr()
+
+    return run
+
+
+TEXT = "Mara Okello left Oslo.\n\nShe joined Norvik\nin Lima.\n"
+
+
+def test_text_becomes_json_lines_with_entities_at_their_places(run, tmp_path):
+    (tmp_path / "a.txt").write_text(TEXT)
+    rows = [json.loads(line) for line in run(tmp_path / "a.txt").out.splitlines()]
+    assert [row["text"] for row in rows] == ["Mara Okello left Oslo.", "She joined Norvik\nin Lima."]
+    assert [entity["type"] for entity in rows[0]["entities"]] == ["PER", "LOC"]
+    for row in rows:
+        assert all(row["text"][e["start"] : e["end"]] == e["text"] for e in row["entities"])
+
+
+def test_each_line_can_be_a_text(run, tmp_path):
+    (tmp_path / "a.txt").write_text(TEXT)
+    assert len(run(tmp_path / "a.txt", "--lines").out.splitlines()) == 3
+
+
+def test_json_lines_keep_their_other_keys_and_words_keep_their_numbers(run, tmp_path):
+    rows = [{"id": 7, "text": "Mara Okello left"}, {"tokens": ["in", "Oslo"], "source": "b"}, {"tokens": []}]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = [json.loads(line) for line in run(tmp_path / "a.jsonl").out.splitlines()]
+    assert [row.get("id") for row in found] == [7, None, None]
+    assert found[1]["source"] == "b"
+    assert (found[1]["tags"], found[1]["entities"][0]["start"]) == (["O", "B-LOC"], 1)
+    assert found[2] == {"tokens": [], "tags": [], "entities": []}
+
+
+@pytest.mark.parametrize("tags", [" O", ""])
+def test_column_files_are_tagged_with_or_without_a_tag_column(run, tmp_path, tags):
+    words = ["-DOCSTART-", "", "Mara", "Okello", "", "Oslo", "", "-DOCSTART-", "", "Lima", ""]
+    (tmp_path / "a.conll").write_text("\n".join(word and word + tags for word in words))
+    run(tmp_path / "a.conll", "--output", tmp_path / "out.conll")
+    documents = read_columns(tmp_path / "out.conll")
+    assert [len(document.sentences) for document in documents] == [2, 1]
+    assert [sentence.words for sentence in list_sentences(documents)] == [["Mara", "Okello"], ["Oslo"], ["Lima"]]
+    assert list_sentences(documents)[0].tags == ["B-PER", "I-PER"]
+
+
+def test_marked_text_and_a_page_show_the_entities(run, tmp_path):
+    marked = run("--text", "Mara Okello left Oslo <script>alert(1)</script>.", "--format", "text").out
+    assert marked.startswith("[Mara Okello](PER) left [Oslo](LOC) <script>")
+    run("--text", "Oslo <script>alert(1)</script> & more", "--output", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "<script" not in page
+    assert html.unescape(re.sub("<b>.*?</b>|<.*?>", "", page)).rstrip().endswith("<script>alert(1)</script> & more")
+    assert page.rstrip().endswith("</html>")
+    assert "http" not in page  # self-contained
+
+
+def test_standard_input_is_read_as_text(run, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
+    assert len(run("-").out.splitlines()) == 2
+
+
+def test_a_bad_line_is_named_or_counted_and_left_out(run, tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(
+        b'{"text": "Oslo"}\nbroken\n{"words": 1}\n{"text": "R\xe9mi"}\n{"text": "Lima"}\n'
+    )
+    with pytest.raises(RecipeError, match=r"a\.jsonl:2: not JSON"):
+        run(tmp_path / "a.jsonl", "--output", tmp_path / "out.jsonl")
+    assert not (tmp_path / "out.jsonl").exists()
+    done = run(tmp_path / "a.jsonl", "--skip_bad")
+    assert [json.loads(line)["text"] for line in done.out.splitlines()] == ["Oslo", "Lima"]
+    assert "3 line(s) could not be read" in done.err
+
+
+def test_an_interrupted_output_does_not_look_whole_and_is_continued_to_the_same_bytes(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(tagger, "BUFFER_CHARACTERS", 60)
+    (tmp_path / "a.txt").write_text("\n\n".join(f"Mara Okello left Oslo {n} times." for n in range(20)))
+    run(tmp_path / "a.txt", "--output", tmp_path / "whole.jsonl")
+    write, written = tag.OutputFile.write, []
+
+    def write_or_die(self, text, items=0):
+        if len(written) == 4:
+            self.file.write(text.encode()[:10])  # half a line reaches the disk
+            self.file.flush()
+            raise KeyboardInterrupt
+        written.append(text)
+        write(self, text, items)
+
+    target = tmp_path / "out.jsonl"
+    with monkeypatch.context() as patch:
+        patch.setattr(tag.OutputFile, "write", write_or_die)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "a.txt", "--output", target)
+    assert not target.exists()
+    with pytest.raises(RecipeError, match="was made with other settings"):
+        run(tmp_path / "a.txt", "--output", target, "--resume", "--min_score", 0.5)
+    run(tmp_path / "a.txt", "--output", target, "--resume")
+    assert target.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "out.jsonl", "whole.jsonl"]
+
+
+def test_text_is_read_as_it_is_needed(tmp_path):
+    (tmp_path / "a.txt").write_text("one\n\ntwo\n\nthree")
+    items = Reader().read([str(tmp_path / "a.txt")])
+    assert next(items).content == "one"
+    (tmp_path / "b.txt").write_text("")
+    assert list(Reader().read([str(tmp_path / "b.txt")])) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "set either files or --text"),
+        (["--text", "a", "b.txt"], "set either files or --text"),
+        (["missing.txt"], "no file at missing.txt"),
+        (["-", "--resume"], "resume: needs files"),
+    ],
+)
+def test_what_cannot_be_tagged_is_refused_in_one_line(run, words, message):
+    with pytest.raises(RecipeError, match=message):
+        run(*words)
+
+
+def test_other_kinds_of_files_are_refused_by_name(run, tmp_path):
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    with pytest.raises(RecipeError, match=r"a\.parquet: files that end in \.parquet cannot be tagged"):
+        run(tmp_path / "a.parquet")

@@ -1,0 +1,110 @@
+"""A finished model, used as it was scored: from raw text, from words and from documents."""
+
+import json
+import shutil
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from transformers import AutoConfig, AutoModelForTokenClassification
+
+import run_ner
+from recipe.data.conll import read_conll
+from recipe.data.documents import list_sentences
+from recipe.errors import RecipeError
+from recipe.inference.tagger import Tagger, TaggerSettings, read_settings
+
+ODD = st.lists(st.sampled_from(["Oslo ", "\u200d", "&amp;", "\r\n", "\u05d0", "Mara "])).map("".join)
+
+
+@pytest.fixture(scope="module")
+def folder(encoder, column_files, tmp_path_factory):
+    """A tagger that has learnt its few training sentences, with settings other than the defaults."""
+    folder = tmp_path_factory.mktemp("tagger")
+    flags = {"model_name_or_path": encoder, "data_dir": column_files, "output_dir": folder, "max_seq_length": 48}
+    flags |= {"do_train": True, "do_eval": True, "context_size": 5, "num_train_epochs": 80, "learning_rate": 5e-3}
+    flags |= {"save_strategy": "steps", "save_steps": 80, "precision": "fp32", "disable_tqdm": True}
+    run_ner.main([f"--{key}={value}" for key, value in flags.items()])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tagger(folder):
+    return Tagger.load(folder, precision="fp32")
+
+
+def test_settings_travel_with_the_weights_and_the_checkpoints(folder, tagger):
+    expected = TaggerSettings(max_seq_length=48, context="document", context_size=5, constrained_decoding=True)
+    assert tagger.settings == expected
+    for place in (folder, *folder.glob("checkpoint-*")):
+        assert read_settings(AutoConfig.from_pretrained(place)) == expected
+    assert AutoModelForTokenClassification.from_pretrained(folder).config.num_labels == 9  # stock code loads it
+
+
+def test_scoring_needs_no_settings_again(folder, column_files, tmp_path):
+    flags = {"model_name_or_path": folder, "data_dir": column_files, "output_dir": tmp_path, "do_eval": True}
+    outcome = run_ner.main([f"--{key}={value}" for key, value in (flags | {"precision": "fp32"}).items()])
+    assert outcome.scores["dev"] == json.loads((folder / "report.json").read_text())["dev"]
+    assert "max_seq_length: 48" in (tmp_path / "run.yaml").read_text()
+
+
+def test_documents_are_tagged_as_the_report_scores_them(folder, tagger, column_files):
+    documents = read_conll(column_files / "valid.txt")
+    written = read_conll(folder / "predictions" / "dev.conll", tag_column=2)
+    found = [sentence.tags for sentence in tagger.tag_documents(documents)]
+    assert found == [sentence.tags for sentence in list_sentences(written)]
+
+
+def test_raw_text_gives_entities_at_their_places(tagger):
+    text = "Mara Okello left Oslo.\n\nShe joined Norvik."
+    found = [(entity.text, entity.type) for entity in tagger(text)]
+    assert found == [("Mara Okello", "PER"), ("Oslo", "LOC"), ("Norvik", "ORG")]
+    assert all(text[entity.start : entity.end] == entity.text for entity in tagger(text))
+    assert all(0 < entity.score <= 1 for entity in tagger(text))
+
+
+def test_texts_are_answered_in_order_whatever_their_lengths(tagger):
+    texts = ["Oslo", "", "Mara Okello left Oslo. " * 30, " \n\n ", "Norvik"]
+    together = tagger(texts)
+    assert [[e[:4] for e in found] for found in together] == [[e[:4] for e in tagger(text)] for text in texts]
+    assert [len(found) for found in together][1] == 0
+
+
+def test_words_keep_their_numbers(tagger):
+    [one] = tagger.tag_words([["Mara", "Okello", "left", "Oslo", "."]])
+    assert one == tagger.tag_words(["Mara", "Okello", "left", "Oslo", "."])
+    assert one.tags == ["B-PER", "I-PER", "O", "B-LOC", "O"]
+    assert [entity[:4] for entity in one.entities] == [(0, 2, "Mara Okello", "PER"), (3, 4, "Oslo", "LOC")]
+
+
+def test_unlikely_entities_can_be_left_out(tagger):
+    text = "Mara Okello left Oslo."
+    scores = [entity.score for entity in tagger(text)]
+    assert [entity.score for entity in tagger(text, min_score=max(scores))] == [max(scores)]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(max_size=60) | ODD)
+def test_any_text_is_tagged_and_entities_are_slices_of_it(tagger, text):
+    for entity in tagger(text):
+        assert text[entity.start : entity.end] == entity.text
+        assert entity.text.strip()
+
+
+def test_a_line_of_a_megabyte_is_tagged(tagger):
+    text = "Oslo " * 20_000 + "x" * 10_000
+    assert len(tagger(text)) > 0
+
+
+def test_odd_settings_of_a_model_are_refused(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    config = json.loads((copy / "config.json").read_text())
+    config["tagger"]["context"] = "page"
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(RecipeError, match=r"config\.json of the model: tagger: .* cannot be read"):
+        Tagger.load(copy)
+
+
+def test_what_is_no_tagger_is_refused(encoder):
+    with pytest.raises(RecipeError, match="a tagger predicts O, and B- and I- of types"):
+        Tagger.load(encoder)

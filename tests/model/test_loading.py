@@ -1,0 +1,113 @@
+import pytest
+import torch
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoModelForTokenClassification,
+    MPNetConfig,
+    RobertaConfig,
+    XLNetConfig,
+)
+
+from conftest import make_tokenizer
+from recipe.errors import RecipeError
+from recipe.model.attention import ATTENTION
+from recipe.model.loading import check_length, check_vocabulary, load_config, load_model, set_labels
+from recipe.model.settings import ModelArguments
+
+
+def load_labelled(arguments):
+    config = load_config(arguments)
+    set_labels(config, ["O", "B-X", "I-X"], arguments.model_name_or_path)
+    return config
+
+
+def test_labels_and_overrides_reach_the_model(encoder):
+    arguments = ModelArguments(model_name_or_path=encoder, config_overrides="hidden_dropout_prob=0.25")
+    config = load_labelled(arguments)
+    model = load_model(AutoModelForTokenClassification, arguments, config)
+    assert model.classifier.out_features == 3
+    assert model.config.id2label == {0: "O", 1: "B-X", 2: "I-X"}
+    assert model.config.hidden_dropout_prob == 0.25
+
+
+def test_what_is_none_can_be_overridden(encoder):
+    changes = "classifier_dropout=0.25,hidden_dropout_prob=0.5"
+    config = load_labelled(ModelArguments(model_name_or_path=encoder, config_overrides=changes))
+    assert (config.classifier_dropout, config.hidden_dropout_prob) == (0.25, 0.5)
+
+
+def test_half_precision_checkpoints_are_trained_in_float32(encoder, tmp_path):
+    arguments = ModelArguments(model_name_or_path=encoder)
+    model = load_model(AutoModelForMaskedLM, arguments, load_config(arguments))
+    model.half().save_pretrained(tmp_path)
+    arguments = ModelArguments(model_name_or_path=str(tmp_path))
+    assert load_model(AutoModelForMaskedLM, arguments, load_config(arguments)).dtype == torch.float32
+
+
+def test_a_new_model_from_a_model_type():
+    overrides = "vocab_size=50,hidden_size=16,num_hidden_layers=1,num_attention_heads=2,intermediate_size=8"
+    arguments = ModelArguments(model_type="bert", config_overrides=overrides)
+    model = load_model(AutoModelForMaskedLM, arguments, load_config(arguments))
+    assert model.get_input_embeddings().weight.shape == (50, 16)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "no model: set model_name_or_path"),
+        ({"model_type": "birt"}, "no model"),
+        ({"model_name_or_path": "/no/such/folder"}, "/no/such/folder: "),
+        ({"model_type": "bert", "config_overrides": "hidden_sise=3"}, "config_overrides hidden_sise=3"),
+        ({"model_type": "bert", "config_overrides": "hidden_size"}, "config_overrides hidden_size"),
+        ({"model_type": "bert", "config_overrides": "layer_norm_eps="}, "config_overrides layer_norm_eps="),
+        ({"model_type": "gpt2"}, "model_type gpt2: Unrecognized configuration class"),
+        ({"model_type": "bert", "config_overrides": "hidden_size=256"}, "hidden_size=256: The hidden size"),
+    ],
+)
+def test_bad_models_are_refused(settings, message):
+    arguments = ModelArguments(**settings)
+    with pytest.raises(RecipeError) as caught:
+        load_model(AutoModelForMaskedLM, arguments, load_config(arguments))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_lengths_and_vocabularies_must_fit(encoder, tokenizer):
+    config = load_config(ModelArguments(model_name_or_path=encoder))
+    check_length("max_seq_length", 64, tokenizer, config)
+    with pytest.raises(RecipeError, match="max_seq_length: 65 is more than the 64"):
+        check_length("max_seq_length", 65, tokenizer, config)
+    tokenizer = make_tokenizer(max_length=10**9)  # which names no limit
+    roberta = RobertaConfig(max_position_embeddings=66, pad_token_id=1)  # counts from behind the padding id
+    check_length("block_size", 64, tokenizer, roberta)
+    with pytest.raises(RecipeError, match="block_size: 65 is more than the 64"):
+        check_length("block_size", 65, tokenizer, roberta)
+    config.vocab_size = 10
+    with pytest.raises(RecipeError, match="do not match: set only one"):
+        check_vocabulary(tokenizer, config)
+
+
+def test_a_model_without_a_limit_reads_any_length(tokenizer):
+    check_length("max_seq_length", 64, tokenizer, XLNetConfig())  # whose limit is -1
+
+
+def test_a_tokenizer_that_cannot_pad_is_refused():
+    tokenizer = make_tokenizer()
+    tokenizer.pad_token = None
+    with pytest.raises(RecipeError, match="has no padding token"):
+        check_vocabulary(tokenizer, MPNetConfig())
+
+
+def test_mpnet_wants_its_own_padding_id(tokenizer):
+    with pytest.raises(RecipeError, match="mpnet: always pads with the id 1"):
+        check_vocabulary(tokenizer, MPNetConfig())
+
+
+def test_attention_is_the_models_own_where_ours_is_not_known_to_fit(caplog):
+    sizes = "vocab_size=50,hidden_size=16,num_hidden_layers=1,num_attention_heads=2,intermediate_size=8"
+    for model_type, expected in (("bert", ATTENTION), ("eurobert", "eager")):
+        arguments = ModelArguments(model_type=model_type, config_overrides=sizes, attn_implementation=ATTENTION)
+        config = load_config(arguments)
+        config.pad_token_id = config.bos_token_id = config.eos_token_id = 0
+        assert load_model(AutoModelForMaskedLM, arguments, config).config._attn_implementation == expected
+    assert "is not known to work with eurobert" in caplog.text

@@ -1,0 +1,462 @@
+"""A run that ends early and is started again loses nothing: the weights are those of an uninterrupted run."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+import yaml
+
+import run_mlm
+import run_ner
+from conftest import ROOT, fingerprint
+from recipe.errors import RecipeError, StoppedError
+from recipe.inputs import stream
+from recipe.training import checkpoints
+from recipe.training.resumption import ResumableTrainer
+
+COMMON = {
+    "precision": "fp32",
+    "do_train": True,
+    "max_steps": 9,
+    "save_steps": 2,
+    "learning_rate": 1e-3,
+    "logging_steps": 1,
+    "disable_tqdm": True,
+    # the weights depend on dropout's random numbers
+    "config_overrides": "hidden_dropout_prob=0.1,attention_probs_dropout_prob=0.1",
+}
+NER = {"context": "none", "max_seq_length": 64, "per_device_train_batch_size": 16}  # 80 windows: epochs of 5 steps
+MLM = {"block_size": 16, "do_eval": False, "per_device_train_batch_size": 8}
+RUNS = {
+    "ner": (run_ner, NER),
+    "ner-by-length": (run_ner, NER | {"train_sampling_strategy": "group_by_length", "gradient_accumulation_steps": 2}),
+    "ner-evaluated": (
+        run_ner,
+        NER | {"layer_lr_decay": 0.9, "do_eval": True, "eval_steps": 1, "eval_strategy": "steps"},
+    ),
+    "mlm": (run_mlm, MLM),
+    "mlm-bf16": (run_mlm, MLM | {"precision": "bf16"}),
+    "mlm-accumulated": (run_mlm, MLM | {"gradient_accumulation_steps": 3}),
+    "mlm-workers": (run_mlm, MLM | {"dataloader_num_workers": 2, "dataloader_persistent_workers": True}),
+    "mlm-streamed": (run_mlm, MLM | {"streaming": True, "gradient_accumulation_steps": 2}),
+    "mlm-streamed-worker": (run_mlm, MLM | {"streaming": True, "dataloader_num_workers": 2}),
+}
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of the recipe catches it."""
+
+
+@pytest.fixture
+def start(encoder, uneven_file, articles_file, monkeypatch):
+    """Start the run `name` of RUNS in a folder, with further settings."""
+    monkeypatch.setattr(stream, "CHUNK", 20)
+    torch.set_num_threads(1)
+
+    def start(name, folder, **more):
+        script, settings = RUNS[name]
+        files = {"train_file": uneven_file, "validation_file": uneven_file}
+        files = files if script is run_ner else {"train_file": articles_file}
+        settings = COMMON | settings | files | {"model_name_or_path": encoder, "output_dir": folder} | more
+        script.main([f"--{key}={value}" for key, value in settings.items()])
+
+    return start
+
+
+@pytest.fixture
+def interrupt(monkeypatch):
+    """Have something happen in the training step `step`."""
+
+    def interrupt(step, action):
+        training_step = ResumableTrainer.training_step
+
+        def step_or_act(self, *args, **options):
+            if self.state.global_step == step:
+                monkeypatch.setattr(ResumableTrainer, "training_step", training_step)
+                action()
+            return training_step(self, *args, **options)
+
+        monkeypatch.setattr(ResumableTrainer, "training_step", step_or_act)
+
+    return interrupt
+
+
+def kill():
+    raise Killed
+
+
+def steps(folder):
+    return sorted(int(path.name.partition("-")[2]) for path in folder.glob("checkpoint-*"))
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """The fingerprint of the weights that the run `name` ends with if nothing interrupts it; each is trained once."""
+    known = {}
+
+    def reference(start, name):
+        if name not in known:
+            folder = tmp_path_factory.mktemp(name)
+            start(name, folder)
+            known[name] = fingerprint(folder)
+        return known[name]
+
+    return reference
+
+
+@pytest.mark.parametrize("step", [3, 5, pytest.param(8, marks=pytest.mark.slow)])  # behind the checkpoints 2, 4 and 8
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "mlm-workers" else []) for name in RUNS]
+)
+def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(start, interrupt, reference, tmp_path, name, step):
+    interrupt(step, kill)
+    with pytest.raises(Killed):
+        start(name, tmp_path)
+    assert not (tmp_path / "model.safetensors").exists()
+    start(name, tmp_path)
+    assert fingerprint(tmp_path) == reference(start, name)
+
+
+def test_the_weights_depend_on_the_seed(start, reference, tmp_path):
+    """So that the equalities here are not those of a training that does nothing."""
+    start("mlm", tmp_path, seed=1)
+    assert fingerprint(tmp_path) != reference(start, "mlm")
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_run_from_scratch_keeps_the_tokenizer_that_it_trained(articles_file, interrupt, tmp_path, streaming):
+    """WordPiece training breaks ties at random: trained again, it would give the same tokens other numbers."""
+    sizes = "hidden_size=32,num_hidden_layers=1,num_attention_heads=2,intermediate_size=32,hidden_dropout_prob=0.1"
+    settings = COMMON | MLM | {"train_file": articles_file, "model_type": "bert", "vocab_size": 300}
+    settings |= {"config_overrides": sizes, "streaming": streaming, "output_dir": tmp_path / "run"}
+    flags = [f"--{key}={value}" for key, value in settings.items()]
+    for step in (1, 3):
+        interrupt(step, kill)
+        with pytest.raises(Killed):
+            run_mlm.main(flags)
+    shutil.copytree(tmp_path / "run" / "tokenizer", tmp_path / "other" / "tokenizer")
+    run_mlm.main(flags)
+    run_mlm.main([*flags, f"--output_dir={tmp_path / 'other'}"])
+    assert fingerprint(tmp_path / "run") == fingerprint(tmp_path / "other")
+    tokenizer = (tmp_path / "run" / "tokenizer.json").read_text()
+    run_mlm.main([*flags, "--max_steps=11", "--resume_from_checkpoint=last"])  # with other settings, the same tokenizer
+    assert (tmp_path / "run" / "tokenizer.json").read_text() == tokenizer
+    assert steps(tmp_path / "run")[-1] == 11
+
+
+def test_a_run_killed_during_a_save_resumes_from_the_checkpoint_before(start, reference, tmp_path, monkeypatch):
+    finalize = checkpoints.finalize
+
+    def finalize_or_die(partial, final):
+        if final.name == "checkpoint-4":
+            raise Killed
+        finalize(partial, final)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("recipe.training.resumption.finalize", finalize_or_die)
+        with pytest.raises(Killed):
+            start("mlm", tmp_path)
+    assert steps(tmp_path) == [2]
+    assert (tmp_path / "saving-checkpoint-4").exists()
+    start("mlm", tmp_path)
+    assert fingerprint(tmp_path) == reference(start, "mlm")
+    assert not list(tmp_path.glob("saving-*"))
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("name", ["ner", "mlm-streamed"])
+def test_a_signal_finishes_the_step_and_saves(start, interrupt, reference, tmp_path, name, number, status):
+    interrupt(4, lambda: os.kill(os.getpid(), number))
+    before = signal.getsignal(number)
+    with pytest.raises(StoppedError) as caught:
+        start(name, tmp_path)
+    assert caught.value.status == status
+    assert f"step 5 is saved in {tmp_path}: to continue, run " in str(caught.value)
+    assert steps(tmp_path)[-1] == 5
+    assert signal.getsignal(number) == before
+    start(name, tmp_path)
+    assert fingerprint(tmp_path) == reference(start, name)
+
+
+@pytest.mark.parametrize("strategy", ["epoch", "no"])
+def test_a_signal_after_the_last_step_ends_the_run_too(start, reference, tmp_path, monkeypatch, strategy):
+    evaluate = ResumableTrainer.evaluate
+
+    def signal_and_evaluate(self, *args, **options):
+        if self.state.global_step == 9:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(self, *args, **options)
+
+    settings = {"eval_strategy": "epoch", "save_strategy": strategy}  # max_steps is reached within an epoch
+    with monkeypatch.context() as patch:
+        patch.setattr(ResumableTrainer, "evaluate", signal_and_evaluate)
+        with pytest.raises(StoppedError, match=f"SIGTERM: step 9 is saved in {tmp_path}: to continue, run "):
+            start("ner", tmp_path, **settings)
+    assert not (tmp_path / "report.json").exists()
+    start("ner", tmp_path, **settings)
+    assert fingerprint(tmp_path) == reference(start, "ner")
+    assert (tmp_path / "report.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "addition"),
+    [({"restart": True}, "--restart false"), ({"resume_from_checkpoint": "FOLDER"}, "--resume_from_checkpoint last")],
+)
+def test_the_command_that_continues_does_not_begin_as_it_was_begun(start, interrupt, tmp_path, more, addition):
+    interrupt(3, kill)
+    with pytest.raises(Killed):
+        start("mlm", tmp_path)
+    interrupt(4, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    more = {key: tmp_path / "checkpoint-2" if value == "FOLDER" else value for key, value in more.items()}
+    with pytest.raises(StoppedError) as caught:
+        start("mlm", tmp_path, **more)
+    assert str(caught.value).endswith(f" {addition}")
+    key, value = addition.removeprefix("--").split()
+    start("mlm", tmp_path, **more | {key: value})
+    assert steps(tmp_path)[-1] == 9
+
+
+def test_a_finished_run_stays_as_it_is(start, reference, tmp_path):
+    start("mlm", tmp_path, save_total_limit=1)
+    start("mlm", tmp_path, save_total_limit=1)
+    assert fingerprint(tmp_path) == reference(start, "mlm")
+    assert steps(tmp_path) == [9]
+
+
+def test_at_a_constant_rate_a_longer_run_goes_on_from_a_shorter_one(start, tmp_path):
+    constant = {"lr_scheduler_type": "constant_with_warmup", "warmup_steps": 2}
+    start("mlm", tmp_path / "long", **constant)
+    for steps in (4, 9):
+        start("mlm", tmp_path / "grown", **constant, max_steps=steps, resume_from_checkpoint="last")
+    assert fingerprint(tmp_path / "grown") == fingerprint(tmp_path / "long")
+
+
+def test_a_finished_run_without_checkpoints_is_not_overwritten(start, tmp_path):
+    start("mlm", tmp_path, save_strategy="no")
+    with pytest.raises(RecipeError, match="contains a finished run: set another output_dir, or add --restart"):
+        start("mlm", tmp_path, save_strategy="no")
+
+
+def test_changed_settings_are_refused_by_name(start, interrupt, tmp_path):
+    interrupt(3, kill)
+    with pytest.raises(Killed):
+        start("mlm", tmp_path)
+    with pytest.raises(RecipeError) as caught:
+        start("mlm", tmp_path, max_grad_norm=2, mlm_probability=0.3)
+    assert "settings, max_grad_norm (1.0 -> 2.0), mlm_probability (0.15 -> 0.3): restore" in str(caught.value)
+    start("mlm", tmp_path, max_grad_norm=2, mlm_probability=0.3, resume_from_checkpoint="last")
+    assert steps(tmp_path)[-1] == 9
+
+
+@pytest.mark.parametrize(
+    ("more", "change"),
+    [
+        ({"learning_rate": 2e-3}, "learning_rate (0.001 -> 0.002)"),
+        ({"layer_lr_decay": 0.9, "adam_beta2": 0.98}, "adam_beta2 (0.999 -> 0.98), layer_lr_decay (1.0 -> 0.9)"),
+        ({"streaming": True}, "streaming (False -> True)"),
+    ],
+)
+def test_settings_that_the_optimizer_goes_by_cannot_be_changed_at_all(start, interrupt, tmp_path, more, change):
+    """It would keep its own: the run would be recorded with others than it was trained with."""
+    interrupt(3, kill)
+    with pytest.raises(Killed):
+        start("mlm", tmp_path)
+    for resume in (None, "last"):
+        more |= {"resume_from_checkpoint": resume} if resume else {}
+        with pytest.raises(RecipeError) as caught:
+            start("mlm", tmp_path, **more)
+        assert f"cannot be continued with other values of {change}: restore them" in str(caught.value)
+
+
+def test_a_checkpoint_that_cannot_be_continued_is_refused(start, interrupt, tmp_path):
+    for name, more in {"weights": {"save_only_model": True}, "streamed": {"streaming": True}}.items():
+        interrupt(3, kill)
+        with pytest.raises(Killed):
+            start("mlm", tmp_path / name, **more)
+    with pytest.raises(RecipeError, match=r"checkpoint-2: has no optimizer state \(save_only_model\)"):
+        start("mlm", tmp_path / "weights")
+    plain = tmp_path / "weights" / "checkpoint-2"
+    (plain / "manifest.json").unlink()
+    with pytest.raises(
+        RecipeError, match=r"checkpoint-2: damaged \(manifest.json is missing\): set a whole checkpoint"
+    ):
+        start("mlm", tmp_path / "other", resume_from_checkpoint=plain)
+    manifest = tmp_path / "streamed" / "checkpoint-2" / "manifest.json"
+    edit(manifest, settings=json.loads(manifest.read_text())["settings"] | {"processes": 2})
+    with pytest.raises(
+        RecipeError, match=r"streamed by 2 process\(es\) and cannot be continued by 1: start the same number"
+    ):
+        start("mlm", tmp_path / "streamed", streaming=True, resume_from_checkpoint="last")
+
+
+def test_settings_that_change_no_weight_may_differ(start, interrupt, reference, tmp_path):
+    interrupt(3, kill)
+    with pytest.raises(Killed):
+        start("mlm", tmp_path / "old")
+    (tmp_path / "old").rename(tmp_path / "new")
+    more = {"logging_steps": 3, "save_steps": 5, "save_total_limit": 2, "dataloader_num_workers": 1}
+    more |= {"max_eval_samples": 2}
+    start("mlm", tmp_path / "new", **more)
+    assert fingerprint(tmp_path / "new") == reference(start, "mlm")
+    assert steps(tmp_path / "new") == [5, 9]
+    history = json.loads((tmp_path / "new" / "trainer_state.json").read_text())["log_history"]
+    assert [entry["step"] for entry in history if "grad_norm" in entry] == [1, 2, 3, 6, 9]
+
+
+def test_the_minutes_of_all_starts_are_counted(start, interrupt, tmp_path):
+    interrupt(3, kill)
+    with pytest.raises(Killed):
+        start("mlm", tmp_path)
+    edit(tmp_path / "checkpoint-2" / "manifest.json", seconds=6000)
+    start("mlm", tmp_path)
+    run = yaml.safe_load((tmp_path / "run.yaml").read_text())
+    assert 100 <= run["train_minutes"] <= run["total_minutes"] < 102
+
+
+def test_scores_of_a_shorter_training_do_not_stay_beside_the_weights_of_a_longer_one(start, tmp_path):
+    constant = {"lr_scheduler_type": "constant", "resume_from_checkpoint": "last"}
+    start("mlm", tmp_path, **constant, max_steps=4, do_eval=True)
+    start("mlm", tmp_path, **constant, max_steps=4)
+    assert (tmp_path / "metrics.json").exists()
+    start("mlm", tmp_path, **constant, max_steps=9)
+    assert not (tmp_path / "metrics.json").exists()
+
+
+def test_a_folder_in_which_a_run_is_at_work_is_refused(start, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    program = (
+        "import sys, pathlib, recipe.training.checkpoints as c\n"
+        "lock = c.lock_folder(pathlib.Path(sys.argv[1])); print(flush=True); input()"
+    )
+    command = [sys.executable, "-c", program, folder]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as other:
+        other.stdout.readline()
+        with pytest.raises(
+            RecipeError, match=f"output_dir {folder}: another run is using it: wait until that run ends"
+        ):
+            start("mlm", folder, restart=True)
+        other.kill()
+    start("mlm", folder)
+    assert not list(tmp_path.glob("*.aside-1"))
+
+
+def test_an_epoch_is_evaluated_before_a_signal_ends_the_run(start, interrupt, tmp_path):
+    interrupt(4, lambda: os.kill(os.getpid(), signal.SIGTERM))  # in its last step
+    settings = {"do_eval": True, "eval_strategy": "epoch", "save_strategy": "epoch", "load_best_model_at_end": True}
+    with pytest.raises(StoppedError, match="step 5 is saved"):
+        start("ner", tmp_path, **settings, metric_for_best_model="f1")
+    history = json.loads((tmp_path / "checkpoint-5" / "trainer_state.json").read_text())["log_history"]
+    assert [entry["step"] for entry in history if "eval_f1" in entry] == [5]
+
+
+def test_the_end_of_the_launcher_ends_the_run_after_a_save(start, interrupt, tmp_path, monkeypatch):
+    parents = [os.getppid()]
+    monkeypatch.setattr("recipe.training.signals.find_launch", lambda: ["accelerate", "launch"])
+    monkeypatch.setattr("os.getppid", lambda: parents[-1])
+    interrupt(2, lambda: parents.append(1))
+    with pytest.raises(StoppedError, match="SIGTERM: step 3 is saved"):
+        start("mlm", tmp_path)
+
+
+def test_restart_sets_the_old_run_aside(start, interrupt, reference, tmp_path, capsys):
+    folder = tmp_path / "run"
+    interrupt(3, kill)
+    with pytest.raises(Killed):
+        start("mlm", folder, seed=1)
+    start("mlm", folder, restart=True)
+    assert fingerprint(folder) == reference(start, "mlm")
+    assert steps(tmp_path / "run.aside-1") == [2]
+    assert f"what it held is in {tmp_path / 'run.aside-1'}" in capsys.readouterr().err
+    start("mlm", folder, restart=True)
+    assert (tmp_path / "run.aside-2" / "model.safetensors").exists()
+
+
+def test_restart_refuses_to_empty_the_working_folder(start, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RecipeError, match="is or contains the working folder"):
+        start("mlm", ".", restart=True)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-8])
+
+
+def scramble_header(path):
+    path.write_bytes(b"\xff" * 16 + path.read_bytes()[16:])
+
+
+def edit(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+DAMAGE = {
+    "file missing": (lambda folder: (folder / "optimizer.pt").unlink(), "optimizer.pt is missing"),
+    "file cut": (lambda folder: cut(folder / "model.safetensors"), "bytes"),
+    "file empty": (lambda folder: (folder / "rng_state.pth").write_bytes(b""), "rng_state.pth has 0 of"),
+    "header": (lambda folder: scramble_header(folder / "model.safetensors"), "header"),
+    "no manifest": (lambda folder: (folder / "manifest.json").unlink(), "manifest.json is missing"),
+    "manifest cut": (lambda folder: cut(folder / "manifest.json"), "Expecting"),
+    "step": (lambda folder: folder.rename(folder.with_name("checkpoint-7")), "its files have different steps: 4 and 7"),
+    "state": (lambda folder: edit(folder / "manifest.json", step=3), "its files have different steps: 3 and 4"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
+    start, interrupt, reference, tmp_path, capsys, caplog, kind
+):
+    interrupt(5, kill)
+    with pytest.raises(Killed):
+        start("mlm", tmp_path)
+    assert steps(tmp_path) == [2, 4]
+    damage, reason = DAMAGE[kind]
+    damage(tmp_path / "checkpoint-4")
+    start("mlm", tmp_path)
+    assert reason in caplog.text
+    assert fingerprint(tmp_path) == reference(start, "mlm")
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_not_begun_anew_unasked(start, interrupt, tmp_path):
+    interrupt(3, kill)
+    with pytest.raises(Killed):
+        start("mlm", tmp_path)
+    cut(tmp_path / "checkpoint-2" / "optimizer.pt")
+    with pytest.raises(RecipeError, match="all checkpoints are damaged: repair "):
+        start("mlm", tmp_path)
+
+
+def test_a_save_that_fails_leaves_the_earlier_checkpoint(start, reference, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(ResumableTrainer, "_save_rng_state", fail_from_the_second_call())
+        with pytest.raises(RecipeError, match=r"checkpoint-4 could not be saved .*No space left.*\(checkpoint-2\)"):
+            start("mlm", tmp_path)
+    assert [path.name for path in tmp_path.glob("*checkpoint-*")] == ["checkpoint-2"]
+    start("mlm", tmp_path)
+    assert fingerprint(tmp_path) == reference(start, "mlm")
+
+
+def fail_from_the_second_call():
+    save, calls = ResumableTrainer._save_rng_state, []
+
+    def save_or_fail(self, folder):
+        calls.append(folder)
+        if len(calls) > 1:
+            raise OSError(28, "No space left on device")
+        save(self, folder)
+
+    return save_or_fail
+
+
+def test_an_output_folder_that_cannot_be_made_is_refused(start, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(RecipeError, match=r"output_dir .*file/run: Not a directory: set a folder you can write to"):
+        start("mlm", tmp_path / "file" / "run")
+    (tmp_path / "run" / ".gitignore").mkdir(parents=True)  # stands for a folder in which nothing can be written
+    with pytest.raises(RecipeError, match=r"output_dir .*run: Is a directory: set a folder you can write to"):
+        start("mlm", tmp_path / "run")

@@ -1,0 +1,199 @@
+import json
+import math
+import os
+import random
+import subprocess
+import sys
+
+import datasets
+import numpy as np
+import pytest
+import torch
+from transformers import BertForMaskedLM, BertForTokenClassification, DataCollatorForTokenClassification
+
+import run_ner
+from conftest import ROOT, make_config
+from recipe.arguments import MlmArguments
+from recipe.data.conll import read_conll
+from recipe.data.splits import list_labels
+from recipe.evaluation.masked import score_positions, summarize_positions
+from recipe.inputs.masking import build_collator, draw_masks
+from recipe.inputs.tokenizer import load_tokenizer
+from recipe.inputs.windows import build_windows
+from recipe.model.settings import ModelArguments
+from recipe.training.settings import TrainingArguments
+from recipe.training.trainer import RecipeTrainer
+
+
+def curve(trainer_state):
+    return [(entry["loss"], entry["grad_norm"]) for entry in trainer_state["log_history"] if "grad_norm" in entry]
+
+
+def options(encoder, train_file, folder, batch, accumulation):
+    values = {
+        "model_name_or_path": encoder,
+        "train_file": train_file,
+        "output_dir": folder,
+        "per_device_train_batch_size": batch,
+        "gradient_accumulation_steps": accumulation,
+        "max_seq_length": 64,
+        "context": "none",
+        "do_train": True,
+        "max_steps": 5,
+        "logging_steps": 1,
+        "learning_rate": 1e-3,
+        "save_strategy": "no",
+        "precision": "fp32",
+        "disable_tqdm": True,
+    }
+    return [f"--{key}={value}" for key, value in values.items()]
+
+
+@pytest.fixture(scope="module")
+def reference_curve(encoder, uneven_file, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reference")
+    padded = "--pack_batches=false"  # the others' are packed, and must agree all the same
+    run_ner.main([*options(encoder, uneven_file, folder, batch=8, accumulation=1), padded])
+    return curve(json.loads((folder / "trainer_state.json").read_text()))
+
+
+@pytest.mark.parametrize("accumulation", [2, 4])
+def test_accumulation_changes_neither_loss_nor_gradient(encoder, uneven_file, reference_curve, tmp_path, accumulation):
+    run_ner.main(options(encoder, uneven_file, tmp_path, 8 // accumulation, accumulation))
+    found = curve(json.loads((tmp_path / "trainer_state.json").read_text()))
+    assert len(found) == 5
+    np.testing.assert_allclose(found, reference_curve, rtol=1e-4)
+
+
+def test_two_processes_change_neither_loss_nor_gradient(encoder, uneven_file, reference_curve, tmp_path):
+    command = [sys.executable, "-m", "accelerate.commands.launch"]
+    command += ["--config_file", "configs/accelerate/multi_cpu.yaml", "--main_process_port", "0", "run_ner.py"]
+    run = subprocess.run(
+        [*command, *options(encoder, uneven_file, tmp_path, batch=4, accumulation=1)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "processes: 2" in (tmp_path / "run.yaml").read_text()
+    found = curve(json.loads((tmp_path / "trainer_state.json").read_text()))
+    np.testing.assert_allclose(found, reference_curve, rtol=1e-4)
+
+
+@pytest.mark.parametrize("sparse_head", [False, True])
+@pytest.mark.parametrize("accumulation", [1, 2, 4])
+def test_masked_language_modelling_weighs_tokens_alike(tokenizer, tmp_path, accumulation, sparse_head):
+    draw = random.Random(1)
+    blocks = [[2, *draw.choices(range(5, 31), k=draw.randint(4, 40)), 3] for _ in range(40)]
+    masked = draw_masks(datasets.Dataset.from_dict({"input_ids": blocks}), tokenizer, MlmArguments())
+    args = TrainingArguments(
+        output_dir=str(tmp_path),
+        per_device_train_batch_size=8 // accumulation,
+        gradient_accumulation_steps=accumulation,
+        max_steps=5,
+        logging_steps=1,
+        save_strategy="no",
+        precision="fp32",
+        disable_tqdm=True,
+        seed=3,
+    )
+    torch.manual_seed(0)
+    collator = build_collator(tokenizer, MlmArguments())
+    trainer = RecipeTrainer(
+        args=args,
+        sparse_head=sparse_head,
+        model=BertForMaskedLM(make_config()),
+        train_dataset=masked,
+        data_collator=collator,
+    )
+    trainer.train()
+    first = trainer.state.log_history[0]
+    # By hand: the summed loss of the first eight examples over their masked tokens.
+    sampler = list(iter(trainer.get_train_dataloader()))
+    assert sum(len(batch["input_ids"]) for batch in sampler) == 40
+    torch.manual_seed(0)
+    model = BertForMaskedLM(make_config()).eval()
+    losses = []
+    for example in masked:
+        with torch.no_grad():
+            logits = model(torch.tensor([example["input_ids"]])).logits[0]
+        labels = torch.tensor(example["labels"])
+        losses.append((torch.nn.functional.cross_entropy(logits, labels, reduction="sum"), int((labels != -100).sum())))
+    order = next(iter_orders(args.seed, len(losses)))
+    total, count = (sum(part) for part in zip(*(losses[i] for i in order[:8]), strict=True))
+    assert first["loss"] == pytest.approx(float(total) / count, rel=1e-4)
+
+
+def iter_orders(seed, size):
+    """The orders in which a seeded RandomSampler of accelerate visits `size` examples, epoch by epoch."""
+    from accelerate.data_loader import SeedableRandomSampler
+
+    sampler = SeedableRandomSampler(range(size), data_seed=seed)
+    while True:
+        yield list(sampler)
+
+
+def make_trainer(tokenizer, folder, dataset, **settings):
+    settings = {"per_device_eval_batch_size": 3, "disable_tqdm": True} | settings
+    args = TrainingArguments(output_dir=str(folder), **settings)
+    torch.manual_seed(0)
+    return RecipeTrainer(
+        args=args,
+        model=BertForTokenClassification(make_config(num_labels=3)),
+        train_dataset=dataset,
+        data_collator=DataCollatorForTokenClassification(tokenizer),
+        processing_class=tokenizer,
+    )
+
+
+def test_grouping_by_length_pads_little_and_leaves_predictions_in_order(tokenizer, tmp_path):
+    draw = random.Random(2)
+    dataset = [{"input_ids": [5] * n, "labels": [0] * n} for n in draw.choices(range(3, 60), k=400)]
+    grouped = make_trainer(
+        tokenizer, tmp_path, dataset, train_sampling_strategy="group_by_length", per_device_train_batch_size=8
+    )
+    sizes = [batch["labels"] for batch in grouped.get_train_dataloader()]
+    padded = sum(labels.numel() for labels in sizes) / sum(int((labels != -100).sum()) for labels in sizes)
+    assert padded < 1.15
+    batches = grouped.predict(dataset).label_ids  # each as long as its own longest example
+    lengths, size = [len(example["labels"]) for example in dataset], grouped.args.eval_batch_size
+    assert [batch.shape[1] for batch in batches] == [max(lengths[at : at + size]) for at in range(0, 400, size)]
+    assert [int((row != -100).sum()) for batch in batches for row in batch] == lengths
+
+
+def measure_padding(loader):
+    """Tokens with padding over tokens without."""
+    masks = [batch["attention_mask"] for batch in loader]
+    return sum(mask.numel() for mask in masks) / sum(int(mask.sum()) for mask in masks)
+
+
+def test_conll2003_in_batches_of_32_pads_at_most_6_percent(conll2003, tmp_path):
+    tokenizer = load_tokenizer(ModelArguments(tokenizer_name="minilm-l6"))
+    documents = read_conll(conll2003 / "eng.train")
+    windows = build_windows(documents, tokenizer, list_labels(documents), max_seq_length=128)
+    sizes = {"per_device_train_batch_size": 32, "per_device_eval_batch_size": 32}
+    trainer = make_trainer(tokenizer, tmp_path, windows, train_sampling_strategy="group_by_length", **sizes)
+    assert measure_padding(trainer.get_train_dataloader()) <= 1.06
+    assert measure_padding(trainer.get_eval_dataloader(windows)) <= 1.06
+    trainer = make_trainer(tokenizer, tmp_path, windows, **sizes)  # random batches, packed
+    batches = list(trainer.get_train_dataloader())
+    assert measure_padding(batches) > 2
+    packed = sum(trainer._packer(batch)["input_ids"].numel() for batch in batches)
+    assert packed <= 1.06 * sum(int(batch["attention_mask"].sum()) for batch in batches)
+
+
+def test_two_evaluations_agree_to_the_last_digit(tokenizer, tmp_path):
+    blocks = datasets.Dataset.from_dict({"input_ids": [[2, *range(5, 5 + n), 3] for n in range(5, 25)]})
+    trainer = RecipeTrainer(
+        args=TrainingArguments(output_dir=str(tmp_path), disable_tqdm=True),
+        model=BertForMaskedLM(make_config()),
+        eval_dataset=draw_masks(blocks, tokenizer, MlmArguments()),
+        data_collator=build_collator(tokenizer, MlmArguments()),
+        compute_metrics=summarize_positions,
+        preprocess_logits_for_metrics=score_positions,
+    )
+    first, second = trainer.evaluate(), trainer.evaluate()
+    names = ("eval_loss", "eval_perplexity", "eval_masked_accuracy", "eval_masked_tokens")
+    assert [first[name] for name in names] == [second[name] for name in names]
+    assert first["eval_perplexity"] == math.exp(first["eval_loss"])
