@@ -16,7 +16,7 @@ TEACHER_CONFIG ?= configs/ner/mpnet_conll2003.yaml
 EVERY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart mlm ner reproduce reproduce-local silver push bench study table test test-all coverage lint format
+.PHONY: help setup quickstart mlm ner reproduce reproduce-local silver tag push bench study table test test-all coverage lint format
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -44,8 +44,14 @@ ifdef RESTART
 endif
 ANEW = $(if $(RESTART)$(wildcard $@),--restart)
 
+FIRST_TEXT := 'Mara Okello left Oslo on Monday to join the Norvik shipyard in Lima.'
+SECOND_TEXT := 'The Danish engineers of Brightwater Energy met Teresa Lindqvist in Nairobi.'
+
 quickstart: $(QUICK_NER)/report.json  ## the whole recipe on an embedded corpus and encoder, in minutes; RESTART=1 repeats it
 	@cat $(QUICK_NER)/report.txt
+	@echo
+	@echo 'Two new sentences, tagged by the model:'
+	@$(BIN)/python -m recipe tag --model $(QUICK_NER) --format text --text $(FIRST_TEXT) --text $(SECOND_TEXT)
 	@echo 'checkpoint, report, predictions   $(QUICK_NER)'
 	@echo 'pretrained encoder, perplexity    $(QUICK_MLM)'
 	@echo
@@ -92,6 +98,11 @@ silver: setup  ## a small model, which ARGS are for, learns from text that TEACH
 	    --do_train false --do_eval false --eval_strategy no
 	$(LAUNCH) run_ner.py --config "$(NER_CONFIG)" --data_dir "$(DATA)" --extra_train_file runs/ner/silver/predictions/test.conll \
 	    --num_train_epochs 3 --output_dir runs/ner/student $(ARGS)
+
+tag: setup  ## tag text with a finished model: MODEL=runs/ner/name FILES="path/to/*.txt" OUTPUT=entities.jsonl, or ARGS='--text "..."'
+	@test -n "$(MODEL)" && test -n "$(FILES)$(ARGS)" || { \
+	    echo 'usage: make tag MODEL=runs/ner/name FILES="path/to/*.txt" [OUTPUT=entities.jsonl]' >&2; exit 2; }
+	$(BIN)/python -m recipe tag --model "$(MODEL)" $(if $(FILES),"$(FILES)") $(if $(OUTPUT),--output "$(OUTPUT)") $(ARGS)
 
 push: setup  ## push a finished run or a checkpoint to the Hub: CKPT=runs/ner/name REPO=user/name
 	@test -n "$(CKPT)" && test -n "$(REPO)" || { echo 'usage: make push CKPT=runs/ner/name REPO=user/name' >&2; exit 2; }
