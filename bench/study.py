@@ -35,7 +35,7 @@ SHOWN = {  # in the README
     "minilm-mlm7M-silver-markers-document",
     "mpnet-markers-document",
 }
-SEEDED = SHOWN | {"minilm-mlm7M-markers-document"}
+SEEDED = SHOWN | {"minilm-mlm7M-markers-document", "minilm-markers-mixed", "minilm-markers-none"}
 SEEDS = (42, 43, 44)  # for SEEDED; other runs use the first only
 MLM_STEPS = 244  # steps for a million tokens, 4,096 tokens each
 LAUNCH = (sys.executable, "-m", "accelerate.commands.launch", "--quiet")
@@ -167,7 +167,7 @@ def list_runs() -> list[Run]:
     for name, encoder in ENCODERS.items():
         runs += [Run(name, millions) for millions in encoder.growth]
         runs += [Run(name, *line) for line in product((0, encoder.millions), (False, True), ("none", "document"))]
-        runs += [Run(name, extra="dev")]
+        runs += [Run(name, extra="dev"), Run(name, context="mixed")]
     runs += [Run("minilm", millions, extra="silver") for millions in (0, ENCODERS["minilm"].millions)]
     runs += [Run("mpnet", extra="silver")]  # tagged by MPNet itself
     return [*runs, *(replace(run, seed=seed) for run in runs if run.line in SEEDED for seed in SEEDS[1:]), *TRIALS]

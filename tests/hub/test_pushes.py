@@ -361,13 +361,13 @@ def test_a_repository_that_exists_already_will_do(hub, ner_flags):
         ({"pattern": "commit/main", "status": 500, "times": 3}, "500"),
         ({"pattern": "preupload", "kind": "reset", "times": 6}, "no connection"),
         ({"pattern": "commit/main", "kind": "reset", "times": 3}, "no connection"),
-        ({"pattern": "validate-yaml", "kind": "hang"}, "no answer in time"),
+        ({"pattern": "validate-yaml", "kind": "hang"}, "the Hub did not answer in time"),
     ],
 )
 def test_a_push_that_fails_while_training_is_told_and_made_up_for(hub, ner_flags, caplog, fault, reason, tmp_path):
     hub.fail(**{"times": 1} | fault)
     run_ner.main(ner_flags())
-    assert re.search(f"step 2 is not pushed, training goes on: .*{reason}", "\n".join(warnings_of(caplog)))
+    assert re.search(f"step 2 is not pushed, training continues: .*{reason}", "\n".join(warnings_of(caplog)))
     assert [message for message, _ in hub.commits("mara/tagger")] == ["Training in progress, step 4", "End of training"]
     assert hub.read("mara/tagger", "report.json") == (tmp_path / "run" / "report.json").read_bytes()
 

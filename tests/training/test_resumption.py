@@ -372,7 +372,7 @@ def test_restart_sets_the_old_run_aside(start, interrupt, reference, tmp_path, c
     start("mlm", folder, restart=True)
     assert fingerprint(folder) == reference(start, "mlm")
     assert steps(tmp_path / "run.aside-1") == [2]
-    assert f"what it held is in {tmp_path / 'run.aside-1'}" in capsys.readouterr().err
+    assert f"starting over; earlier files were moved to {tmp_path / 'run.aside-1'}" in capsys.readouterr().err
     start("mlm", folder, restart=True)
     assert (tmp_path / "run.aside-2" / "model.safetensors").exists()
 
