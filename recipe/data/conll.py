@@ -125,7 +125,7 @@ def _detect_scheme(sentences: Sequence[Sentence]) -> str:
 
 def format_cells(cells: Sequence[str]) -> str:
     """A line of a column file: `cells` separated by spaces. White space and NUL in a cell become `_`."""
-    return " ".join(re.sub(r"[\s\0]", "_", cell) or "_" for cell in cells)
+    return " ".join(re.sub(r"[ \t\r\n\0]", "_", cell) or "_" for cell in cells)
 
 
 def write_conll(path: str | Path, documents: Iterable[Document], *columns: Sequence[Sequence[str]]) -> None:

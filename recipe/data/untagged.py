@@ -1,6 +1,6 @@
-"""What a finished model is to tag: text files, JSON lines and column files, read as a stream, one item after another.
+"""Input to tag with a finished model: text files, JSON lines and column files, read as a stream of items.
 
-An item is a text or a document of words. A line that cannot be read is named, or counted and left out.
+An item is a text or a document of words. A line that cannot be read raises an error, or is skipped and counted.
 """
 
 import codecs
@@ -24,7 +24,7 @@ COLUMN_FILES = {".conll", ".iob", ".iob2", ".bio", ".tsv", ".testa", ".testb", "
 
 @dataclass(frozen=True)
 class Item:
-    """Something to tag: a text, or a document of words. row: the other keys of its line of JSON."""
+    """An item to tag: a text, or a document of words. row: the other keys of its line of JSON."""
 
     content: str | Document
     row: dict[str, Any] = field(default_factory=dict)
@@ -32,11 +32,11 @@ class Item:
 
 @dataclass
 class Reader:
-    """How input is read.
+    """Reads items from files or standard input.
 
-    lines: each line of plain text is a text of its own, not each article between blank lines.
-    text_key, tokens_key: of JSON lines. word_column: of column files, whose other columns are not read.
-    skip_bad: leave out what cannot be read, and count it in `skipped`.
+    lines: in plain text, each line is an item; by default each article is, and blank lines separate articles.
+    text_key, tokens_key: keys in JSON lines. word_column: index of the word column in column files.
+    skip_bad: skip lines that cannot be read, and count them in `skipped`.
     """
 
     encoding: str = "utf-8"
@@ -50,7 +50,7 @@ class Reader:
     def read(self, patterns: Iterable[str]) -> Iterator[Item]:
         """The items of files, globs and `-` (standard input, as plain text), in order.
 
-        Raises RecipeError, with file and line, for what cannot be read.
+        Raises RecipeError with file and line if a line cannot be read, unless `skip_bad` is set.
         """
         for pattern in patterns:
             for path in [STDIN] if pattern == STDIN else expand_files("files", [pattern]):
@@ -70,7 +70,7 @@ class Reader:
             raise RecipeError(f"{path}: files that end in {suffix} cannot be tagged: expected one of {known}")
 
     def _read_lines(self, path: str) -> Iterator[tuple[str, str]]:
-        """Each line with its place, without its end. What cannot be decoded is refused or skipped."""
+        """The place `file:line` of each line, and its text without line end. Bad bytes are refused or skipped."""
         try:
             codecs.lookup(self.encoding)
             with sys.stdin.buffer if path == STDIN else open(path, "rb") as file:
@@ -80,16 +80,18 @@ class Reader:
                         text = line.decode(self.encoding)
                     except UnicodeDecodeError as error:
                         byte = f"byte 0x{line[error.start]:02x} is not {self.encoding}"
-                        self._refuse(f"{place}: {byte}: set --encoding, or leave such lines out with --skip_bad")
+                        self._refuse(f"{place}: {byte}: set --encoding, or skip such lines with --skip_bad")
                         continue
                     yield place, text.removeprefix("\ufeff") if number == 1 else text
         except LookupError:
-            raise RecipeError(f"encoding: {self.encoding!r} is not one that Python knows") from None
+            raise RecipeError(
+                f"encoding: Python does not know {self.encoding!r}: set another one, such as utf-8 or latin-1"
+            ) from None
         except OSError as error:
             raise RecipeError(f"{path}: {error.strerror}: check the path") from None
 
     def _read_text(self, lines: Iterator[tuple[str, str]]) -> Iterator[str]:
-        """Each line that holds anything, or each article, its lines joined as they were."""
+        """Each line that is not blank, or each article with its line breaks."""
         article: list[str] = []
         for _, line in lines:
             if self.lines:
@@ -109,17 +111,17 @@ class Reader:
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError) as error:
-                self._refuse(f"{place}: not JSON: {str(error).splitlines()[0]}: fix the line, or add --skip_bad")
+                self._refuse(f"{place}: not valid JSON: {str(error).splitlines()[0]}: fix the line, or add --skip_bad")
                 continue
             item = self._make_item(row)
             if item is None:
-                expected = f"a text under {self.text_key!r}, or a list of words under {self.tokens_key!r}"
+                expected = f"a text in {self.text_key!r}, or a list of words in {self.tokens_key!r}"
                 self._refuse(f"{place}: expected {expected}: set --text_key or --tokens_key, or add --skip_bad")
                 continue
             yield item
 
     def _make_item(self, row: Any) -> Item | None:
-        """The item of one line of JSON; None if it has neither text nor words."""
+        """The item in one line of JSON; None if it has neither text nor words."""
         text, words = (row.get(self.text_key), row.get(self.tokens_key)) if isinstance(row, dict) else (None, None)
         if isinstance(text, str):
             return Item(text, {key: value for key, value in row.items() if key != self.text_key})
@@ -129,7 +131,7 @@ class Reader:
         return None
 
     def _read_columns(self, lines: Iterator[tuple[str, str]]) -> Iterator[Document]:
-        """The documents of a column file, of which the words alone are read."""
+        """The documents of a column file; only the word column is read."""
         document, words = Document(), []
         for place, line in lines:
             cells = [cell for cell in line.split("\t" if "\t" in line else " ") if cell.strip()]
@@ -157,6 +159,6 @@ class Reader:
 
 
 def _split_lines(file: BinaryIO | BufferedReader) -> Iterator[bytes]:
-    """The lines of a file without their ends, which are line feeds with or without a carriage return."""
+    """The lines of a file without line ends, which are LF or CRLF."""
     for line in file:
         yield line.removesuffix(b"\n").removesuffix(b"\r")

@@ -14,7 +14,7 @@ from recipe.data.documents import list_sentences, list_tags
 from recipe.data.schemes import is_iob2, is_well_formed, list_entities, to_iob2
 
 Row = dict[str, float]  # precision, recall, f1, support
-# "entities", "tags", "alone" (entities, each sentence without context): row name -> Row; "metrics": the user's own.
+# "entities", "tags", "alone" (entities, each sentence without context): row name -> Row; "metrics": your own metrics.
 Report = dict[str, dict]
 Metrics = Callable[[Sequence[Sequence[str]], Sequence[Sequence[str]]], dict[str, float]]  # gold and predicted tags
 

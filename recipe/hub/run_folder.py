@@ -48,7 +48,7 @@ def _read(path: Path) -> dict:
 
 
 class RunFolder:
-    """The folder of a run or of one of its checkpoints. While the run is under way, there are no scores.
+    """The folder of a run or of one of its checkpoints. While the run is in progress, there are no scores.
 
     Reading a damaged file raises RecipeError.
     """
@@ -77,7 +77,7 @@ class RunFolder:
 
     @cached_property
     def limits(self) -> dict[str, int]:
-        """The number of sentences scored, for each split of which only the first ones were."""
+        """The number of scored sentences, for each split that was limited to its first sentences."""
         limits = {split: self.settings.get(SPLITS[split].limit) for split in self.scores}
         return {split: limit for split, limit in limits.items() if limit}
 

@@ -1,4 +1,4 @@
-"""`python -m recipe tag`: a finished model on text, files or standard input, of any size."""
+"""`python -m recipe tag`: tag text, files or standard input of any size with a finished model."""
 
 import json
 import os
@@ -19,15 +19,15 @@ from recipe.errors import RecipeError
 from recipe.inference.tagged_output import FORMATS, format_end, format_item, format_start
 from recipe.inference.tagger import Tagger
 
-KINDS = {".conll": "conll", ".html": "html", ".txt": "text"}  # formats by the name of the output file
-PARTIAL, STATE = ".partial", ".state"  # behind the name of an output file that is not whole yet
+KINDS = {".conll": "conll", ".html": "html", ".txt": "text"}  # suffix of the output file -> format
+PARTIAL, STATE = ".partial", ".state"  # added to the name of an unfinished output file
 
 
 class OutputFile:
-    """An output that is never left looking whole: written beside, and renamed at the end.
+    """An output file that is written under another name and renamed when it is complete.
 
-    items: how many are in it. After each buffer these and the size are saved, from where `resume` continues.
-    settings: with which it is made; an output of others is not continued.
+    items: number of items in the file. It is saved with the file size after each buffer, so that `resume` can continue.
+    settings: settings of the output; a file with other settings is not continued.
     """
 
     def __init__(self, path: Path, resume: bool, settings: dict[str, str]):
@@ -40,22 +40,20 @@ class OutputFile:
         self.file.seek(size)
 
     def _find_start(self) -> tuple[int, int]:
-        """Items and bytes that an earlier start left. Raises RecipeError if they cannot be continued."""
+        """The number of items and bytes from an earlier start. Raises RecipeError if it cannot be continued."""
         if not (self.state.exists() and self.partial.exists()):
             return 0, 0
         try:
             state = json.loads(self.state.read_text(encoding="utf-8"))
             items, size, settings = int(state["items"]), int(state["bytes"]), state["settings"]
         except (ValueError, KeyError, TypeError) as error:
-            raise RecipeError(
-                f"{self.state}: cannot be read ({error}): delete it, and start without --resume"
-            ) from None
+            raise RecipeError(f"{self.state}: cannot be read ({error}): delete it and start without --resume") from None
         if settings != self.settings:
-            raise RecipeError(f"{self.partial}: was made with other settings: restore them, or start without --resume")
+            raise RecipeError(f"{self.partial}: made with other settings: restore them, or start without --resume")
         return (items, size) if self.partial.stat().st_size >= size else (0, 0)
 
     def write(self, text: str, items: int = 0) -> None:
-        """Add the text of `items` more items."""
+        """Append `text`, which contains `items` items, and save the state."""
         self.file.write(text.encode("utf-8", "replace"))
         self.file.flush()
         os.fsync(self.file.fileno())
@@ -66,31 +64,31 @@ class OutputFile:
         beside.replace(self.state)
 
     def finish(self) -> None:
-        """Give the file its name."""
+        """Rename the complete file to its final name."""
         self.file.close()
         self.partial.replace(self.path)
         self.state.unlink()
 
 
 class StandardOutput:
-    """Output that is printed."""
+    """Output to standard output."""
 
     items = 0
 
     def write(self, text: str, items: int = 0) -> None:
-        """Print the text of `items` more items."""
+        """Print `text`, which contains `items` items."""
         sys.stdout.buffer.write(text.encode(sys.stdout.encoding or "utf-8", "replace"))
         sys.stdout.flush()
         self.items += items
 
     def finish(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing; the text is already printed."""
 
 
 def tag(
     tagger: Tagger, items: Iterator[Item], output: OutputFile | StandardOutput, kind: str, min_score: float = 0.0
 ) -> None:
-    """Tag the items behind those that the output holds already, and write them in the format `kind`."""
+    """Tag the items that are not in the output yet, and write them in the format `kind`."""
     if output.items == 0:
         output.write(format_start(kind, list_types(tagger.labels)))
     waiting: deque[Item] = deque()
@@ -110,49 +108,51 @@ def tag(
 
 
 def _show_progress(done: int) -> tqdm:
-    """A bar of tagged items on a terminal."""
+    """A progress bar of tagged items, shown only on a terminal."""
     return tqdm(initial=done, unit=" texts", disable=not sys.stderr.isatty(), file=sys.stderr)
 
 
 def main(argv: list[str]) -> None:
-    """`python -m recipe tag`."""
+    """`python -m recipe tag`: tag text or files and write the entities."""
     parser = VerbParser(
         "tag",
-        "Tag the entities of raw text, of JSON lines or of column files with a finished model.",
+        "Tag the entities in raw text, JSON lines or column files with a finished model.",
         'python -m recipe tag --model runs/ner/name --text "Mara Okello left Oslo." --format text\n'
         "  python -m recipe tag --model runs/ner/name articles.txt --output entities.jsonl",
     )
     parser.add_argument("files", nargs="*", help="files or globs; - is standard input")
     parser.add_argument("--model", required=True, help="a run's folder, a checkpoint or a Hub id")
     parser.add_argument("--text", action="append", default=[], help="a text to tag; can be given several times")
-    parser.add_argument("--format", choices=FORMATS, help="by the name of --output, else jsonl")
-    parser.add_argument("--output", type=Path, help="file to write (standard output)")
-    parser.add_argument("--min_score", type=float, default=0.0, help="leave out less probable entities (0)")
-    parser.add_argument("--lines", action="store_true", help="plain text: each line is a text, not each article")
-    parser.add_argument("--text_key", default="text", help="JSON lines: key of the text (text)")
-    parser.add_argument("--tokens_key", default="tokens", help="JSON lines: key of a list of words (tokens)")
-    parser.add_argument("--word_column", type=int, default=0, help="column files: index of the word column (0)")
-    parser.add_argument("--encoding", default="utf-8", help="of the files (utf-8)")
-    parser.add_argument("--skip_bad", action="store_true", help="leave out lines that cannot be read, and count them")
-    parser.add_argument("--resume", action="store_true", help="continue an output file that was interrupted")
-    parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto", help="(auto)")
+    parser.add_argument("--format", choices=FORMATS, help="output format (default: from the suffix of --output)")
+    parser.add_argument("--output", type=Path, help="file to write (default: standard output)")
+    parser.add_argument("--min_score", type=float, default=0.0, help="minimum probability of an entity (default: 0)")
+    parser.add_argument("--lines", action="store_true", help="plain text: treat each line as a text, not each article")
+    parser.add_argument("--text_key", default="text", help="JSON lines: key of the text (default: text)")
+    parser.add_argument("--tokens_key", default="tokens", help="JSON lines: key of a list of words (default: tokens)")
+    parser.add_argument(
+        "--word_column", type=int, default=0, help="column files: index of the word column (default: 0)"
+    )
+    parser.add_argument("--encoding", default="utf-8", help="encoding of the files (default: utf-8)")
+    parser.add_argument("--skip_bad", action="store_true", help="skip and count lines that cannot be read")
+    parser.add_argument("--resume", action="store_true", help="continue an interrupted output file")
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto", help="(default: auto)")
     args = parser.parse_args(argv)
     if bool(args.files) == bool(args.text):
-        raise RecipeError("set either files or --text")
+        raise RecipeError("input: expected either files or --text: set one of them")
     if args.resume and (args.output is None or args.text or STDIN in args.files):
-        raise RecipeError("resume: needs files to read and an --output")
+        raise RecipeError("--resume: needs input files and an output file: set files and --output")
     kind = args.format or KINDS.get(args.output.suffix if args.output else "", "jsonl")
     reader = Reader(args.encoding, args.lines, args.text_key, args.tokens_key, args.word_column, args.skip_bad)
-    disable_progress_bar()  # of loading the weights
+    disable_progress_bar()  # for loading the weights
     tagger = Tagger.load(args.model, args.precision)
     items = iter(map(Item, args.text)) if args.text else reader.read(args.files)
     settings = {key: str(value) for key, value in vars(args).items() if key != "resume"}
     try:
         output = OutputFile(args.output, args.resume, settings) if args.output else StandardOutput()
         tag(tagger, items, output, kind, args.min_score)
-    except BrokenPipeError:  # what reads the output has seen enough
+    except BrokenPipeError:  # the reader of the output has closed it, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         raise RecipeError(f"output {args.output}: {error.strerror}: continue with --resume once it is fixed") from None
     if reader.skipped:
-        print(f"{reader.skipped} line(s) could not be read and were left out", file=sys.stderr)
+        print(f"{reader.skipped} line(s) could not be read and were skipped", file=sys.stderr)

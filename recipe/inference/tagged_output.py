@@ -1,4 +1,4 @@
-"""Tagged texts and documents as JSON lines, column files, marked text, or a page of coloured entities."""
+"""Formats for tagged texts and documents: JSON lines, column files, marked text, or an HTML page with colours."""
 
 import html
 import json
@@ -29,19 +29,19 @@ FORMATS = ("jsonl", "conll", "text", "html")
 
 
 def format_start(kind: str, types: Iterable[str]) -> str:
-    """What comes before the first item. types: that the model knows."""
+    """The output before the first item. types: entity types of the model."""
     if kind != "html":
         return ""
     return PAGE_START.replace("__LEGEND__", " ".join(_mark(html.escape(name), name, "") for name in types))
 
 
 def format_end(kind: str) -> str:
-    """What comes behind the last item."""
+    """The output after the last item."""
     return PAGE_END if kind == "html" else ""
 
 
 def format_item(kind: str, item: Item, tagged: TaggedText) -> str:
-    """One item in the format `kind`, one of `FORMATS`, with its line ends."""
+    """One item in the format `kind` (one of `FORMATS`), with its line ends."""
     if kind == "jsonl":
         return json.dumps(_make_row(item, tagged), ensure_ascii=False) + "\n"
     if kind == "conll":
@@ -51,7 +51,7 @@ def format_item(kind: str, item: Item, tagged: TaggedText) -> str:
 
 
 def _make_row(item: Item, tagged: TaggedText) -> dict[str, Any]:
-    """A line of JSON: text and entities, or tokens, tags and entities; and the other keys of the input's line."""
+    """A row of JSON lines: text and entities, or tokens, tags and entities, and the other keys of the input row."""
     if tagged.text is not None:
         return {"text": tagged.text, "entities": _list_rows(tagged.entities)} | _keep_others(item)
     words = [word for sentence in tagged.words for word in sentence]
@@ -81,7 +81,7 @@ def _format_columns(tagged: TaggedText) -> str:
 
 
 def _list_texts(tagged: TaggedText) -> list[tuple[str, list[Entity]]]:
-    """Text and entities by its characters; of a document those of each sentence, its words joined by spaces."""
+    """The text and its entities, with character offsets; for a document, this for each sentence, joined by spaces."""
     if tagged.text is not None:
         return [(tagged.text, tagged.entities)]
     texts = []
@@ -108,7 +108,7 @@ def _mark_entities(text: str, entities: list[Entity], as_page: bool) -> str:
 
 
 def _mark(shown: str, kind: str, score: str) -> str:
-    """A coloured entity of the page; the colour follows from the type's name."""
+    """A coloured entity of the HTML page; the colour depends on the name of the type."""
     hue = crc32(kind.encode()) % 360
     title = f' title="{score}"' if score else ""
     label = f"<b>{html.escape(kind)}</b>" if score else ""

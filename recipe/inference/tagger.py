@@ -1,7 +1,7 @@
-"""Documents or raw text -> entities: the windows that a model reads, and the tags and confidences that its logits mean.
+"""Documents or raw text -> entities: windows for the model, and tags and confidences from its logits.
 
-The settings of a `Tagger` are saved in the model's `config.json`, under `tagger`: a finished model is used as it was
-scored, and transformers' `from_pretrained` loads it like any other.
+The settings of a `Tagger` are saved in the model's `config.json` under `tagger`, so that a finished model is used as it
+was scored. `from_pretrained` of transformers still loads the model like any other.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,16 +29,16 @@ from recipe.precision import choose_precision
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-KEY = "tagger"  # of config.json
-BATCH_TOKENS = 4096  # padding included, that the model reads at once
-BUFFER_CHARACTERS = 200_000  # of text that is sorted by length together
+KEY = "tagger"  # in config.json
+BATCH_TOKENS = 4096  # tokens in a batch, padding included
+BUFFER_CHARACTERS = 200_000  # texts of about this size are prepared together and sorted by length
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 Arguments = TypeVar("Arguments", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
 class TaggerSettings:
-    """How documents become windows and logits become tags; see the settings of the same names."""
+    """Settings for windows and decoding; see `WindowArguments` and `DecodingArguments`."""
 
     max_seq_length: int = 512
     context: str = "document"
@@ -47,9 +47,10 @@ class TaggerSettings:
 
 
 class Entity(NamedTuple):
-    """An entity: its place, its words, its type, and the probability of exactly this span and type.
+    """An entity: its position, text and type, and the probability of exactly this span and type.
 
-    start, end: of a raw text its characters, so that `text` is `the_text[start:end]`; of words their numbers.
+    start, end: character offsets in a raw text, so that `text` is `raw_text[start:end]`; for a list of words, word
+    indices.
     """
 
     start: int
@@ -60,7 +61,7 @@ class Entity(NamedTuple):
 
 
 class TaggedSentence(NamedTuple):
-    """The tags of a sentence's words, the probability of each, and the entities that they form, by word numbers."""
+    """The tag of each word of a sentence, its probability, and the entities, with word indices."""
 
     tags: list[str]
     scores: list[float]
@@ -68,10 +69,10 @@ class TaggedSentence(NamedTuple):
 
 
 class TaggedText(NamedTuple):
-    """A text, or a document of words, tagged.
+    """A tagged text, or a tagged document of words.
 
-    text: None for a document. words, sentences: of each sentence. entities: by characters; empty for a document, whose
-    entities are those of its sentences, by words.
+    text: the text; None for a document. words, sentences: one entry for each sentence. entities: with character
+    offsets; empty for a document, where `sentences` has the entities, with word indices.
     """
 
     text: str | None
@@ -81,7 +82,7 @@ class TaggedText(NamedTuple):
 
 
 class _Prepared(NamedTuple):
-    """A buffer that the model can read. places: of a text's words; None for a document."""
+    """A buffer of items, ready for the model. places: the words of each text with offsets; None for a document."""
 
     items: list[str | Document]
     places: list[list[list[Word]] | None]
@@ -90,28 +91,28 @@ class _Prepared(NamedTuple):
 
 
 def read_settings(config: PreTrainedConfig) -> TaggerSettings:
-    """The settings that a model was trained with, the defaults if it has none. Raises RecipeError for odd ones."""
+    """The settings that a model was trained with; defaults if it has none. Raises RecipeError if they are not valid."""
     given = getattr(config, KEY, None) or {}
     known = {field.name: given[field.name] for field in fields(TaggerSettings) if field.name in given}
     settings = TaggerSettings(**known)
     for name, default in asdict(TaggerSettings()).items():
         if type(getattr(settings, name)) is not type(default) or settings.context not in CONTEXTS:
-            raise RecipeError(f"config.json of the model: {KEY}: {given}: cannot be read: fix it, or delete the entry")
+            raise RecipeError(f"config.json of the model: {KEY}: {given}: cannot be read: fix or delete the entry")
     return settings
 
 
 def resolve_settings(arguments: Arguments, config: PreTrainedConfig) -> Arguments:
-    """`arguments`, a dataclass with the fields of `TaggerSettings`: None is replaced by the model's own value."""
+    """Replace None in `arguments`, a dataclass with the fields of `TaggerSettings`, by the values of the model."""
     own = asdict(read_settings(config))
     missing = {name: value for name, value in own.items() if getattr(arguments, name) is None}
     return replace(arguments, **missing)  # type: ignore[type-var]
 
 
 class Tagger:
-    """A model with everything around it: from documents or text to entities.
+    """Tags entities in text or documents: a model with its tokenizer, labels and settings.
 
-    labels: by label id, in IOB2. settings: those of `TaggerSettings`.
-    model: what computes logits; without one, `windows`, `tags` and `predict` work on logits that you compute.
+    labels: IOB2 labels, by label id. settings: fields of `TaggerSettings`.
+    model: the model that computes logits. Without it, `windows`, `tags` and `predict` work on logits that you compute.
     """
 
     def __init__(
@@ -126,11 +127,11 @@ class Tagger:
 
     @classmethod
     def load(cls, name: str | Path, precision: str = "auto", device: str | None = None, **options: Any) -> "Tagger":
-        """Load a finished model, which is used as it was scored.
+        """Load a finished model with the settings that it was scored with.
 
-        name: a run's folder, one of its checkpoints, or a Hub id.
-        precision: of the weights; "auto" is bf16 where the hardware multiplies it natively, else fp32.
-        device: as torch names it; a GPU if there is one, else the CPU.
+        name: folder of a run or checkpoint, or a Hub id.
+        precision: precision of the weights; "auto" is bf16 if the hardware supports it, else fp32.
+        device: name of a torch device; default: a GPU if there is one, else the CPU.
         options: `model_revision`, `cache_dir`, `trust_remote_code`.
         Raises RecipeError if there is no such model, or if it is not a tagger.
         """
@@ -138,7 +139,10 @@ class Tagger:
         config = load_config(arguments)
         labels = read_labels(config)
         if "O" not in labels or not all(map(is_iob2, labels)):
-            raise RecipeError(f"{name}: predicts {' '.join(labels)}: a tagger predicts O, and B- and I- of types")
+            raise RecipeError(
+                f"{name}: predicts {' '.join(labels)}: a tagger needs IOB2 labels (O, B-TYPE, I-TYPE): choose another "
+                "model"
+            )
         settings = read_settings(config)
         tokenizer = load_tokenizer(arguments, training=False)
         check_vocabulary(tokenizer, config)
@@ -152,28 +156,31 @@ class Tagger:
 
     @classmethod
     def from_arguments(cls, labels: Sequence[str], tokenizer: PreTrainedTokenizerBase, arguments: Any) -> "Tagger":
-        """The tagger of resolved settings (`resolve_settings`), without a model."""
+        """A tagger without a model, from settings resolved by `resolve_settings`."""
         settings = {field.name: getattr(arguments, field.name) for field in fields(TaggerSettings)}
         return cls(labels, tokenizer, **settings)
 
     def note_in(self, config: PreTrainedConfig) -> None:
-        """Put the settings into a model's configuration, which is saved and pushed with the weights."""
+        """Write the settings to the configuration of a model, which is saved and pushed with the weights."""
         setattr(config, KEY, asdict(self.settings))
 
     def __call__(self, texts: str | Iterable[str], min_score: float = 0.0) -> list:
-        """The entities of a text, or a list of them for each text of several. Each text is a document of its own."""
+        """The entities of one text, or for several texts a list of entities for each. Each text is one document.
+
+        min_score: minimum probability of an entity.
+        """
         if isinstance(texts, str):
             return next(self.stream([texts], min_score)).entities
         return [tagged.entities for tagged in self.stream(texts, min_score)]
 
     def stream(self, items: Iterable[str | Document], min_score: float = 0.0) -> Iterator[TaggedText]:
-        """Each text or document tagged, in order, with memory for a few of them at a time."""
+        """Tag texts or documents in order, without keeping all of them in memory."""
         return chain.from_iterable(self.stream_buffers(items, min_score))
 
     def stream_buffers(self, items: Iterable[str | Document], min_score: float = 0.0) -> Iterator[list[TaggedText]]:
-        """As `stream`, a buffer at a time. Where buffers end depends on the items alone.
+        """Like `stream`, but returns a list for each buffer of items. The size of buffers depends only on the items.
 
-        One buffer is split into words and tokenized while the model reads the one before.
+        While the model reads one buffer, the next one is split into words and tokenized.
         """
         with ThreadPoolExecutor(1, "words") as worker:
             waiting = None
@@ -186,20 +193,20 @@ class Tagger:
                 yield self._tag_prepared(waiting.result(), min_score)
 
     def tag_words(self, sentences: Sequence[str] | Sequence[Sequence[str]]) -> Any:
-        """A `TaggedSentence` for a sentence of words, or a list of them for each of several unrelated sentences."""
+        """Tag one sentence of words, or several unrelated ones; returns a `TaggedSentence`, or a list of them."""
         if sentences and isinstance(sentences[0], str):
             return self.tag_words([sentences])[0]  # type: ignore[list-item]
         return self.tag_documents([Document([Sentence(list(words), ["O"] * len(words))]) for words in sentences])
 
     def tag_documents(self, documents: Sequence[Document]) -> list[TaggedSentence]:
-        """The sentences of documents in order, each tagged with its neighbours as context, as in training."""
+        """Tag the sentences of documents, in order, with the same context as in training."""
         windows = self.windows(documents)
         return self.predict(documents, windows, self._run(windows))
 
     def windows(
         self, documents: Iterable[Document], training: bool = False, context: str | None = None
     ) -> list[Window]:
-        """The windows of documents. training: each token is in one window only. context: in place of the settings'."""
+        """The windows of documents. training: put each token in one window only. context: overrides the settings."""
         settings = self.settings
         return build_windows(
             documents,
@@ -215,7 +222,7 @@ class Tagger:
     ) -> list[list[str]]:
         """The tags of each sentence of `documents`.
 
-        windows: of these documents. batches: their logits, (windows, tokens, labels) each, in the same order.
+        windows: windows of these documents. batches: their logits in the same order, each (windows, tokens, labels).
         """
         logits, lengths = self._collect(documents, windows, batches)
         return decode(logits, lengths, self.labels, self.settings.constrained_decoding)
@@ -223,7 +230,7 @@ class Tagger:
     def predict(
         self, documents: Sequence[Document], windows: Sequence[Window], batches: Iterable[np.ndarray]
     ) -> list[TaggedSentence]:
-        """As `tags`, with the confidence in each word's tag and in each entity."""
+        """Like `tags`, but with the probability of each tag and entity."""
         logits, lengths = self._collect(documents, windows, batches)
         constrained = self.settings.constrained_decoding
         posteriors = compute_posteriors(logits, lengths, self.labels, constrained)
@@ -250,7 +257,7 @@ class Tagger:
     def _collect(
         self, documents: Sequence[Document], windows: Sequence[Window], batches: Iterable[np.ndarray]
     ) -> tuple[np.ndarray, list[int]]:
-        """The logits of all words, (words, labels), and the words of each sentence."""
+        """The logits of all words, (words, labels), and the number of words in each sentence."""
         lengths = [len(sentence.words) for sentence in list_sentences(documents)]
         if not windows:
             return np.zeros((0, len(self.labels))), lengths
@@ -267,7 +274,7 @@ class Tagger:
         return _Prepared(items, places, documents, self.windows(documents))
 
     def _tag_prepared(self, prepared: _Prepared, min_score: float) -> list[TaggedText]:
-        """What each item of a buffer turned out to be; entities below `min_score` are left out."""
+        """The tagged items of a buffer, without entities below `min_score`."""
         windows, documents = prepared.windows, prepared.documents
         sentences = iter(self.predict(documents, windows, self._run(windows)))
         tagged = []
@@ -283,7 +290,7 @@ class Tagger:
         return tagged
 
     def _run(self, windows: Sequence[Window]) -> Iterator[np.ndarray]:
-        """The model's logits of `windows`, which come longest first, as float32, (windows, tokens, labels) a batch."""
+        """The logits of `windows`, which are sorted from long to short: float32 batches (windows, tokens, labels)."""
         if self.model is None:
             raise RecipeError("this tagger has no model: load one with Tagger.load")
         first = 0
@@ -298,7 +305,7 @@ class Tagger:
 
 
 def _place_entities(text: str, places: list[list[Word]], sentences: list[TaggedSentence]) -> list[Entity]:
-    """The entities of a text's sentences by characters instead of words."""
+    """The entities of the sentences of a text, with character offsets instead of word indices."""
     entities = []
     for words, sentence in zip(places, sentences, strict=True):
         for entity in sentence.entities:
@@ -308,7 +315,7 @@ def _place_entities(text: str, places: list[list[Word]], sentences: list[TaggedS
 
 
 def _fill_buffers(items: Iterable[str | Document]) -> Iterator[list[str | Document]]:
-    """The items in order, gathered to lists of about `BUFFER_CHARACTERS`."""
+    """The items in order, in lists of about `BUFFER_CHARACTERS`."""
     buffer: list[str | Document] = []
     size = 0
     for item in items:

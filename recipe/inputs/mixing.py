@@ -1,7 +1,7 @@
-"""Windows of documents whose context is drawn again in each epoch, so that one model tags both long and short texts.
+"""Training windows with a new random amount of context in each epoch, so that a model tags long and short texts well.
 
-A model that always saw whole documents is weak on single sentences, and one that saw single sentences gains nothing
-from context. Here each window of an epoch is left whole, or split before every sentence, or before some of them.
+A model trained only on whole documents is weak on single sentences, and a model trained only on single sentences does
+not benefit from context. Here each window stays whole, or is split before every sentence or before some sentences.
 """
 
 import random
@@ -14,29 +14,29 @@ from recipe.inputs.tokens import special_tokens
 from recipe.inputs.windows import Window
 from recipe.seeds import derive_seed
 
-WHOLE, ALONE, FEW = 0.4, 0.4, 0.2  # share of the windows that are left whole, split everywhere, split in places
-SPLIT = 1 / 3  # probability of a split before each sentence of a window that is split in places
+WHOLE, ALONE, FEW = 0.4, 0.4, 0.2  # shares of windows: not split, split before every sentence, split before some
+SPLIT = 1 / 3  # probability of a split before each sentence of the windows that are split before some
 
 
 class MixedWindows(Dataset):
-    """Examples of windows, each split into segments as the seed and the epoch decide.
+    """A data set of windows, split into segments that depend on the seed and the epoch.
 
-    An example is {"input_ids", "labels", "attention_mask"}: the mask holds the number of each token's segment, from 1
-    on. `recipe.model.packing.split_segments` turns a batch of them into one row for each segment.
+    An example has `input_ids`, `labels` and `attention_mask`, in which each token has the number of its segment,
+    starting at 1. `recipe.model.packing.split_segments` turns a batch of examples into one row for each segment.
     """
 
     def __init__(self, windows: Sequence[Window], tokenizer, seed: int):
         self.windows, self.seed = windows, seed
         self._prefix, self._suffix = special_tokens(tokenizer)
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # data-loading workers see it change
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # shared with data-loading workers
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw the segments of this epoch from here on."""
+        """Draw the segments of `epoch` from now on."""
         self._epoch.fill_(epoch)
 
     @property
     def lengths(self) -> list[int]:
-        """Tokens of each window, before it is split."""
+        """The number of tokens in each window before it is split."""
         return [len(window["input_ids"]) for window in self.windows]
 
     def __len__(self) -> int:

@@ -46,7 +46,7 @@ class WindowArguments:
     """Windows of documents. Defaults are the values saved in the model, if it has any."""
 
     context: Literal["none", "document", "mixed"] | None = setting(
-        None, "Context of a sentence: none, or the rest of its document (default: document)."
+        None, "Context of a sentence: none, its document, or mixed: train with both (default: document)."
     )
     context_size: int | None = setting(
         None,

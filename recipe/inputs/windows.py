@@ -22,10 +22,11 @@ CONTEXTS = ("none", "document", "mixed")  # values of the setting `context`
 
 
 class Window(TypedDict):
-    """One input of the model: lists of the same length, in tokens, and where its sentences start.
+    """One input of the model: three lists of the same length, in tokens, and the starts of its sentences.
 
     labels: the label id at the first sub-word of a labelled word, that of `O` at its case markers, `IGNORED` elsewhere.
     word_ids: number of the word in the whole split at the first sub-word of a labelled word, -1 elsewhere.
+    sentence_starts: token index of the start of each sentence after the first one.
     """
 
     input_ids: list[int]
@@ -90,7 +91,8 @@ def build_windows(
 ) -> list[Window]:
     """Turn a split into windows of at most `max_seq_length` tokens, special tokens included.
 
-    context: "none" puts each sentence into its own windows, "document" joins neighbouring sentences of a document.
+    context: "none" puts each sentence into its own windows, "document" and "mixed" join neighbouring sentences of a
+    document.
     context_size: see `plan_spans`; use 0 for training, so that each token occurs once.
     A word with more sub-words than fit into a window is cut. Windows are sorted from long to short, so that batches
     need little padding and the first batch shows whether memory is sufficient.

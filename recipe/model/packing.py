@@ -16,11 +16,11 @@ from recipe.inputs.tokens import IGNORED
 from recipe.model.architectures import find_architecture, find_first_position
 from recipe.model.attention import ATTENTION
 
-MASK_DTYPES = {
+MASK_DTYPES = {  # type of the mask that each attention expects
     "eager": torch.float32,
     ATTENTION: torch.float32,
     "sdpa": torch.bool,
-}  # type of the mask that each attention expects
+}
 ROW = 64  # tokens in a row, at least: shorter rows need more padding, longer rows more time for attention
 WORTH = 0.9  # a batch is packed only if that makes it smaller than this share of the padded size
 
@@ -28,9 +28,10 @@ logger = logging.getLogger(__name__)
 
 
 def split_segments(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """(rows, length) each, with the number of each token's segment as `attention_mask` -> a padded row per segment.
+    """Turn a batch of (rows, length) tensors into one padded row for each segment.
 
-    0 is padding. A batch in which no row has a second segment is returned as it is.
+    `attention_mask` has the segment number of each token, and 0 for padding. A batch with one segment in each row is
+    returned unchanged.
     """
     segments = batch["attention_mask"]
     count = int(segments.max())

@@ -105,7 +105,7 @@ class TrainingArguments(transformers.TrainingArguments):
             self.greater_is_better = False
         super().__post_init__()
         batches = self.accelerator_config
-        assert isinstance(batches, AcceleratorConfig)  # made by transformers, whatever was given
+        assert isinstance(batches, AcceleratorConfig)  # transformers converts any given value to this type
         if batches.split_batches or batches.dispatch_batches or not batches.even_batches:
             raise ValueError(
                 "accelerator_config: split_batches and dispatch_batches must be false and even_batches true, otherwise "

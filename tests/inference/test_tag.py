@@ -93,7 +93,7 @@ def test_a_bad_line_is_named_or_counted_and_left_out(run, tmp_path):
     (tmp_path / "a.jsonl").write_bytes(
         b'{"text": "Oslo"}\nbroken\n{"words": 1}\n{"text": "R\xe9mi"}\n{"text": "Lima"}\n'
     )
-    with pytest.raises(RecipeError, match=r"a\.jsonl:2: not JSON"):
+    with pytest.raises(RecipeError, match=r"a\.jsonl:2: not valid JSON"):
         run(tmp_path / "a.jsonl", "--output", tmp_path / "out.jsonl")
     assert not (tmp_path / "out.jsonl").exists()
     done = run(tmp_path / "a.jsonl", "--skip_bad")
@@ -121,7 +121,7 @@ def test_an_interrupted_output_does_not_look_whole_and_is_continued_to_the_same_
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "a.txt", "--output", target)
     assert not target.exists()
-    with pytest.raises(RecipeError, match="was made with other settings"):
+    with pytest.raises(RecipeError, match="made with other settings: restore them"):
         run(tmp_path / "a.txt", "--output", target, "--resume", "--min_score", 0.5)
     run(tmp_path / "a.txt", "--output", target, "--resume")
     assert target.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
@@ -139,10 +139,10 @@ def test_text_is_read_as_it_is_needed(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "set either files or --text"),
-        (["--text", "a", "b.txt"], "set either files or --text"),
+        ([], "expected either files or --text"),
+        (["--text", "a", "b.txt"], "expected either files or --text"),
         (["missing.txt"], "no file at missing.txt"),
-        (["-", "--resume"], "resume: needs files"),
+        (["-", "--resume"], "--resume: needs input files"),
     ],
 )
 def test_what_cannot_be_tagged_is_refused_in_one_line(run, words, message):

@@ -106,5 +106,5 @@ def test_odd_settings_of_a_model_are_refused(folder, tmp_path):
 
 
 def test_what_is_no_tagger_is_refused(encoder):
-    with pytest.raises(RecipeError, match="a tagger predicts O, and B- and I- of types"):
+    with pytest.raises(RecipeError, match="a tagger needs IOB2 labels"):
         Tagger.load(encoder)
