@@ -25,7 +25,8 @@ from recipe.data.documents import list_tags
 from recipe.data.splits import check_labels, limit_sentences, list_labels, load_splits
 from recipe.errors import exit_with
 from recipe.evaluation.scoring import Metrics, format_reports, score, score_entities, summarize_entities
-from recipe.inference.tagger import Tagger, resolve_settings
+from recipe.inference.settings import resolve_settings
+from recipe.inference.tagger import Tagger
 from recipe.inputs.mixing import MixedWindows
 from recipe.inputs.tokenizer import load_tokenizer
 from recipe.model.loading import check_length, check_vocabulary, load_config, load_model, read_labels, set_labels

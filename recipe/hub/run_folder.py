@@ -12,8 +12,7 @@ from recipe.data.settings import EntityArguments, TextArguments
 from recipe.data.splits import HUB_NAMES, SPLITS
 from recipe.errors import RecipeError
 from recipe.hub.settings import CardArguments
-from recipe.inference.settings import DecodingArguments
-from recipe.inference.tagger import KEY, TaggerSettings
+from recipe.inference.settings import KEY, DecodingArguments, TaggerSettings
 from recipe.inputs.case_markers import CAPITALISED
 from recipe.inputs.settings import BlockArguments, VocabularyArguments, WindowArguments
 from recipe.model.settings import HeadArguments, ModelArguments

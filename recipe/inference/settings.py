@@ -1,8 +1,19 @@
-"""Settings of this layer: decoding of logits to tags."""
+"""Settings of this layer: decoding of logits to tags, and what a finished model remembers of how it was trained."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, TypeVar
 
+from transformers import PreTrainedConfig
+
+from recipe.errors import RecipeError
+from recipe.inputs.windows import CONTEXTS
 from recipe.settings import setting
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+KEY = "tagger"  # of config.json
+Arguments = TypeVar("Arguments", bound="DataclassInstance")
 
 
 @dataclass
@@ -14,3 +25,31 @@ class DecodingArguments:
         "Predict the best valid IOB2 sequence of a sentence instead of the best tag of each word (default: true).",
         resume="free",
     )
+
+
+@dataclass(frozen=True)
+class TaggerSettings:
+    """Settings for windows and decoding; see `WindowArguments` and `DecodingArguments`."""
+
+    max_seq_length: int = 512
+    context: str = "document"
+    context_size: int = 64
+    constrained_decoding: bool = True
+
+
+def read_settings(config: PreTrainedConfig) -> TaggerSettings:
+    """The settings that a model was trained with; defaults if it has none. Raises RecipeError if they are not valid."""
+    given = getattr(config, KEY, None) or {}
+    known = {field.name: given[field.name] for field in fields(TaggerSettings) if field.name in given}
+    settings = TaggerSettings(**known)
+    for name, default in asdict(TaggerSettings()).items():
+        if type(getattr(settings, name)) is not type(default) or settings.context not in CONTEXTS:
+            raise RecipeError(f"config.json of the model: {KEY}: {given}: cannot be read: fix or delete the entry")
+    return settings
+
+
+def resolve_settings(arguments: Arguments, config: PreTrainedConfig) -> Arguments:
+    """Replace None in `arguments`, a dataclass with the fields of `TaggerSettings`, by the values of the model."""
+    own = asdict(read_settings(config))
+    missing = {name: value for name, value in own.items() if getattr(arguments, name) is None}
+    return replace(arguments, **missing)

@@ -6,10 +6,10 @@ was scored. `from_pretrained` of transformers still loads the model like any oth
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,30 +20,16 @@ from recipe.data.raw_text import Word, find_sentences
 from recipe.data.schemes import is_iob2, list_entities
 from recipe.errors import RecipeError
 from recipe.inference.decoding import compute_posteriors, decode
+from recipe.inference.settings import KEY, TaggerSettings, read_settings
 from recipe.inputs.tokenizer import load_tokenizer
-from recipe.inputs.windows import CONTEXTS, Window, build_windows, collect_logits
+from recipe.inputs.windows import Window, build_windows, collect_logits
 from recipe.model.loading import check_length, check_vocabulary, load_config, load_model, read_labels
 from recipe.model.settings import ModelArguments
 from recipe.precision import choose_precision
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-KEY = "tagger"  # in config.json
 BATCH_TOKENS = 4096  # tokens in a batch, padding included
 BUFFER_CHARACTERS = 200_000  # texts of about this size are prepared together and sorted by length
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-Arguments = TypeVar("Arguments", bound="DataclassInstance")
-
-
-@dataclass(frozen=True)
-class TaggerSettings:
-    """Settings for windows and decoding; see `WindowArguments` and `DecodingArguments`."""
-
-    max_seq_length: int = 512
-    context: str = "document"
-    context_size: int = 64
-    constrained_decoding: bool = True
 
 
 class Entity(NamedTuple):
@@ -88,24 +74,6 @@ class _Prepared(NamedTuple):
     places: list[list[list[Word]] | None]
     documents: list[Document]
     windows: list[Window]
-
-
-def read_settings(config: PreTrainedConfig) -> TaggerSettings:
-    """The settings that a model was trained with; defaults if it has none. Raises RecipeError if they are not valid."""
-    given = getattr(config, KEY, None) or {}
-    known = {field.name: given[field.name] for field in fields(TaggerSettings) if field.name in given}
-    settings = TaggerSettings(**known)
-    for name, default in asdict(TaggerSettings()).items():
-        if type(getattr(settings, name)) is not type(default) or settings.context not in CONTEXTS:
-            raise RecipeError(f"config.json of the model: {KEY}: {given}: cannot be read: fix or delete the entry")
-    return settings
-
-
-def resolve_settings(arguments: Arguments, config: PreTrainedConfig) -> Arguments:
-    """Replace None in `arguments`, a dataclass with the fields of `TaggerSettings`, by the values of the model."""
-    own = asdict(read_settings(config))
-    missing = {name: value for name, value in own.items() if getattr(arguments, name) is None}
-    return replace(arguments, **missing)  # type: ignore[type-var]
 
 
 class Tagger:

@@ -12,7 +12,8 @@ import run_ner
 from recipe.data.conll import read_conll
 from recipe.data.documents import list_sentences
 from recipe.errors import RecipeError
-from recipe.inference.tagger import Tagger, TaggerSettings, read_settings
+from recipe.inference.settings import TaggerSettings, read_settings
+from recipe.inference.tagger import Tagger
 
 ODD = st.lists(st.sampled_from(["Oslo ", "\u200d", "&amp;", "\r\n", "\u05d0", "Mara "])).map("".join)
 
