@@ -35,8 +35,8 @@ setup: .venv/requirements.txt  ## create .venv and install the recipe in it (aga
 	$(BIN)/pip install --quiet --use-pep517 -e ".[$*]"
 	touch $@
 
-# A stage is done when its figures exist; then its checkpoints go, which an interrupted one resumes from. One whose
-# figures are outdated begins anew, and sets the old ones aside.
+# A stage is done when its figures exist. Its checkpoints, from which an interrupted stage resumes, are then removed. A
+# stage with outdated figures starts over and sets the old ones aside.
 QUICK_MLM := runs/mlm/minilm_newswire-mini
 QUICK_NER := runs/ner/minilm_newswire-mini
 ifdef RESTART

@@ -66,8 +66,8 @@ def test_a_signal_saves_and_names_the_command_that_continues(command, tmp_path, 
     assert process.returncode == status, error
     last = error.splitlines()[-1]
     assert "Traceback" not in error
-    assert f"is saved in {tmp_path}; this continues: python run_" in last
-    continued = last.partition("this continues: python ")[2].split()
+    assert f"is saved in {tmp_path}: to continue, run python run_" in last
+    continued = last.partition("to continue, run python ")[2].split()
     finish(spawn([sys.executable, *continued]))
     assert (tmp_path / "model.safetensors").exists()
 
