@@ -32,6 +32,7 @@ from recipe.inputs.tokenizer import load_tokenizer
 from recipe.model.loading import check_length, check_vocabulary, load_config, load_model, read_labels, set_labels
 from recipe.model.settings import ModelArguments
 from recipe.run import PREDICTIONS, Outcome, Run
+from recipe.training.checkpoints import remove_results
 from recipe.training.loss import Loss, token_mean_loss
 from recipe.training.trainer import RecipeTrainer
 
@@ -94,6 +95,8 @@ def main(
         )
         if training_args.do_train:
             run.train(trainer)
+        if trainer.is_world_process_zero():
+            remove_results(run.folder, [PREDICTIONS])  # of splits that are not scored now
         report = {}
         for split in [split for split in documents if split != "train"]:
             gold = list_tags(documents[split])

@@ -26,7 +26,7 @@ WORD = regex.compile(
     rf"(?V1){CLITIC}|[{UNSPACED}]\p{{M}}*\u30fc*|{LETTER}+?(?=(?i:n['\u2019]t)(?!{LETTER}))"
     rf"|(?:(?:[{LETTER}--\d]\.){{2,}}(?!{LETTER})|{LETTER}+)(?:(?!{CLITIC})[\-.,/&@'\u2019]{LETTER}+)*|(?=[^\w\s\x1c-\x1f])\X"
 )
-HTML_ENTITY = re.compile(r"&(#\d+;|#[xX][0-9a-fA-F]+;|\w+;)")
+HTML_ENTITY = re.compile(r"&(#\d{1,7};|#[xX][0-9a-fA-F]{1,6};|\w+;)")
 BLANK_LINE = re.compile(r"\n\s*\n|\r\s*\r|\u2029")
 # Full stops, exclamation and question marks of scripts without spaces, with closing quotes and brackets after them.
 STOP = re.compile("[\u3002\uff01\uff1f\uff61]+[\u300d\u300f\u201d\u2019\uff09)\\]]*")

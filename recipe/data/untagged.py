@@ -24,9 +24,13 @@ COLUMN_FILES = {".conll", ".iob", ".iob2", ".bio", ".tsv", ".testa", ".testb", "
 
 @dataclass(frozen=True)
 class Item:
-    """An item to tag: a text, or a document of words. row: the other keys of its line of JSON."""
+    """An item to tag: a text, or a document of words.
+
+    key: of the text or the words in a line of JSON. row: the other keys of that line.
+    """
 
     content: str | Document
+    key: str = ""
     row: dict[str, Any] = field(default_factory=dict)
 
 
@@ -47,14 +51,13 @@ class Reader:
     skip_bad: bool = False
     skipped: int = 0
 
-    def read(self, patterns: Iterable[str]) -> Iterator[Item]:
-        """The items of files, globs and `-` (standard input, as plain text), in order.
+    def read(self, files: Iterable[str]) -> Iterator[Item]:
+        """The items of files (`list_files`), in order.
 
         Raises RecipeError with file and line if a line cannot be read, unless `skip_bad` is set.
         """
-        for pattern in patterns:
-            for path in [STDIN] if pattern == STDIN else expand_files("files", [pattern]):
-                yield from self._read_file(path)
+        for path in files:
+            yield from self._read_file(path)
 
     def _read_file(self, path: str) -> Iterator[Item]:
         suffix = Path(path).suffix.lower()
@@ -63,22 +66,22 @@ class Reader:
             yield from self._read_json(lines)
         elif suffix in COLUMN_FILES:
             yield from map(Item, self._read_columns(lines))
-        elif suffix in (".txt", ".md", "") or path == STDIN:
-            yield from map(Item, self._read_text(lines))
         else:
-            known = " ".join(sorted({".txt", *JSON_LINES, *COLUMN_FILES}))
-            raise RecipeError(f"{path}: files that end in {suffix} cannot be tagged: expected one of {known}")
+            yield from map(Item, self._read_text(lines))
 
     def _read_lines(self, path: str) -> Iterator[tuple[str, str]]:
         """The place `file:line` of each line, and its text without line end. Bad bytes are refused or skipped."""
         try:
-            codecs.lookup(self.encoding)
+            if codecs.lookup(self.encoding).name.startswith(("utf-16", "utf-32")):  # their line ends are not a byte
+                raise RecipeError(f"encoding: {self.encoding} cannot be read line by line: convert the files to utf-8")
             with sys.stdin.buffer if path == STDIN else open(path, "rb") as file:
                 for number, line in enumerate(_split_lines(file), 1):
                     place = f"{'standard input' if path == STDIN else path}:{number}"
                     try:
                         text = line.decode(self.encoding)
-                    except UnicodeDecodeError as error:
+                    except UnicodeError as error:
+                        if not isinstance(error, UnicodeDecodeError):
+                            raise LookupError(self.encoding) from None
                         byte = f"byte 0x{line[error.start]:02x} is not {self.encoding}"
                         self._refuse(f"{place}: {byte}: set --encoding, or skip such lines with --skip_bad")
                         continue
@@ -124,17 +127,19 @@ class Reader:
         """The item in one line of JSON; None if it has neither text nor words."""
         text, words = (row.get(self.text_key), row.get(self.tokens_key)) if isinstance(row, dict) else (None, None)
         if isinstance(text, str):
-            return Item(text, {key: value for key, value in row.items() if key != self.text_key})
+            return Item(text, self.text_key, {key: value for key, value in row.items() if key != self.text_key})
         if isinstance(words, list) and all(isinstance(word, str) and word for word in words):
             sentences = [Sentence(words, ["O"] * len(words))] if words else []
-            return Item(Document(sentences), {key: value for key, value in row.items() if key != self.tokens_key})
+            others = {key: value for key, value in row.items() if key != self.tokens_key}
+            return Item(Document(sentences), self.tokens_key, others)
         return None
 
     def _read_columns(self, lines: Iterator[tuple[str, str]]) -> Iterator[Document]:
         """The documents of a column file; only the word column is read."""
         document, words = Document(), []
         for place, line in lines:
-            cells = [cell for cell in line.split("\t" if "\t" in line else " ") if cell.strip()]
+            tabs = "\t" in line and bool(line.strip())
+            cells = [cell.strip() or "_" for cell in line.split("\t")] if tabs else line.split()
             opens = DOCUMENT_START in cells[:1]
             if opens or not cells:
                 document.sentences += [Sentence(words, ["O"] * len(words))] if words else []
@@ -147,7 +152,7 @@ class Reader:
             if not -len(cells) <= self.word_column < len(cells):
                 self._refuse(f"{place}: no column {self.word_column}: set --word_column, or add --skip_bad")
                 continue
-            words.append(cells[self.word_column].strip())
+            words.append(cells[self.word_column])
         document.sentences += [Sentence(words, ["O"] * len(words))] if words else []
         if document.sentences:
             yield document
@@ -156,6 +161,23 @@ class Reader:
         if not self.skip_bad:
             raise RecipeError(message)
         self.skipped += 1
+
+
+def list_files(patterns: Iterable[str]) -> list[str]:
+    """The files that paths and globs name, and `-` for standard input.
+
+    Raises RecipeError if there is none, or if it cannot be tagged, before anything is read.
+    """
+    given = list(patterns)
+    files = [path for pattern in given for path in ([STDIN] if pattern == STDIN else expand_files("files", [pattern]))]
+    if files.count(STDIN) > 1 or (STDIN in files and sys.stdin is None):
+        raise RecipeError("files: standard input (-) can be read once, and must be open")
+    known = {"", ".txt", ".md", *JSON_LINES, *COLUMN_FILES}
+    for path in files:
+        if (suffix := Path(path).suffix.lower()) not in known:
+            expected = " ".join(sorted(known - {""}))
+            raise RecipeError(f"{path}: files that end in {suffix} cannot be tagged: expected one of {expected}")
+    return files
 
 
 def _split_lines(file: BinaryIO | BufferedReader) -> Iterator[bytes]:

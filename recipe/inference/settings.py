@@ -1,6 +1,6 @@
 """Settings of this layer: decoding of logits to tags, and what a finished model remembers of how it was trained."""
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from transformers import PreTrainedConfig
@@ -39,13 +39,15 @@ class TaggerSettings:
 
 def read_settings(config: PreTrainedConfig) -> TaggerSettings:
     """The settings that a model was trained with; defaults if it has none. Raises RecipeError if they are not valid."""
-    given = getattr(config, KEY, None) or {}
-    known = {field.name: given[field.name] for field in fields(TaggerSettings) if field.name in given}
-    settings = TaggerSettings(**known)
-    for name, default in asdict(TaggerSettings()).items():
-        if type(getattr(settings, name)) is not type(default) or settings.context not in CONTEXTS:
-            raise RecipeError(f"config.json of the model: {KEY}: {given}: cannot be read: fix or delete the entry")
-    return settings
+    given = getattr(config, KEY, None)
+    if given is None:
+        return TaggerSettings()
+    defaults = asdict(TaggerSettings())
+    known = {name: given.get(name, default) for name, default in defaults.items()} if isinstance(given, dict) else {}
+    kinds_fit = known and all(type(known[name]) is type(default) for name, default in defaults.items())
+    if not kinds_fit or known["context"] not in CONTEXTS or known["max_seq_length"] < 1 or known["context_size"] < 0:
+        raise RecipeError(f"config.json of the model: {KEY}: {given}: cannot be read: fix or delete the entry")
+    return TaggerSettings(**known)
 
 
 def resolve_settings(arguments: Arguments, config: PreTrainedConfig) -> Arguments:

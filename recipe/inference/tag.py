@@ -14,7 +14,7 @@ from transformers.utils.logging import disable_progress_bar
 from recipe.command_line import VerbParser
 from recipe.data.documents import Document
 from recipe.data.schemes import list_types
-from recipe.data.untagged import STDIN, Item, Reader
+from recipe.data.untagged import STDIN, Item, Reader, list_files
 from recipe.errors import RecipeError
 from recipe.inference.tagged_output import FORMATS, format_end, format_item, format_start
 from recipe.inference.tagger import Tagger
@@ -50,7 +50,7 @@ class OutputFile:
             raise RecipeError(f"{self.state}: cannot be read ({error}): delete it and start without --resume") from None
         if settings != self.settings:
             raise RecipeError(f"{self.partial}: made with other settings: restore them, or start without --resume")
-        return (items, size) if self.partial.stat().st_size >= size else (0, 0)
+        return (items, size) if items and self.partial.stat().st_size >= size else (0, 0)
 
     def write(self, text: str, items: int = 0) -> None:
         """Append `text`, which contains `items` items, and save the state."""
@@ -63,8 +63,9 @@ class OutputFile:
         beside.write_text(json.dumps(content), encoding="utf-8")
         beside.replace(self.state)
 
-    def finish(self) -> None:
-        """Rename the complete file to its final name."""
+    def finish(self, text: str) -> None:
+        """Append the end of the file and rename it. Until then, `resume` continues before the end."""
+        self.file.write(text.encode())
         self.file.close()
         self.partial.replace(self.path)
         self.state.unlink()
@@ -81,8 +82,9 @@ class StandardOutput:
         sys.stdout.flush()
         self.items += items
 
-    def finish(self) -> None:
-        """Do nothing; the text is already printed."""
+    def finish(self, text: str) -> None:
+        """Print the end."""
+        self.write(text)
 
 
 def tag(
@@ -103,13 +105,28 @@ def tag(
             lines = [format_item(kind, waiting.popleft(), text) for text in tagged]
             output.write("".join(lines), len(lines))
             progress.update(len(lines))
-    output.write(format_end(kind))
-    output.finish()
+    output.finish(format_end(kind))
 
 
 def _show_progress(done: int) -> tqdm:
     """A progress bar of tagged items, shown only on a terminal."""
     return tqdm(initial=done, unit=" texts", disable=not sys.stderr.isatty(), file=sys.stderr)
+
+
+def _check_output(output: Path, files: list[str]) -> None:
+    """Raise RecipeError for an output that cannot be a file, or that would overwrite one of the files to read."""
+    if output.is_dir() or not output.name:
+        raise RecipeError(f"output {output}: is a folder: set a file")
+    if output.resolve() in [Path(file).resolve() for file in files]:
+        raise RecipeError(f"output {output}: is one of the files to read: set another file")
+
+
+def _describe_version(path: str) -> str:
+    """Size and time of a file, by which a changed one is noticed; empty for what is not a local file."""
+    if not Path(path).is_file():
+        return ""
+    found = Path(path).stat()
+    return f"{found.st_size} {found.st_mtime_ns}"
 
 
 def main(argv: list[str]) -> None:
@@ -138,15 +155,21 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto", help="(default: auto)")
     args = parser.parse_args(argv)
     if bool(args.files) == bool(args.text):
-        raise RecipeError("input: expected either files or --text: set one of them")
+        raise RecipeError("expected either files or --text")
     if args.resume and (args.output is None or args.text or STDIN in args.files):
-        raise RecipeError("--resume: needs input files and an output file: set files and --output")
+        raise RecipeError("--resume: needs input files and an --output")
+    if not 0 <= args.min_score <= 1:
+        raise RecipeError(f"min_score: {args.min_score} must be at least 0 and at most 1")
+    files = list_files(args.files)
+    if args.output:
+        _check_output(args.output, files)
     kind = args.format or KINDS.get(args.output.suffix if args.output else "", "jsonl")
     reader = Reader(args.encoding, args.lines, args.text_key, args.tokens_key, args.word_column, args.skip_bad)
     disable_progress_bar()  # for loading the weights
     tagger = Tagger.load(args.model, args.precision)
-    items = iter(map(Item, args.text)) if args.text else reader.read(args.files)
-    settings = {key: str(value) for key, value in vars(args).items() if key != "resume"}
+    items = iter(map(Item, args.text)) if args.text else reader.read(files)
+    settings = {key: str(value) for key, value in vars(args).items() if key not in ("resume", "skip_bad")}
+    settings |= {path: _describe_version(path) for path in [*files, f"{args.model}/model.safetensors"]}
     try:
         output = OutputFile(args.output, args.resume, settings) if args.output else StandardOutput()
         tag(tagger, items, output, kind, args.min_score)

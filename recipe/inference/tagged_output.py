@@ -53,7 +53,7 @@ def format_item(kind: str, item: Item, tagged: TaggedText) -> str:
 def _make_row(item: Item, tagged: TaggedText) -> dict[str, Any]:
     """A row of JSON lines: text and entities, or tokens, tags and entities, and the other keys of the input row."""
     if tagged.text is not None:
-        return {"text": tagged.text, "entities": _list_rows(tagged.entities)} | _keep_others(item)
+        return {item.key or "text": tagged.text, "entities": _list_rows(tagged.entities)} | _keep_others(item)
     words = [word for sentence in tagged.words for word in sentence]
     entities, first = [], 0
     for sentence in tagged.sentences:
@@ -62,11 +62,12 @@ def _make_row(item: Item, tagged: TaggedText) -> dict[str, Any]:
         ]
         first += len(sentence.tags)
     tags = [tag for sentence in tagged.sentences for tag in sentence.tags]
-    return {"tokens": words, "tags": tags, "entities": _list_rows(entities)} | _keep_others(item)
+    return {item.key or "tokens": words, "tags": tags, "entities": _list_rows(entities)} | _keep_others(item)
 
 
 def _keep_others(item: Item) -> dict[str, Any]:
-    return {key: value for key, value in item.row.items() if key not in ("text", "tokens", "tags", "entities")}
+    """The other keys of an input row; `tags` and `entities` that it came with are kept as `given_tags` ..."""
+    return {f"given_{key}" if key in ("tags", "entities") else key: value for key, value in item.row.items()}
 
 
 def _list_rows(entities: Iterable[Entity]) -> list[dict[str, Any]]:
@@ -76,6 +77,7 @@ def _list_rows(entities: Iterable[Entity]) -> list[dict[str, Any]]:
 def _format_columns(tagged: TaggedText) -> str:
     lines = [f"{DOCUMENT_START} O", ""]
     for words, sentence in zip(tagged.words, tagged.sentences, strict=True):
+        words = ["_DOCSTART-" if word == DOCUMENT_START else word for word in words]
         lines += [*(format_cells((word, tag)) for word, tag in zip(words, sentence.tags, strict=True)), ""]
     return "\n".join([*lines, ""])
 

@@ -6,7 +6,7 @@ was scored. `from_pretrained` of transformers still loads the model like any oth
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from recipe.inference.decoding import compute_posteriors, decode
 from recipe.inference.settings import KEY, TaggerSettings, read_settings
 from recipe.inputs.tokenizer import load_tokenizer
 from recipe.inputs.windows import Window, build_windows, collect_logits
-from recipe.model.loading import check_length, check_vocabulary, load_config, load_model, read_labels
+from recipe.model.loading import check_length, check_vocabulary, find_longest, load_config, load_model, read_labels
 from recipe.model.settings import ModelArguments
 from recipe.precision import choose_precision
 
@@ -114,6 +114,8 @@ class Tagger:
         settings = read_settings(config)
         tokenizer = load_tokenizer(arguments, training=False)
         check_vocabulary(tokenizer, config)
+        if getattr(config, KEY, None) is None:  # not trained by this recipe
+            settings = replace(settings, max_seq_length=min(settings.max_seq_length, find_longest(tokenizer, config)))
         check_length("max_seq_length", settings.max_seq_length, tokenizer, config)
         place = torch.device(device or torch.accelerator.current_accelerator() or "cpu")
         chosen, _ = choose_precision(precision, on_cpu=place.type == "cpu")

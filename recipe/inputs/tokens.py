@@ -18,7 +18,8 @@ def special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[
 def tokenize_words(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[list[str]]) -> list[list[list[int]]]:
     """The sub-word ids of each word of each sentence. A word without sub-words becomes the unknown token."""
     unknown = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.pad_token_id
-    encodings = tokenizer(list(sentences), is_split_into_words=True, add_special_tokens=False, verbose=False).encodings
+    sentences = [[_replace_surrogates(word) for word in words] for words in sentences]
+    encodings = tokenizer(sentences, is_split_into_words=True, add_special_tokens=False, verbose=False).encodings
     result = []
     for words, encoding in zip(sentences, encodings, strict=True):
         pieces: list[list[int]] = [[] for _ in words]
@@ -26,3 +27,8 @@ def tokenize_words(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[list[
             pieces[word].append(token_id)
         result.append([ids or [unknown] for ids in pieces])
     return result
+
+
+def _replace_surrogates(word: str) -> str:
+    """`word`, with half surrogate pairs, which are no text, replaced by question marks."""
+    return word if word.isascii() else word.encode("utf-8", "replace").decode()

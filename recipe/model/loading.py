@@ -100,12 +100,17 @@ def load_model(auto_class: Any, arguments: ModelArguments, config: PreTrainedCon
     return model
 
 
+def find_longest(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> int:
+    """The number of tokens that the model accepts, special tokens included."""
+    positions = getattr(config, "max_position_embeddings", -1)
+    if positions <= 0:  # XLNet's -1 is no limit
+        return tokenizer.model_max_length
+    return min(tokenizer.model_max_length, positions - find_first_position(config))
+
+
 def check_length(key: str, length: int, tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> None:
     """Raise RecipeError if `length` (tokens), the value of setting `key`, is longer than the input of the model."""
-    positions = getattr(config, "max_position_embeddings", -1)
-    longest = tokenizer.model_max_length
-    if positions > 0:  # XLNet's -1 is no limit
-        longest = min(longest, positions - find_first_position(config))
+    longest = find_longest(tokenizer, config)
     if length > longest:
         raise RecipeError(
             f"{key}: {length} is more than the {longest} tokens that the model accepts: set a lower value"

@@ -1,5 +1,6 @@
 """`python -m recipe tag`: formats in and out, order, memory, bad lines, interruption."""
 
+import contextlib
 import html
 import io
 import json
@@ -134,6 +135,65 @@ def test_text_is_read_as_it_is_needed(tmp_path):
     assert next(items).content == "one"
     (tmp_path / "b.txt").write_text("")
     assert list(Reader().read([str(tmp_path / "b.txt")])) == []
+
+
+def test_other_keys_and_given_labels_are_kept(run, tmp_path):
+    row = {"body": "Oslo", "text": "keep me", "entities": [[0, 4, "LOC"]], "id": 1}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row))
+    found = json.loads(run(tmp_path / "a.jsonl", "--text_key", "body").out)
+    assert (found["body"], found["text"], found["id"]) == ("Oslo", "keep me", 1)
+    assert found["given_entities"] == [[0, 4, "LOC"]]
+
+
+def test_empty_cells_keep_the_columns_in_place(tmp_path):
+    (tmp_path / "a.tsv").write_text("\tOslo\tO\n1\t\tO\n")
+    [item] = Reader(word_column=1).read([str(tmp_path / "a.tsv")])
+    assert item.content.sentences[0].words == ["Oslo", "_"]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "html"])
+@pytest.mark.parametrize("moment", range(8))
+def test_an_output_killed_at_any_moment_is_continued_to_the_same_bytes(run, tmp_path, monkeypatch, kind, moment):
+    monkeypatch.setattr(tagger, "BUFFER_CHARACTERS", 60)
+    (tmp_path / "a.txt").write_text("\n\n".join(f"Mara Okello left Oslo {n} times." for n in range(8)))
+    run(tmp_path / "a.txt", "--output", tmp_path / f"whole.{kind}")
+    calls = []
+
+    def die_at(method):
+        def call(self, *args):
+            calls.append(method.__name__)
+            if len(calls) == moment + 1:
+                raise KeyboardInterrupt
+            return method(self, *args)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tag.OutputFile, "write", die_at(tag.OutputFile.write))
+        patch.setattr(tag.OutputFile, "finish", die_at(tag.OutputFile.finish))
+        with contextlib.suppress(KeyboardInterrupt):
+            run(tmp_path / "a.txt", "--output", tmp_path / f"out.{kind}")
+    if not (tmp_path / f"out.{kind}").exists():
+        run(tmp_path / "a.txt", "--output", tmp_path / f"out.{kind}", "--resume")
+    assert (tmp_path / f"out.{kind}").read_bytes() == (tmp_path / f"whole.{kind}").read_bytes()
+
+
+def test_an_output_is_not_continued_with_other_input(run, tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text(TEXT)
+    with monkeypatch.context() as patch:
+        patch.setattr(tag.OutputFile, "finish", lambda self, text: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "a.txt", "--output", tmp_path / "out.jsonl")
+    (tmp_path / "a.txt").write_text(TEXT + "More.")
+    with pytest.raises(RecipeError, match="made with other settings"):
+        run(tmp_path / "a.txt", "--output", tmp_path / "out.jsonl", "--resume")
+
+
+def test_an_output_does_not_replace_its_input(run, tmp_path):
+    (tmp_path / "a.txt").write_text(TEXT)
+    with pytest.raises(RecipeError, match="is one of the files to read"):
+        run(tmp_path / "a.txt", "--output", tmp_path / "a.txt")
+    assert (tmp_path / "a.txt").read_text() == TEXT
 
 
 @pytest.mark.parametrize(

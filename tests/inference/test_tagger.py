@@ -6,7 +6,7 @@ import shutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from transformers import AutoConfig, AutoModelForTokenClassification
+from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedConfig
 
 import run_ner
 from recipe.data.conll import read_conll
@@ -104,6 +104,25 @@ def test_odd_settings_of_a_model_are_refused(folder, tmp_path):
     (copy / "config.json").write_text(json.dumps(config))
     with pytest.raises(RecipeError, match=r"config\.json of the model: tagger: .* cannot be read"):
         Tagger.load(copy)
+
+
+def test_a_model_without_settings_is_read_within_its_length(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    config = json.loads((copy / "config.json").read_text())
+    del config["tagger"]
+    (copy / "config.json").write_text(json.dumps(config))
+    assert Tagger.load(copy).settings == TaggerSettings(max_seq_length=64)
+
+
+@pytest.mark.parametrize("odd", ["context", ["context"], 5, {"context_size": -5}, {"max_seq_length": "64"}])
+def test_odd_entries_of_a_configuration_are_refused(odd):
+    with pytest.raises(RecipeError, match="cannot be read: fix or delete the entry"):
+        read_settings(PreTrainedConfig(tagger=odd))
+
+
+def test_odd_words_and_references_are_tagged(tagger):
+    assert len(tagger.tag_words([["\ud800", "Oslo"]])[0].tags) == 2
+    assert tagger("&#" + "1" * 5000 + ";") is not None
 
 
 def test_what_is_no_tagger_is_refused(encoder):
