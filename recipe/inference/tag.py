@@ -155,9 +155,9 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto", help="(default: auto)")
     args = parser.parse_args(argv)
     if bool(args.files) == bool(args.text):
-        raise RecipeError("expected either files or --text")
+        raise RecipeError("input: expected either files or --text: set one of them")
     if args.resume and (args.output is None or args.text or STDIN in args.files):
-        raise RecipeError("--resume: needs input files and an --output")
+        raise RecipeError("--resume: needs input files and an output file: set files and --output")
     if not 0 <= args.min_score <= 1:
         raise RecipeError(f"min_score: {args.min_score} must be at least 0 and at most 1")
     files = list_files(args.files)
