@@ -101,7 +101,7 @@ def test_make_asks_for_what_a_target_needs(target):
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_a_page_names_existing_files_and_targets(page):
     text = page.read_text()
-    for path in re.findall(r"\]\((?!https?:|#)([^)#\s]+)\)", re.sub(r"`[^`\n]*`", "", text)):
+    for path in re.findall(r"\]\((?!https?:|#)([^)#\s]+)\)", re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.S)):
         assert (page.parent / path).exists(), path
     for path in re.findall(r"(?:configs|results|tests|recipe|docs)/[\w./-]*\w", text):
         assert (ROOT / path).exists(), path

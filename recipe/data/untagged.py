@@ -26,7 +26,7 @@ COLUMN_FILES = {".conll", ".iob", ".iob2", ".bio", ".tsv", ".testa", ".testb", "
 class Item:
     """An item to tag: a text, or a document of words.
 
-    key: of the text or the words in a line of JSON. row: the other keys of that line.
+    key: the key of the text or words in a line of JSON. row: the other keys of that line.
     """
 
     content: str | Document
@@ -164,14 +164,14 @@ class Reader:
 
 
 def list_files(patterns: Iterable[str]) -> list[str]:
-    """The files that paths and globs name, and `-` for standard input.
+    """The files that match paths and globs, and `-` for standard input.
 
-    Raises RecipeError if there is none, or if it cannot be tagged, before anything is read.
+    Raises RecipeError if there is no such file or if its type cannot be tagged, before any file is read.
     """
     given = list(patterns)
     files = [path for pattern in given for path in ([STDIN] if pattern == STDIN else expand_files("files", [pattern]))]
     if files.count(STDIN) > 1 or (STDIN in files and sys.stdin is None):
-        raise RecipeError("files: standard input (-) can be read once, and must be open")
+        raise RecipeError("files: standard input (-) can be read only once, and must be open")
     known = {"", ".txt", ".md", *JSON_LINES, *COLUMN_FILES}
     for path in files:
         if (suffix := Path(path).suffix.lower()) not in known:

@@ -12,7 +12,7 @@ from recipe.settings import setting
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-KEY = "tagger"  # of config.json
+KEY = "tagger"  # in config.json
 Arguments = TypeVar("Arguments", bound="DataclassInstance")
 
 

@@ -114,15 +114,15 @@ def _show_progress(done: int) -> tqdm:
 
 
 def _check_output(output: Path, files: list[str]) -> None:
-    """Raise RecipeError for an output that cannot be a file, or that would overwrite one of the files to read."""
+    """Raise RecipeError if the output is a folder or one of the input files."""
     if output.is_dir() or not output.name:
         raise RecipeError(f"output {output}: is a folder: set a file")
     if output.resolve() in [Path(file).resolve() for file in files]:
-        raise RecipeError(f"output {output}: is one of the files to read: set another file")
+        raise RecipeError(f"output {output}: is one of the input files: set another file")
 
 
 def _describe_version(path: str) -> str:
-    """Size and time of a file, by which a changed one is noticed; empty for what is not a local file."""
+    """The size and time of a file, to notice changes; empty if it is not a local file."""
     if not Path(path).is_file():
         return ""
     found = Path(path).stat()

@@ -66,7 +66,7 @@ def _make_row(item: Item, tagged: TaggedText) -> dict[str, Any]:
 
 
 def _keep_others(item: Item) -> dict[str, Any]:
-    """The other keys of an input row; `tags` and `entities` that it came with are kept as `given_tags` ..."""
+    """The other keys of an input row; its own `tags` and `entities` become `given_tags` and `given_entities`."""
     return {f"given_{key}" if key in ("tags", "entities") else key: value for key, value in item.row.items()}
 
 

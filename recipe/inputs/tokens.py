@@ -30,5 +30,5 @@ def tokenize_words(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[list[
 
 
 def _replace_surrogates(word: str) -> str:
-    """`word`, with half surrogate pairs, which are no text, replaced by question marks."""
+    """`word` with lone surrogates, which cannot be encoded, replaced by question marks."""
     return word if word.isascii() else word.encode("utf-8", "replace").decode()

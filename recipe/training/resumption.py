@@ -172,7 +172,7 @@ class ResumableTrainer(Trainer):
         if self.position is not None:
             (folder / self._position_file).write_text(json.dumps(self.position))
         if self.args.should_save:
-            states: Any = self.state.stateful_callbacks  # a dictionary, whatever its annotation says
+            states: Any = self.state.stateful_callbacks  # a dictionary, unlike its annotation
             for callback in [*self.callback_handler.callbacks, self.control]:
                 if isinstance(callback, ExportableState):
                     states[type(callback).__name__] = callback.state()
