@@ -39,6 +39,7 @@ RUNS = {
         run_ner,
         NER | {"layer_lr_decay": 0.9, "do_eval": True, "eval_steps": 1, "eval_strategy": "steps"},
     ),
+    "ner-mixed": (run_ner, NER | {"context": "mixed", "per_device_train_batch_size": 2}),
     "mlm": (run_mlm, MLM),
     "mlm-bf16": (run_mlm, MLM | {"precision": "bf16"}),
     "mlm-accumulated": (run_mlm, MLM | {"gradient_accumulation_steps": 3}),
