@@ -153,8 +153,8 @@ class Run(AbstractContextManager):
         if self.pusher:
             self.write_record(trainer)  # for the cards of the checkpoints
             trainer.add_callback(self.pusher)
-        begun = time.perf_counter() - self.earlier_seconds
-        trainer.clock = lambda: time.perf_counter() - begun
+        training_start = time.perf_counter() - self.earlier_seconds
+        trainer.clock = lambda: time.perf_counter() - training_start
         with SignalHandler(find_continuation(self.training_args)) as signals:
             trainer.add_callback(signals)
             result = trainer.train(resume_from_checkpoint=str(self.checkpoint) if self.checkpoint else None)
