@@ -191,7 +191,7 @@ def test_an_output_is_not_continued_with_other_input(run, tmp_path, monkeypatch)
 
 def test_an_output_does_not_replace_its_input(run, tmp_path):
     (tmp_path / "a.txt").write_text(TEXT)
-    with pytest.raises(RecipeError, match="is one of the files to read"):
+    with pytest.raises(RecipeError, match="is one of the input files"):
         run(tmp_path / "a.txt", "--output", tmp_path / "a.txt")
     assert (tmp_path / "a.txt").read_text() == TEXT
 
