@@ -9,6 +9,7 @@ python run_ner.py --help
 
 import sys
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from functools import partial
 
 from transformers import (
@@ -21,14 +22,17 @@ from transformers import (
 
 from recipe.arguments import NerArguments, RunArguments, check_metric, parse
 from recipe.data.conll import write_conll
-from recipe.data.documents import list_tags
+from recipe.data.documents import list_sentences, list_tags
+from recipe.data.raw_text import choose_splitter
 from recipe.data.splits import check_labels, limit_sentences, list_labels, load_splits
 from recipe.errors import exit_with
 from recipe.evaluation.scoring import Metrics, format_reports, score, score_entities, summarize_entities
-from recipe.inference.settings import resolve_settings
+from recipe.inference.comparison import compare_pipeline
+from recipe.inference.settings import combine_settings, resolve_settings
 from recipe.inference.tagger import Tagger
 from recipe.inputs.mixing import MixedWindows
 from recipe.inputs.tokenizer import load_tokenizer
+from recipe.launch import is_sharded
 from recipe.model.loading import check_length, check_vocabulary, load_config, load_model, read_labels, set_labels
 from recipe.model.settings import ModelArguments
 from recipe.run import PREDICTIONS, Outcome, Run
@@ -67,10 +71,15 @@ def main(
         labels = read_labels(config)
         check_labels(documents, labels)
         documents = limit_sentences(documents, data_args)
+        run.facts["sentences"] = {split: len(list_sentences(documents[split])) for split in documents}
         tokenizer = load_tokenizer(model_args, training_args.do_train)
         check_vocabulary(tokenizer, config)
         check_length("max_seq_length", data_args.max_seq_length, tokenizer, config)
-        tagger = Tagger.from_arguments(labels, tokenizer, data_args)
+        tagging = combine_settings(data_args, config)
+        if training_args.do_train:
+            words = [word for sentence in list_sentences(documents["train"]) for word in sentence.words]
+            tagging = replace(tagging, temperature=1.0, word_splitter=choose_splitter(words))
+        tagger = Tagger(labels, tokenizer, **asdict(tagging))
         tagger.note_in(config)
         windows = {split: tagger.windows(documents[split], training=split == "train") for split in documents}
         train_windows = windows.get("train")
@@ -82,6 +91,7 @@ def main(
             predicted = tagger.tags(documents["dev"], windows["dev"], output.predictions)
             return summarize_entities(gold, predicted) | (metrics(gold, predicted) if metrics else {})
 
+        own_model = build_model is not None
         build_model = build_model or partial(load_model, AutoModelForTokenClassification, model_args)
         trainer = RecipeTrainer(
             args=training_args,
@@ -97,15 +107,24 @@ def main(
             run.train(trainer)
         if trainer.is_world_process_zero():
             remove_results(run.folder, [PREDICTIONS])  # of splits that are not scored now
+        # the pipeline may pass inputs that your own model does not accept, and one process has only a shard under FSDP
+        compares = data_args.compare_pipeline and not own_model and not is_sharded()
         report = {}
         for split in [split for split in documents if split != "train"]:
             gold = list_tags(documents[split])
-            predicted = tagger.tags(documents[split], windows[split], trainer.predict_logits(windows[split]))
+            logits = trainer.predict_logits(windows[split])
+            predicted = tagger.tags(documents[split], windows[split], logits)
             report[split] = score(gold, predicted, metrics)
+            if split == "dev" and training_args.do_train:
+                tagger.calibrate(documents[split], windows[split], logits)
+                if trainer.is_world_process_zero():
+                    tagger.save_settings(run.folder)
             if data_args.context != "none":
                 alone = tagger.windows(documents[split], context="none")
                 tags = tagger.tags(documents[split], alone, trainer.predict_logits(alone))
                 report[split]["alone"] = score_entities(gold, tags)
+            if compares and trainer.is_world_process_zero():
+                report[split]["running_text"] = compare_pipeline(tagger, trainer.model.eval(), documents[split])
             if trainer.is_world_process_zero():
                 write_conll(run.folder / PREDICTIONS / f"{split}.conll", documents[split], predicted)
         if report and trainer.is_world_process_zero():

@@ -23,8 +23,8 @@ from typing import IO, cast
 import torch
 
 from recipe.hub.provenance import describe_hardware, find_commit
-from recipe.precision import choose_precision
-from recipe.training.runtime import MATMUL, count_cores
+from recipe.precision import MATMUL, choose_precision
+from recipe.training.runtime import count_cores
 
 TABLES = ("mlm-minilm", "mlm-bert-base", "ner-minilm", "ner-bert-base")
 FOLDER = Path("results/speed")

@@ -10,78 +10,42 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import pipeline
+from transformers import Pipeline
 from transformers.utils.logging import disable_progress_bar
 
-from bench.detokenizer import join_words
 from recipe.data.conll import read_conll
 from recipe.data.documents import Document, list_sentences
 from recipe.data.schemes import list_entities
 from recipe.data.splits import find_files
 from recipe.hub.provenance import describe_hardware, find_commit
+from recipe.inference.comparison import list_spans, load_pipeline, make_texts, run_pipeline, score_spans
 from recipe.inference.tagger import Tagger
 
 RESULTS = Path("results/tagging")
 BINS = 10  # of the expected calibration error
 ROUNDS = 5  # of the speed measurement, contestants in turn
 
-Spans = list[set[tuple[int, int, str]]]  # of each text: start, end, type
 
-
-def score_spans(gold: Spans, found: Spans) -> float:
-    """Micro-averaged strict F1 in percent."""
-    hits = sum(len(one & other) for one, other in zip(gold, found, strict=True))
-    total = sum(map(len, gold)) + sum(map(len, found))
-    return 200 * hits / max(total, 1)
-
-
-def make_texts(documents: Sequence[Document]) -> tuple[list[str], Spans]:
-    """Each document as running text, a sentence after another, and its gold entities by characters."""
-    texts, spans = [], []
-    for document in documents:
-        text, gold = "", set()
-        for sentence in document.sentences:
-            joined, places = join_words(sentence.words)
-            start = len(text)
-            for first, stop, kind in list_entities(sentence.tags):
-                gold.add((start + places[first][0], start + places[stop - 1][1], kind))
-            text += joined + "\n\n"  # headlines, tables and datelines are lines of their own
-        texts.append(text)
-        spans.append(gold)
-    return texts, spans
-
-
-def list_found(entities: Iterable[Any]) -> set[tuple[int, int, str]]:
-    """The spans of what a Tagger returns."""
-    return {(entity.start, entity.end, entity.type) for entity in entities}
-
-
-def run_pipeline(tagger: Any, texts: Sequence[str]) -> Spans:
-    """What transformers' pipeline finds in texts."""
-    results = tagger(list(texts), batch_size=32)
-    return [{(e["start"], e["end"], e["entity_group"]) for e in entities} for entities in results]
-
-
-def score_raw_text(tagger: Tagger, stock: Any, documents: Sequence[Document]) -> dict[str, float]:
-    """Strict F1 on gold words, on running text, and of the pipeline on the sentences of that text."""
-    gold_words = [{*list_entities(sentence.tags)} for sentence in list_sentences(documents)]
-    found_words = [{(e.start, e.end, e.type) for e in tagged.entities} for tagged in tagger.tag_documents(documents)]
+def score_raw_text(tagger: Tagger, stock: Pipeline, documents: Sequence[Document]) -> dict[str, float]:
+    """Strict F1 in percent on gold words, on running text, and of the pipeline on the sentences of that text."""
+    gold_words = [set(list_entities(sentence.tags)) for sentence in list_sentences(documents)]
     texts, gold = make_texts(documents)
-    found = [list_found(entities) for entities in tagger(texts)]
-    single = [make_texts([Document([sentence])]) for sentence in list_sentences(documents)]
-    lines = [texts[0].strip() for texts, _ in single]
-    gold_lines = [spans[0] for _, spans in single]
-    return {
-        "gold words": score_spans(gold_words, found_words),
-        "raw text": score_spans(gold, found),
-        "raw sentences": score_spans(gold_lines, [list_found(entities) for entities in tagger(lines)]),
+    lines, gold_lines = make_texts([Document([sentence]) for sentence in list_sentences(documents)])
+    scores = {
+        "gold words": score_spans(
+            gold_words, [list_spans(found.entities) for found in tagger.tag_documents(documents)]
+        ),
+        "raw text": score_spans(gold, map(list_spans, tagger(texts))),
+        "raw sentences": score_spans(gold_lines, map(list_spans, tagger(lines))),
         "pipeline, raw sentences": score_spans(gold_lines, run_pipeline(stock, lines)),
     }
+    return {name: 100 * f1 for name, f1 in scores.items()}
 
 
 def measure_calibration(tagger: Tagger, documents: Sequence[Document]) -> dict[str, Any]:
@@ -130,17 +94,21 @@ def main() -> None:
     disable_progress_bar()
     splits = {name: read_conll(find_files(args.data_dir)[name][0]) for name in ("dev", "test")}
     taggers = {precision: Tagger.load(args.model, precision) for precision in ("fp32", "bf16")}
-    stock = pipeline("token-classification", args.model, aggregation_strategy="first", device="cpu")
+    stock = load_pipeline(taggers["fp32"])
     result: dict[str, Any] = {"commit": find_commit(), "hardware": describe_hardware(0), "model": Path(args.model).name}
     result["f1"] = {split: score_raw_text(taggers["fp32"], stock, documents) for split, documents in splits.items()}
     result["f1_bf16"] = {
         split: score_raw_text(taggers["bf16"], stock, documents) for split, documents in splits.items()
     }
-    result["calibration"] = {split: measure_calibration(taggers["fp32"], docs) for split, docs in splits.items()}
+    fitted = taggers["fp32"].settings
+    result["temperature"] = fitted.temperature
+    for name, settings in {"uncalibrated": replace(fitted, temperature=1.0), "calibrated": fitted}.items():
+        taggers["fp32"].settings = settings
+        result[name] = {split: measure_calibration(taggers["fp32"], docs) for split, docs in splits.items()}
     if args.speed:
         sentences = [sentence.words for sentence in list_sentences(splits["test"])]
         lines = [" ".join(words) for words in sentences]
-        contestants: dict[str, Callable[[], object]] = {"pipeline, batches of 32": lambda: stock(lines, batch_size=32)}
+        contestants: dict[str, Callable[[], object]] = {"pipeline, batches of 32": lambda: run_pipeline(stock, lines)}
         for name, tagger in taggers.items():
             contestants[f"tagger, {name}"] = lambda tagger=tagger: tagger.tag_words(sentences)
             contestants[f"tagger, {name}, raw text"] = lambda tagger=tagger: tagger(lines)
@@ -148,7 +116,8 @@ def main() -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{Path(args.model).name}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps({key: result[key] for key in result if key.startswith(("f1", "speed"))}, indent=2))
-    print({split: row["ece"] for split, row in result["calibration"].items()})
+    for name in ("uncalibrated", "calibrated"):
+        print(name, {split: row["ece"] for split, row in result[name].items()})
 
 
 if __name__ == "__main__":

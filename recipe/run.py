@@ -64,6 +64,7 @@ class Run(AbstractContextManager):
 
     settings: all settings as plain values, as `run.yaml` and the checkpoints record them.
     checkpoint: the checkpoint to continue from; None to start from the beginning.
+    facts: facts of the script, which are written with those of `describe`.
     """
 
     def __init__(self, model_args: ModelArguments, training_args: RunArguments):
@@ -71,6 +72,7 @@ class Run(AbstractContextManager):
         self.folder = training_args.folder
         self.started, self.earlier_seconds, self.train_seconds = time.perf_counter(), 0.0, 0.0
         self.checkpoint: Path | None = None
+        self.facts: dict[str, object] = {}
         self._lock: TextIO | None = None
 
     def __enter__(self) -> "Run":
@@ -184,14 +186,14 @@ class Run(AbstractContextManager):
             trainer.save_model()
         self.write_record(trainer)
         if trainer.is_world_process_zero() and (self.folder / "config.json").exists():
-            write_card(self.folder, str(self.folder))
+            write_card(self.folder)
         if self.pusher:
             self.pusher.finish()
 
     def write_record(self, trainer: RecipeTrainer) -> None:
         """Write `run.yaml`: the resolved settings, the facts of `describe`, the command and the weights' origin."""
         if trainer.is_world_process_zero():
-            record = {"settings": self.settings, **self.describe(), "command": find_command(), **self.origin}
+            record = {"settings": self.settings, **self.describe(), **self.origin}
             (self.folder / "run.yaml").write_text(yaml.safe_dump(record, sort_keys=False), encoding="utf-8")
 
     def describe(self) -> dict:
@@ -205,6 +207,7 @@ class Run(AbstractContextManager):
             "config": training.config,
             "model": model.name if find_step(model) is None else "/".join(model.parts[-2:]),
             "data": name_data(self.data_args),
+            **self.facts,
             "seed": training.seed,
             "commit": find_commit(),
             "hardware": describe_hardware(0 if training.use_cpu else training.world_size),
@@ -214,6 +217,7 @@ class Run(AbstractContextManager):
             "train_minutes": round(self.train_seconds / 60, 1),
             "total_minutes": round((self.earlier_seconds + time.perf_counter() - self.started) / 60, 1),
             "versions": {package: version(package) for package in PACKAGES},
+            "command": find_command(),
         }
 
 

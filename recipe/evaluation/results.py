@@ -15,7 +15,8 @@ HEADER = ["recipe", "dev F1", "test F1", "seeds", "minutes", "rebuild it with"]
 def format_table(paths: list[str]) -> str:
     """A Markdown table with one row per recipe: F1 (strict, micro average) in percent, mean ± sd over its seeds.
 
-    paths: copies of `report.json`; the file name up to `-seed` names the recipe.
+    paths: reports of runs, or copies of them; the name up to `-seed` names the recipe. That is the name of the file,
+    or for a file called `report.json` the name of its folder.
     """
     rows = [
         [
@@ -32,15 +33,20 @@ def format_table(paths: list[str]) -> str:
 
 
 def _find_command(name: str, report: dict) -> str:
-    """The command that makes all reports of a row; empty for a run without a configuration."""
+    """The command that makes all reports of a row, or for a run of your own its command."""
     if "study" in report:
         return f'`make study AGAIN=1 RUNS="{name}-seed*"`'
-    return f"`make ner CONFIG={report['run']['config']}`" if report["run"]["config"] else ""
+    return f"`{report['run']['command']}`" if "command" in report["run"] else ""
 
 
 def format_reference(paths: list[str]) -> str:
-    """A Markdown table of F1 by tag on the CoNLL-2003 test split: the reference, and each recipe's mean over seeds."""
+    """A Markdown table of F1 by tag on the CoNLL-2003 test split: the reference, and each recipe's mean over seeds.
+
+    Empty if no report is of that split.
+    """
     groups = {name: group for name, group in _group_reports(paths).items() if is_conll2003_test(group[0]["test"])}
+    if not groups:
+        return ""
     rows = []
     for tag, (_, _, reference, support) in REFERENCE.items():
         scores = [mean_tag_f1(group, "test", tag) for group in groups.values()]
@@ -55,8 +61,14 @@ def _group_reports(paths: list[str]) -> dict[str, list[dict]]:
             report = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RecipeError(f"{path}: {error}: expected a copy of report.json") from None
+        if not isinstance(report, dict) or "run" not in report:
+            raise RecipeError(f"{path}: not the report of a run: expected a copy of report.json")
         if "test" in report:
-            groups[Path(path).stem.split("-seed")[0]].append(report)
+            file = Path(path).resolve()
+            name = file.parent.name if file.name == "report.json" else file.stem
+            groups[name.split("-seed")[0]].append(report)
+    if not groups:
+        raise RecipeError(f"{paths[0]}: has no scores of a test split: run run_ner.py with do_predict")
     return groups
 
 
@@ -94,6 +106,6 @@ def main(argv: list[str]) -> None:
         "Print Markdown tables from reports: one row per recipe, and F1 by tag with the reference.",
         "python -m recipe tables results/*.json",
     )
-    parser.add_argument("reports", nargs="+", help="copies of report.json, named RECIPE-seedN.json")
+    parser.add_argument("reports", nargs="+", help="report.json of runs, or copies named RECIPE-seedN.json")
     args = parser.parse_args(argv)
-    print(format_table(args.reports), format_reference(args.reports), sep="\n\n")
+    print("\n\n".join(filter(None, [format_table(args.reports), format_reference(args.reports)])))

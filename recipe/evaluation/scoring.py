@@ -12,11 +12,15 @@ from recipe.command_line import VerbParser
 from recipe.data.conll import convert_tags, read_columns
 from recipe.data.documents import list_sentences, list_tags
 from recipe.data.schemes import is_iob2, is_well_formed, list_entities, to_iob2
+from recipe.errors import RecipeError
 
 Row = dict[str, float]  # precision, recall, f1, support
-# "entities", "tags", "alone" (entities, each sentence without context): row name -> Row; "metrics": your own metrics.
+# "entities", "tags", "alone" (entities, each sentence without context): row name -> Row; "running_text": F1 of the
+# Tagger and of transformers' pipeline (recipe.inference.comparison); "metrics": your own metrics.
 Report = dict[str, dict]
 Metrics = Callable[[Sequence[Sequence[str]], Sequence[Sequence[str]]], dict[str, float]]  # gold and predicted tags
+
+MOST_DIFFERENCE = 0.01  # between the F1 of the Tagger and of the pipeline, without a warning
 
 # A published bert-base-cased fine-tuning, CoNLL-2003 English test: tag -> precision, recall, f1, support.
 REFERENCE = {
@@ -104,6 +108,8 @@ def format_report(report: Report) -> str:
         lines += ["", "Tags: reference and difference to it", *_format_differences(report["tags"])]
     if "alone" in report:
         lines += ["", "Entities, each sentence without its context", *_format_rows(report["alone"])]
+    if "running_text" in report:
+        lines += ["", *_format_running_text(**report["running_text"])]
     if "metrics" in report:
         lines += [
             "",
@@ -126,7 +132,13 @@ def score_file(path: str) -> Report:
     first; as in conlleval, an ill-formed tag then starts an entity. Predictions that all follow the rules of IOB1 are
     treated as IOB1.
     """
-    gold = read_columns(path, tag_column=-2)
+    try:
+        gold = read_columns(path, tag_column=-2)
+    except RecipeError as error:
+        if "tag_column" not in str(error):  # a setting that this command does not have
+            raise
+        place = str(error).partition(": ")[0]
+        raise RecipeError(f"{place}: expected lines of a word, its gold tag and its predicted tag") from None
     predicted = list_tags(read_columns(path, tag_column=-1))
     foreign = not all(is_iob2(tag) for tags in predicted for tag in tags)
     iob1 = all(is_well_formed(tags, "IOB1") for tags in predicted)
@@ -151,6 +163,21 @@ def _format_rows(rows: dict[str, Row]) -> list[str]:
             for name, row in rows.items()
         ),
     ]
+
+
+def differs(tagger: float, pipeline: float) -> bool:
+    """Whether the F1 of the pipeline is far from that of the Tagger, so that readers must be warned."""
+    return abs(tagger - pipeline) > MOST_DIFFERENCE
+
+
+def _format_running_text(sentences: int, tagger: float, pipeline: float) -> list[str]:
+    lines = [
+        f"Running text ({sentences} sentences, each alone), entity F1: Tagger {tagger:.3f}, transformers' pipeline "
+        f"{pipeline:.3f}"
+    ]
+    if differs(tagger, pipeline):
+        lines.append("The pipeline splits text into other words than the training data: use the Tagger.")
+    return lines
 
 
 def _format_differences(tags: dict[str, Row]) -> list[str]:

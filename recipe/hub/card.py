@@ -25,13 +25,17 @@ METRICS = {
 }
 
 
-def write_card(folder: Path, name: str) -> None:
-    """Write `README.md` into a run's folder. name: what users pass to `from_pretrained`."""
+def write_card(folder: Path, name: str | None = None) -> None:
+    """Write `README.md` into a run's folder. name: see `render_card`."""
     render_card(folder, name).save(folder / "README.md")
 
 
-def render_card(folder: Path, name: str) -> ModelCard:
-    """The model card of the run in `folder`. The same files and name give the same card."""
+def render_card(folder: Path, name: str | None = None) -> ModelCard:
+    """The model card of the run in `folder`. The same files and name give the same card.
+
+    name: what users load the model from: its name on the Hub; default: a path that ends in the name of the folder.
+    """
+    name = name or f"path/to/{folder.resolve().name}"
     run, title = RunFolder(folder), name.rpartition("/")[2]
     values = {
         "metadata": _collect_metadata(run, title).to_yaml(),
@@ -111,7 +115,7 @@ def main(argv: list[str]) -> None:
     """`python -m recipe card`: print the card of a run's folder."""
     parser = VerbParser("card", "Print the model card of a run.", "python -m recipe card runs/ner/name user/name")
     parser.add_argument("folder", type=Path, help="a run's folder or one of its checkpoints")
-    parser.add_argument("name", help="what users pass to from_pretrained: owner/name")
+    parser.add_argument("name", nargs="?", help="name on the Hub, owner/name, for the examples in the card")
     args = parser.parse_args(argv)
     if not args.folder.is_dir():
         raise RecipeError(f"{args.folder}: no such folder")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 from functools import cached_property
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from recipe.data.schemes import list_types
 from recipe.data.settings import EntityArguments, TextArguments
 from recipe.data.splits import HUB_NAMES, SPLITS
 from recipe.errors import RecipeError
+from recipe.evaluation.scoring import differs
 from recipe.hub.settings import CardArguments
 from recipe.inference.settings import KEY, DecodingArguments, TaggerSettings
 from recipe.inputs.case_markers import CAPITALISED
@@ -46,6 +48,17 @@ def _read(path: Path) -> dict:
         raise RecipeError(f"{path}: {' '.join(str(error).split())}: fix the file") from None
 
 
+def _name_path(path: str) -> str:
+    """The folder and name of a file."""
+    return str(Path(*Path(path).parts[-2:]))
+
+
+def _shorten_path(word: str) -> str:
+    """A word of a command line, with `_name_path` instead of a path outside the working folder."""
+    flag, equals, value = word.rpartition("=")
+    return flag + equals + _name_path(value) if value.startswith(("/", "~", "..")) else word
+
+
 class RunFolder:
     """The folder of a run or of one of its checkpoints. While the run is in progress, there are no scores.
 
@@ -75,6 +88,16 @@ class RunFolder:
         return {split: scores for split, scores in named.items() if split in HUB_NAMES}
 
     @cached_property
+    def running_text(self) -> dict[str, dict]:
+        """For each split, the F1 of the Tagger and of the pipeline on running text; empty if they were not compared."""
+        return {split: scores["running_text"] for split, scores in self.scores.items() if "running_text" in scores}
+
+    @cached_property
+    def pipeline_differs(self) -> bool:
+        """Whether the two differ by more than a point on some split."""
+        return any(differs(row["tagger"], row["pipeline"]) for row in self.running_text.values())
+
+    @cached_property
     def limits(self) -> dict[str, int]:
         """The number of scored sentences, for each split that was limited to its first sentences."""
         limits = {split: self.settings.get(SPLITS[split].limit) for split in self.scores}
@@ -92,10 +115,15 @@ class RunFolder:
         defaults = {field.name: field.default for cls in SETTINGS for field in dataclasses.fields(cls)}
         defaults |= {"config": None} | dataclasses.asdict(TaggerSettings())
         return {
-            key: value
+            key: _shorten_path(value) if isinstance(value, str) else value
             for key, value in self.settings.items()
             if value not in (None, [], {}, "") and key in defaults.keys() - DERIVED and value != defaults[key]
         }
+
+    @cached_property
+    def command(self) -> str:
+        """The command line of the run, without the folders that only its machine has."""
+        return shlex.join(map(_shorten_path, shlex.split(self.record.get("command", ""))))
 
     @cached_property
     def tagging(self) -> dict:
@@ -130,7 +158,7 @@ class RunFolder:
 
     def _shorten(self, key: str) -> str:
         """The files that a setting names, each by its folder and name."""
-        return " ".join(str(Path(*Path(pattern).parts[-2:])) for pattern in self.settings.get(key) or [])
+        return " ".join(_name_path(pattern) for pattern in self.settings.get(key) or [])
 
     @cached_property
     def labels(self) -> list[str]:

@@ -19,7 +19,7 @@ from recipe.errors import RecipeError
 from recipe.inference.tagged_output import FORMATS, format_end, format_item, format_start
 from recipe.inference.tagger import Tagger
 
-KINDS = {".conll": "conll", ".html": "html", ".txt": "text"}  # suffix of the output file -> format
+KINDS = {".jsonl": "jsonl", ".conll": "conll", ".html": "html", ".txt": "text"}  # suffix of the output -> format
 PARTIAL, STATE = ".partial", ".state"  # added to the name of an unfinished output file
 
 
@@ -33,6 +33,8 @@ class OutputFile:
     def __init__(self, path: Path, resume: bool, settings: dict[str, str]):
         self.path, self.settings = path, settings
         self.partial, self.state = (path.with_name(path.name + ending) for ending in (PARTIAL, STATE))
+        if self.partial.exists() and not resume:
+            raise RecipeError(f"{self.partial}: an interrupted output: continue it with --resume, or delete it")
         self.items, size = self._find_start() if resume else (0, 0)
         path.parent.mkdir(parents=True, exist_ok=True)
         self.file = open(self.partial, "r+b" if size else "wb")  # noqa: SIM115 - `finish` closes it
@@ -129,6 +131,15 @@ def _describe_version(path: str) -> str:
     return f"{found.st_size} {found.st_mtime_ns}"
 
 
+def _find_format(output: Path | None) -> str:
+    """The format of an output file by the end of its name; JSON lines for standard output."""
+    if output is None:
+        return "jsonl"
+    if output.suffix not in KINDS:
+        raise RecipeError(f"output {output}: ends in none of {' '.join(KINDS)}: set --format")
+    return KINDS[output.suffix]
+
+
 def main(argv: list[str]) -> None:
     """`python -m recipe tag`: tag text or files and write the entities."""
     parser = VerbParser(
@@ -152,7 +163,12 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--encoding", default="utf-8", help="encoding of the files (default: utf-8)")
     parser.add_argument("--skip_bad", action="store_true", help="skip and count lines that cannot be read")
     parser.add_argument("--resume", action="store_true", help="continue an interrupted output file")
-    parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto", help="(default: auto)")
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "bf16", "fp16"),
+        default="auto",
+        help="precision of the weights (default: auto, which is bf16 if the hardware supports it, else fp32)",
+    )
     args = parser.parse_args(argv)
     if bool(args.files) == bool(args.text):
         raise RecipeError("input: expected either files or --text: set one of them")
@@ -163,7 +179,7 @@ def main(argv: list[str]) -> None:
     files = list_files(args.files)
     if args.output:
         _check_output(args.output, files)
-    kind = args.format or KINDS.get(args.output.suffix if args.output else "", "jsonl")
+    kind = args.format or _find_format(args.output)
     reader = Reader(args.encoding, args.lines, args.text_key, args.tokens_key, args.word_column, args.skip_bad)
     disable_progress_bar()  # for loading the weights
     tagger = Tagger.load(args.model, args.precision)
@@ -176,6 +192,11 @@ def main(argv: list[str]) -> None:
     except BrokenPipeError:  # the reader of the output has closed it, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        raise RecipeError(f"output {args.output}: {error.strerror}: continue with --resume once it is fixed") from None
+        hint = "continue with --resume once it is fixed" if args.output else "write to a file with --output"
+        raise RecipeError(f"output {args.output or 'to the terminal'}: {error.strerror}: {hint}") from None
+    except KeyboardInterrupt:
+        if args.output:
+            print(f"\n{args.output}: interrupted: continue with the same command and --resume", file=sys.stderr)
+        raise
     if reader.skipped:
         print(f"{reader.skipped} line(s) could not be read and were skipped", file=sys.stderr)

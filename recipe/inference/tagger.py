@@ -4,9 +4,10 @@ The settings of a `Tagger` are saved in the model's `config.json` under `tagger`
 was scored. `from_pretrained` of transformers still loads the model like any other.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,17 +16,17 @@ import numpy as np
 import torch
 from transformers import AutoModelForTokenClassification, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from recipe.data.documents import Document, Sentence, list_sentences
+from recipe.data.documents import Document, Sentence, list_sentences, list_tags
 from recipe.data.raw_text import Word, find_sentences
 from recipe.data.schemes import is_iob2, list_entities
 from recipe.errors import RecipeError
-from recipe.inference.decoding import compute_posteriors, decode
+from recipe.inference.decoding import compute_posteriors, decode, fit_temperature
 from recipe.inference.settings import KEY, TaggerSettings, read_settings
 from recipe.inputs.tokenizer import load_tokenizer
 from recipe.inputs.windows import Window, build_windows, collect_logits
 from recipe.model.loading import check_length, check_vocabulary, find_longest, load_config, load_model, read_labels
 from recipe.model.settings import ModelArguments
-from recipe.precision import choose_precision
+from recipe.precision import choose_precision, fast_matmul
 
 BATCH_TOKENS = 4096  # tokens in a batch, padding included
 BUFFER_CHARACTERS = 200_000  # texts of about this size are prepared together and sorted by length
@@ -124,15 +125,16 @@ class Tagger:
         model = model.to(place, DTYPES[chosen])
         return cls(labels, tokenizer, model.eval(), **asdict(settings))
 
-    @classmethod
-    def from_arguments(cls, labels: Sequence[str], tokenizer: PreTrainedTokenizerBase, arguments: Any) -> "Tagger":
-        """A tagger without a model, from settings resolved by `resolve_settings`."""
-        settings = {field.name: getattr(arguments, field.name) for field in fields(TaggerSettings)}
-        return cls(labels, tokenizer, **settings)
-
     def note_in(self, config: PreTrainedConfig) -> None:
         """Write the settings to the configuration of a model, which is saved and pushed with the weights."""
         setattr(config, KEY, asdict(self.settings))
+
+    def save_settings(self, folder: Path) -> None:
+        """Write the settings to the `config.json` of a model that is already saved in `folder`."""
+        path, partial = folder / "config.json", folder / "config.json.partial"
+        config = json.loads(path.read_text(encoding="utf-8")) | {KEY: asdict(self.settings)}
+        partial.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        partial.replace(path)
 
     def __call__(self, texts: str | Iterable[str], min_score: float = 0.0) -> list:
         """The entities of one text, or for several texts a list of entities for each. Each text is one document.
@@ -203,7 +205,7 @@ class Tagger:
         """Like `tags`, but with the probability of each tag and entity."""
         logits, lengths = self._collect(documents, windows, batches)
         constrained = self.settings.constrained_decoding
-        posteriors = compute_posteriors(logits, lengths, self.labels, constrained)
+        posteriors = compute_posteriors(logits / self.settings.temperature, lengths, self.labels, constrained)
         label_ids = {label: number for number, label in enumerate(self.labels)}
         tagged, first = [], 0
         for sentence, tags in zip(
@@ -224,6 +226,18 @@ class Tagger:
             first += len(tags)
         return tagged
 
+    def calibrate(
+        self, documents: Sequence[Document], windows: Sequence[Window], batches: Iterable[np.ndarray]
+    ) -> None:
+        """Set the temperature that fits held-out documents with gold tags; see `fit_temperature`.
+
+        windows, batches: see `tags`.
+        """
+        logits, lengths = self._collect(documents, windows, batches)
+        gold = np.array([self.labels.index(tag) for tags in list_tags(documents) for tag in tags], int)
+        temperature = fit_temperature(logits, lengths, gold, self.labels, self.settings.constrained_decoding)
+        self.settings = replace(self.settings, temperature=temperature)
+
     def _collect(
         self, documents: Sequence[Document], windows: Sequence[Window], batches: Iterable[np.ndarray]
     ) -> tuple[np.ndarray, list[int]]:
@@ -234,7 +248,9 @@ class Tagger:
         return collect_logits(chain.from_iterable(batches), windows), lengths
 
     def _prepare(self, items: list[str | Document]) -> _Prepared:
-        places = [find_sentences(item) if isinstance(item, str) else None for item in items]
+        places = [
+            find_sentences(item, self.settings.word_splitter) if isinstance(item, str) else None for item in items
+        ]
         documents = [
             item
             if isinstance(item, Document)
@@ -268,7 +284,7 @@ class Tagger:
             longest = len(windows[first]["input_ids"])
             batch = windows[first : first + max(1, BATCH_TOKENS // longest)]
             inputs = self.tokenizer.pad([{"input_ids": window["input_ids"]} for window in batch], return_tensors="pt")
-            with torch.inference_mode():
+            with torch.inference_mode(), fast_matmul(self.model.dtype == torch.float32):
                 logits = self.model(**inputs.to(self.model.device)).logits
             yield logits.float().cpu().numpy()
             first += len(batch)

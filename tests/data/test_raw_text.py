@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recipe.data.raw_text import find_sentences, find_words
+from recipe.data.raw_text import choose_splitter, find_sentences, find_words, join_words
 
 ODD = [
     *("e\u0301", "\U0001f469\u200d\U0001f4bb", "\U0001d4d0", "\u200b", "\u200d", "\ufeff", "\u202e", "\u05d0\u05d1"),
@@ -65,3 +65,28 @@ def test_blank_lines_end_sentences_and_line_breaks_do_not():
 
 def test_chinese_sentences_end_at_their_full_stops():
     assert len(find_sentences("\u4f60\u597d\u3002\u6211\u5728\u3002\u201c\u597d\uff01\u201d\u4ed6")) == 4
+
+
+@pytest.mark.parametrize(
+    ("sentence", "splitter"),
+    [
+        ("Mara Okello , of Norvik , left Oslo .", "punctuation"),
+        ("Mara Okello, of Norvik, left Oslo.", "spaces"),
+        ("the disk of node-7 ( 121.0 GB ) failed : see U.S. docs , p. 3 !", "punctuation"),
+        ("", "punctuation"),
+    ],
+)
+def test_text_is_split_as_the_words_of_the_training_data_are(sentence, splitter):
+    assert choose_splitter(sentence.split()) == splitter
+
+
+def test_words_are_joined_as_text_is_printed_and_keep_their_places():
+    words = ['"', "We", "left", "(", "late", ")", ",", '"', "said", "Mara", "O'Neill", "'s", "aide", "."]
+    text, places = join_words(words)
+    assert text == "\"We left (late),\" said Mara O'Neill's aide."
+    assert [text[start:end] for start, end in places] == words
+
+
+def test_a_sentence_does_not_end_inside_a_character():
+    sentences = [[word.text for word in words] for words in find_sentences("\u4e2d\u3002\u200d\u00e9")]
+    assert sentences == [["\u4e2d", "\u3002\u200d"], ["\u00e9"]]

@@ -26,7 +26,7 @@ def test_runs_on_other_data_or_without_a_configuration_have_rows_too(tmp_path):
         write_report(tmp_path / "spanish-seed1.json", conll2003 | {"O": 9}, None),
     ]
     assert format_table(paths).splitlines()[2:] == [
-        "| own | - | 50.0 | 1 | 2 | `make ner CONFIG=configs/ner/own.yaml` |",
+        "| own | - | 50.0 | 1 | 2 | `python run_ner.py --config configs/ner/own.yaml` |",
         "| spanish | - | 50.0 | 1 | 2 |  |",
         "| wnut | - | 50.0 | 1 | 2 |  |",
     ]

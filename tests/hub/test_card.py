@@ -246,3 +246,26 @@ def test_blocks_are_one_blank_line_apart(tmp_path, architecture, recorded):
 def test_the_same_folder_makes_the_same_card(tmp_path):
     write_run(tmp_path)
     assert str(render_card(tmp_path, "mara/tagger")) == str(render_card(tmp_path, "mara/tagger"))
+
+
+def test_a_card_has_the_pipelines_figures_and_no_folder_of_this_machine(tmp_path):
+    part = {"entities": {"micro avg": ROW}, "tags": {"B-LOC": ROW}, "alone": {"micro avg": ROW | {"f1": 0.321}}}
+    scores = {"dev": part | {"running_text": {"sentences": 12, "tagger": 0.8, "pipeline": 0.705}}}
+    settings = {"data_dir": "/home/mara/corpora/tickets", "do_train": True}
+    facts = {
+        "command": "python run_ner.py --data_dir /home/mara/corpora/tickets --output_dir=../runs/x",
+        "data": "tickets",
+    }
+    folder = tmp_path / "mara" / "mine"
+    folder.mkdir(parents=True)
+    text = str(render_card(write_run(folder, settings, scores=scores, sentences={"train": 44}, **facts)))
+    assert "| dev | 12 | 0.800 | 0.705 |" in text
+    assert "use the Tagger" in text
+    assert "| micro avg | 0.500 | 0.250 | 0.321 | 4 |" in text.partition("each sentence without its context**")[2]
+    assert "| training sentences | 44 |" in text
+    assert 'Tagger.load("path/to/mine")' in text
+    assert "python run_ner.py --data_dir corpora/tickets --output_dir=runs/x" in text
+    assert "/home/mara" not in text
+    assert str(tmp_path) not in text
+    same = {"dev": part | {"running_text": {"sentences": 12, "tagger": 0.8, "pipeline": 0.795}}}
+    assert "use the Tagger" not in str(render_card(write_run(folder, settings, scores=same)))

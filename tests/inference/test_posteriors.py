@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recipe.data.schemes import is_well_formed, list_entities
-from recipe.inference.decoding import compute_posteriors, decode
+from recipe.inference.decoding import compute_posteriors, decode, fit_temperature
 
 LABELS = ["O", "B-X", "I-X", "B-Y", "I-Y"]
 LENGTHS = [1, 4, 2, 4, 3, 1]
@@ -65,3 +65,15 @@ def test_a_certain_sentence_has_confidence_one_and_large_logits_do_not_overflow(
 
 def test_no_sentences_have_no_posteriors():
     assert compute_posteriors(np.zeros((0, len(LABELS))), [], LABELS).words.shape == (0, len(LABELS))
+
+
+def test_the_temperature_is_the_one_that_makes_drawn_labels_likely():
+    """Labels drawn from logits, which are then made 2.5 times too large: the temperature undoes that."""
+    draw, count = np.random.default_rng(1), 4000
+    logits = draw.normal(size=(count, len(LABELS)))
+    weights = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    gold = np.array([draw.choice(len(LABELS), p=row) for row in weights])
+    lengths = [4] * (count // 4)
+    assert fit_temperature(2.5 * logits, lengths, gold, LABELS, constrained=False) == pytest.approx(2.5, abs=0.2)
+    assert fit_temperature(9.0 * logits, lengths, gold, LABELS, constrained=False) == 4.0
+    assert fit_temperature(logits[:0], [], gold[:0], LABELS) == 1.0

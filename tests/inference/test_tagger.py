@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -36,9 +37,10 @@ def tagger(folder):
 
 def test_settings_travel_with_the_weights_and_the_checkpoints(folder, tagger):
     expected = TaggerSettings(max_seq_length=48, context="document", context_size=5, constrained_decoding=True)
-    assert tagger.settings == expected
-    for place in (folder, *folder.glob("checkpoint-*")):
-        assert read_settings(AutoConfig.from_pretrained(place)) == expected
+    assert replace(tagger.settings, temperature=1.0) == expected
+    assert tagger.settings == read_settings(AutoConfig.from_pretrained(folder))
+    for checkpoint in folder.glob("checkpoint-*"):
+        assert read_settings(AutoConfig.from_pretrained(checkpoint)) == expected
     assert AutoModelForTokenClassification.from_pretrained(folder).config.num_labels == 9  # stock code loads it
 
 
@@ -114,10 +116,45 @@ def test_a_model_without_settings_is_read_within_its_length(folder, tmp_path):
     assert Tagger.load(copy).settings == TaggerSettings(max_seq_length=64)
 
 
-@pytest.mark.parametrize("odd", ["context", ["context"], 5, {"context_size": -5}, {"max_seq_length": "64"}])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "context",
+        ["context"],
+        5,
+        {"context_size": -5},
+        {"max_seq_length": "64"},
+        {"temperature": 0.0},
+        {"word_splitter": "x"},
+    ],
+)
 def test_odd_entries_of_a_configuration_are_refused(odd):
     with pytest.raises(RecipeError, match="cannot be read: fix or delete the entry"):
         read_settings(PreTrainedConfig(tagger=odd))
+
+
+def test_a_temperature_is_fitted_on_dev_saved_and_used_for_confidences_alone(folder, tagger, column_files):
+    assert tagger.settings.temperature != 1.0
+    documents = read_conll(column_files / "valid.txt")
+    unscaled = Tagger(
+        tagger.labels, tagger.tokenizer, tagger.model, **asdict(replace(tagger.settings, temperature=1.0))
+    )
+    found, other = tagger.tag_documents(documents), unscaled.tag_documents(documents)
+    assert [sentence.tags for sentence in found] == [sentence.tags for sentence in other]
+    assert [sentence.scores for sentence in found] != [sentence.scores for sentence in other]
+
+
+def test_a_model_trained_on_words_between_spaces_splits_text_at_spaces(tagger):
+    spaced = Tagger(tagger.labels, tagger.tokenizer, tagger.model, word_splitter="spaces", max_seq_length=48)
+    assert next(spaced.stream(["Mara left Oslo, twice."])).words == [["Mara", "left", "Oslo,", "twice."]]
+
+
+def test_the_report_has_the_tagger_and_the_pipeline_on_running_text(folder):
+    scores = json.loads((folder / "report.json").read_text())["dev"]["running_text"]
+    assert scores["sentences"] == 3
+    assert 0 < scores["tagger"] <= 1
+    assert 0 <= scores["pipeline"] <= 1
+    assert "Running text (3 sentences, each alone), entity F1: Tagger" in (folder / "report.txt").read_text()
 
 
 def test_odd_words_and_references_are_tagged(tagger):

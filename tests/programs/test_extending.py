@@ -11,6 +11,7 @@ import recipe
 import run_mlm
 import run_ner
 from conftest import ROOT, fingerprint
+from recipe.inputs.pretrained import resolve_name
 from recipe.training.loss import token_mean_loss
 
 PAGE = (ROOT / "docs" / "extending.md").read_text()
@@ -68,6 +69,20 @@ def test_a_metric_of_masked_tokens_is_reported(encoder, articles_file, tmp_path)
     outcome = run_mlm.main(words, metrics=lambda output: {"batches": len(output.predictions)})
     assert outcome.scores["dev"]["batches"] > 0
     assert outcome.folder == tmp_path
+
+
+def test_the_model_of_the_page_is_trained_except_for_its_embeddings(flags):
+    build_model = load_example("own model")["build_model"]
+    outcome = run_ner.main(flags("own", max_steps=2, model_name_or_path="minilm-l6"), build_model=build_model)
+    assert "running_text" not in outcome.scores["dev"]
+    name = "bert.embeddings.word_embeddings.weight"
+    weights = [
+        AutoModelForTokenClassification.from_pretrained(folder).state_dict()
+        for folder in (outcome.folder, resolve_name("minilm-l6"))
+    ]
+    assert torch.equal(weights[0][name], weights[1][name])
+    layer = "bert.encoder.layer.5.output.dense.weight"
+    assert not torch.equal(weights[0][layer], weights[1][layer])
 
 
 def test_a_model_of_ones_own_is_trained(flags, encoder):

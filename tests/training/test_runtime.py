@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from conftest import ROOT, run_program
+from recipe import precision
 from recipe.arguments import RunArguments, parse
 from recipe.errors import RecipeError
 from recipe.model.attention import ATTENTION
@@ -77,15 +78,17 @@ def test_a_container_counts_its_share_of_the_cores(tmp_path, monkeypatch, quota,
 )
 def test_matrix_products_take_the_fast_route_only_where_it_is_exact(tmp_path, monkeypatch, processor, error, route):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: processor)
-    monkeypatch.setattr(runtime, "measure_matmul_error", lambda: error)
+    monkeypatch.setattr(precision, "measure_matmul_error", lambda: error)
+    precision.check_onednn.cache_clear()
     torch.backends.mkldnn.matmul.fp32_precision = "none"
     runtime.prepare(*settings(tmp_path))
     assert torch.backends.mkldnn.matmul.fp32_precision == route
+    precision.check_onednn.cache_clear()
 
 
 def test_matrix_products_are_exact_on_this_machine(tmp_path):
     runtime.prepare(*settings(tmp_path))
-    assert runtime.measure_matmul_error() < runtime.MOST_ERROR
+    assert precision.measure_matmul_error() < precision.MOST_ERROR
 
 
 def test_a_product_in_lower_precision_shows_in_the_error(monkeypatch):
@@ -95,7 +98,7 @@ def test_a_product_in_lower_precision_shows_in_the_error(monkeypatch):
         "__matmul__",
         lambda a, b: exact(a, b) if a.dtype == torch.float64 else exact(a.bfloat16(), b.bfloat16()).float(),
     )
-    assert runtime.measure_matmul_error() > runtime.MOST_ERROR
+    assert precision.measure_matmul_error() > precision.MOST_ERROR
 
 
 def test_attention_is_ours_on_a_cpu_unless_named(tmp_path):
