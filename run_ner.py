@@ -22,7 +22,7 @@ from transformers import (
 
 from recipe.arguments import NerArguments, RunArguments, check_metric, parse
 from recipe.data.conll import write_conll
-from recipe.data.documents import list_sentences, list_tags
+from recipe.data.documents import Notes, list_sentences, list_tags
 from recipe.data.raw_text import choose_splitter
 from recipe.data.splits import check_labels, limit_sentences, list_labels, load_splits
 from recipe.errors import exit_with
@@ -31,6 +31,7 @@ from recipe.inference.comparison import compare_pipeline
 from recipe.inference.settings import combine_settings, resolve_settings
 from recipe.inference.tagger import Tagger
 from recipe.inputs.mixing import MixedWindows
+from recipe.inputs.overview import format_overview
 from recipe.inputs.tokenizer import load_tokenizer
 from recipe.launch import is_sharded
 from recipe.model.loading import check_length, check_vocabulary, load_config, load_model, read_labels, set_labels
@@ -65,7 +66,8 @@ def main(
         run.begin(data_args)
         tasks = {"train": training_args.do_train, "dev": training_args.do_eval, "test": training_args.do_predict}
         wanted = [split for split, is_wanted in tasks.items() if is_wanted]
-        documents = load_splits(data_args, wanted, model_args.cache_dir)
+        notes: dict[str, Notes] = {}
+        documents = load_splits(data_args, wanted, model_args.cache_dir, notes)
         if training_args.do_train:
             set_labels(config, list_labels(documents["train"]), model_args.model_name_or_path)
         labels = read_labels(config)
@@ -74,6 +76,9 @@ def main(
         run.facts["sentences"] = {split: len(list_sentences(documents[split])) for split in documents}
         tokenizer = load_tokenizer(model_args, training_args.do_train)
         check_vocabulary(tokenizer, config)
+        if training_args.process_index == 0:
+            for split in documents:
+                print(format_overview(split, documents[split], notes[split], tokenizer), flush=True)
         check_length("max_seq_length", data_args.max_seq_length, tokenizer, config)
         tagging = combine_settings(data_args, config)
         if training_args.do_train:

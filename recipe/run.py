@@ -160,6 +160,7 @@ class Run(AbstractContextManager):
         with SignalHandler(find_continuation(self.training_args)) as signals:
             trainer.add_callback(signals)
             result = trainer.train(resume_from_checkpoint=str(self.checkpoint) if self.checkpoint else None)
+            trainer.refuse_divergence()
             self.train_seconds = trainer.clock()
             trained = not self.checkpoint or find_step(self.checkpoint) != trainer.state.global_step
             if trained and trainer.is_world_process_zero():

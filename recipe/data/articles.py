@@ -22,6 +22,7 @@ from recipe.data.text_files import check_lines, refuse_nul, split_articles
 from recipe.errors import RecipeError
 
 COLUMN_FILE = ".conll"
+COLUMN_SETTINGS = ("word_column", "tag_column", "encoding", "comment_prefix")
 BUILDERS = {".txt": "text", ".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 READ_ERRORS = (datasets.exceptions.DatasetsError, OSError, ValueError, LookupError)
 FILE_SETTINGS = {split: SPLITS[split].files for split in ("train", "dev")}
@@ -109,7 +110,8 @@ def _load_files(split: str, arguments: TextArguments) -> Articles:
     files = expand_files(key, getattr(arguments, key))
     kinds = {Path(file).suffix for file in files}
     if kinds == {COLUMN_FILE}:
-        documents = [document for file in files for document in read_columns(file, encoding=arguments.encoding)]
+        columns = {key: getattr(arguments, key) for key in COLUMN_SETTINGS}
+        documents = [document for file in files for document in read_columns(file, check=True, **columns)]
         texts = ["\n".join(" ".join(sentence.words) for sentence in document.sentences) for document in documents]
         articles = datasets.Dataset.from_dict({"text": texts})
         return articles.to_iterable_dataset() if streaming else articles

@@ -1,14 +1,17 @@
 """CoNLL column files: one word and its tag on each line, a blank line between sentences.
 
-A line whose word or first column is `-DOCSTART-` starts a document. A file without such lines is one document.
+A line whose word or first column is `-DOCSTART-` starts a document, and so does a line `# newdoc` or `#begin document`.
+A file without such lines is one document.
 """
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from recipe.data.documents import Document, Sentence, list_sentences
+from recipe.data.documents import Document, Notes, Sentence, list_sentences
 from recipe.data.schemes import PREFIXES, is_well_formed, split_tag, to_iob2
 from recipe.data.text_files import read_lines
 from recipe.errors import RecipeError
@@ -16,73 +19,204 @@ from recipe.errors import RecipeError
 DOCUMENT_START = "-DOCSTART-"
 MOST_SLIPS = 0.01  # largest share of sentences that can break the scheme of their file
 LONGEST_LINE = 100_000  # characters
+DOCUMENT_MARK = re.compile(r"#\s*(newdoc|begin document)\b")  # of CoNLL-U and CoNLL-2012
+NUMBER = re.compile(r"\d+([-.]\d+)?")  # of a line; also of a range or an empty node, as in CoNLL-U
+# Types of syntactic chunks, which CoNLL-2003 has in the column before the entities.
+CHUNKS = {"NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"}
 
 logger = logging.getLogger(__name__)
 
 
-def read_conll(path: str | Path, tag_scheme: str | None = None, **columns) -> list[Document]:
+class _Line(NamedTuple):
+    """A line of a column file: its number, text and cells; a line without cells ends a sentence."""
+
+    number: int
+    text: str
+    cells: list[str]
+    opens: bool = False  # a mark that starts a document
+
+
+def read_conll(
+    path: str | Path, tag_scheme: str | None = None, notes: Notes | None = None, check: bool = True, **columns: Any
+) -> list[Document]:
     """Read a column file and convert its tags to IOB2; `columns` are the options of `read_columns`.
 
     The scheme of the file is detected unless you give `tag_scheme`.
+    check: refuse files in which another column than the chosen one could be the words or the tags.
+    notes: facts of the file are added to it.
     Raises RecipeError with file and line if the file cannot be read.
     """
-    documents = read_columns(path, **columns)
-    convert_tags(list_sentences(documents), tag_scheme)
+    documents = _read(path, notes or Notes(), check, **columns)
+    scheme = convert_tags(list_sentences(documents), tag_scheme)
+    if notes:
+        notes.files.append(str(path))
+        notes.schemes.add(scheme)
     return documents
 
 
-def read_columns(
+def read_columns(path: str | Path, check: bool = False, **columns: Any) -> list[Document]:
+    """Read a column file without converting its tags.
+
+    check: see `read_conll`.
+    columns: `word_column` (default 0), `tag_column` (-1), `encoding` (utf-8) and `comment_prefix` (None).
+    Columns are separated by tabs in a line that contains one, otherwise by spaces. Between tabs, an empty cell is a
+    column; an empty word becomes `_`. Lines can have different numbers of columns if the word and the tag column exist.
+    A line that starts with `comment_prefix` is a comment, unless it has a tag, and as many columns as most lines. A
+    byte order mark and CRLF line ends are accepted. Raises RecipeError with file and line if the file cannot be read.
+    """
+    return _read(path, Notes(), check, **columns)
+
+
+def _read(
     path: str | Path,
+    notes: Notes,
+    check: bool,
     word_column: int = 0,
     tag_column: int = -1,
     encoding: str = "utf-8",
     comment_prefix: str | None = None,
 ) -> list[Document]:
-    """Read a column file without converting its tags.
-
-    Columns are separated by tabs in a line that contains one, otherwise by spaces; empty columns do not count. Lines
-    can have different numbers of columns if the word and the tag column exist. A byte order mark and CRLF line ends are
-    accepted. Raises RecipeError with file and line if the file cannot be read.
-    """
-    needed = max(2, *(index + 1 if index >= 0 else -index for index in (word_column, tag_column)))
+    lines = _split_lines(path, encoding, word_column)
+    if comment_prefix:
+        lines = _drop_comments(lines, tag_column, comment_prefix, notes)
+    rows = [line for line in lines if line.cells and not line.opens]
+    if check:
+        _check_word_column(path, rows, word_column, tag_column)
+        _check_tag_column(path, rows, word_column, tag_column)
     documents, sentence = [Document()], None
-    for number, line in enumerate(read_lines(path, encoding), 1):
-        if len(line) > LONGEST_LINE:
-            raise RecipeError(f"{path}:{number}: {len(line)} characters in one line: check that this is a column file")
-        if "\r" in line:
-            raise RecipeError(f"{path}:{number}: a carriage return within the line: convert line ends to line feeds")
-        if comment_prefix and line.startswith(comment_prefix):
-            continue
-        cells = (cell.strip(" ") for cell in line.split("\t" if "\t" in line else " "))
-        columns = [cell for cell in cells if cell]
-        opens = DOCUMENT_START in (*columns[:1], *columns[word_column:][:1])
-        if opens or not columns:
+    for line in lines:
+        if line.opens:
+            documents.append(Document())
+        if line.opens or not line.cells:
             sentence = None
-            if opens:
-                documents.append(Document())
             continue
         if sentence is None:
-            sentence = Sentence([], [], f"{path}:{number}")
+            sentence = Sentence([], [], f"{path}:{line.number}")
             documents[-1].sentences.append(sentence)
-        if len(columns) < needed:
-            raise RecipeError(
-                f"{path}:{number}: too few columns ({len(columns)}) to read words from column {word_column} and tags "
-                f"from column {tag_column}: fix the line, or set word_column and tag_column"
-            )
-        word, tag = columns[word_column], columns[tag_column].strip()
-        try:
-            split_tag(tag)
-        except ValueError as error:
-            raise RecipeError(
-                f"{path}:{number}: {error}: fix the line, set another tag_column than {tag_column}, or set "
-                "comment_prefix if it is a comment"
-            ) from None
+        word, tag = _pick_cells(path, line, word_column, tag_column)
         sentence.words.append(word)
         sentence.tags.append(tag)
     documents = [document for document in documents if document.sentences]
     if not documents:
         raise RecipeError(f"{path}: no sentences: the file has no lines with a word and a tag: check the path")
     return documents
+
+
+def _split_lines(path: str | Path, encoding: str, word_column: int) -> list[_Line]:
+    """The lines of a column file, split into cells. If all lines end in a tab, the empty last cell does not count."""
+    lines = []
+    for number, line in enumerate(read_lines(path, encoding), 1):
+        if len(line) > LONGEST_LINE:
+            raise RecipeError(f"{path}:{number}: {len(line)} characters in one line: check that this is a column file")
+        if "\r" in line:
+            raise RecipeError(f"{path}:{number}: a carriage return within the line: convert line ends to line feeds")
+        if "\t" in line:
+            cells = [cell.strip(" ") for cell in line.split("\t")]
+        else:
+            cells = [cell for cell in line.split(" ") if cell]
+        opens = DOCUMENT_START in (*cells[:1], *cells[word_column:][:1]) or DOCUMENT_MARK.match(line) is not None
+        lines.append(_Line(number, line, cells if any(cells) else [], opens))
+    tabbed = [line.cells for line in lines if len(line.cells) > 1 and not line.opens]
+    if tabbed and not any(cells[-1] for cells in tabbed):
+        for cells in tabbed:
+            cells.pop()
+    return lines
+
+
+def _drop_comments(lines: list[_Line], tag_column: int, prefix: str, notes: Notes) -> list[_Line]:
+    """The lines without comments, which are counted in `notes`."""
+    shapes = Counter(_find_shape(line) for line in lines if line.cells and not line.text.startswith(prefix))
+    usual = shapes.most_common(1)[0][0] if shapes else None
+    kept = []
+    for line in lines:
+        is_row = _find_shape(line) == usual and _is_tag(line.cells, tag_column)
+        if line.text.startswith(prefix) and not is_row and not line.opens:
+            notes.comments += 1
+        else:
+            kept.append(line)
+    return kept
+
+
+def _find_shape(line: _Line) -> tuple[int, bool]:
+    """The number of columns of a line, and whether tabs separate them."""
+    return len(line.cells), "\t" in line.text
+
+
+def _pick_cells(path: str | Path, line: _Line, word_column: int, tag_column: int) -> tuple[str, str]:
+    """The word and the tag of a line. Raises RecipeError if it has no such columns, or no tag."""
+    needed = max(2, *(index + 1 if index >= 0 else -index for index in (word_column, tag_column)))
+    if len(line.cells) < needed:
+        raise RecipeError(
+            f"{path}:{line.number}: too few columns ({len(line.cells)}) to read words from column {word_column} and "
+            f"tags from column {tag_column}: fix the line, or set word_column and tag_column"
+        )
+    word, tag = line.cells[word_column] or "_", line.cells[tag_column].strip()
+    if not tag:
+        raise RecipeError(
+            f"{path}:{line.number}: the cell of the tag, column {tag_column}, is empty: fix the line, or set another "
+            "tag_column (two tabs in a row are an empty column)"
+        )
+    try:
+        split_tag(tag)
+    except ValueError as error:
+        raise RecipeError(
+            f"{path}:{line.number}: {error}: fix the line, set another tag_column than {tag_column}, or set "
+            "comment_prefix if it is a comment"
+        ) from None
+    return word, tag
+
+
+def _is_tag(cells: Sequence[str], column: int, chunks: bool = True) -> bool:
+    """Whether there is a tag in a column. chunks: whether the tag of a syntactic chunk counts as one."""
+    if not -len(cells) <= column < len(cells):
+        return False
+    try:
+        return split_tag(cells[column].strip())[1] not in (() if chunks else CHUNKS)
+    except ValueError:
+        return False
+
+
+def _check_word_column(path: str | Path, rows: Sequence[_Line], word_column: int, tag_column: int) -> None:
+    """Raise RecipeError if the words are the numbers of the lines, and another column can be the words."""
+    width = min((len(line.cells) for line in rows), default=0)
+    if width < max(3, word_column + 1) or not all(NUMBER.fullmatch(line.cells[word_column]) for line in rows):
+        return
+    others = [
+        column
+        for column in range(width)
+        if column not in (word_column % width, tag_column % width)
+        and not all(NUMBER.fullmatch(line.cells[column]) for line in rows)
+    ]
+    if others:
+        raise RecipeError(
+            f"{path}:{rows[0].number}: the words in column {word_column} are all numbers: set word_column, for example "
+            f"to {others[0]}, where this line has {rows[0].cells[others[0]]!r}"
+        )
+
+
+def _check_tag_column(path: str | Path, rows: Sequence[_Line], word_column: int, tag_column: int) -> None:
+    """Raise RecipeError if `tag_column` counts from the end, and a line has tags of entities in two columns."""
+    widths = Counter(len(line.cells) for line in rows)
+    if tag_column >= 0 or not widths or min(widths) + tag_column < 0:
+        return
+    chosen = min(widths) + tag_column
+    for column in set(range(min(widths))) - {word_column, chosen}:
+        tagged = all(_is_tag(line.cells, column) for line in rows)
+        layer = [line for line in rows if tagged and line.cells[column] != "O" and _is_tag(line.cells, column, False)]
+        if layer:
+            raise _explain_layers(path, layer[0], column, tag_column)
+    for line in rows:
+        longer = len(line.cells) > min(widths) and _is_tag(line.cells, tag_column)
+        if longer and chosen != word_column and _is_tag(line.cells, chosen, chunks=False):
+            raise _explain_layers(path, line, chosen, tag_column)
+
+
+def _explain_layers(path: str | Path, line: _Line, column: int, tag_column: int) -> RecipeError:
+    last = len(line.cells) + tag_column
+    return RecipeError(
+        f"{path}:{line.number}: columns {column} and {last} both contain tags ({line.cells[column]} and "
+        f"{line.cells[last]}): set tag_column to {column} or {last}"
+    )
 
 
 def convert_tags(sentences: Sequence[Sentence], tag_scheme: str | None = None) -> str:

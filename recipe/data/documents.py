@@ -20,6 +20,15 @@ class Document:
     sentences: list[Sentence] = field(default_factory=list)
 
 
+@dataclass
+class Notes:
+    """What was found while a split was read: its files, their tag schemes, and the number of skipped comment lines."""
+
+    files: list[str] = field(default_factory=list)
+    schemes: set[str] = field(default_factory=set)
+    comments: int = 0
+
+
 def list_sentences(documents: Iterable[Document]) -> list[Sentence]:
     """All sentences of `documents`, in order."""
     return [sentence for document in documents for sentence in document.sentences]

@@ -5,16 +5,22 @@ always. IOBES and BILOU also mark the last word (E, L) and entities of one word 
 Sources: Ramshaw and Marcus 1995 (IOB1); Ratinov and Roth 2009 (BILOU).
 """
 
+import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 PREFIXES = {"IOB2": "BI", "IOB1": "BI", "IOBES": "BIES", "BILOU": "BILU"}
+TWO_TAGS = re.compile(r"[|,;/+&]([BIESLU]-.|O$)")  # the rest of a tag after its hyphen
 OPENING, CLOSING = "BSU", "ESLU"
 
 
+@lru_cache(1024)
 def split_tag(tag: str) -> tuple[str, str]:
     """`"B-PER"` -> `("B", "PER")`, `"O"` -> `("O", "")`. Raises ValueError if `tag` is not a tag."""
     prefix, _, kind = tag.partition("-")
+    if TWO_TAGS.search(kind):
+        raise ValueError(f"{tag!r} is two tags: expected one")
     if tag == "O" or (kind and len(prefix) == 1 and prefix in "BIESLU"):
         return prefix, kind
     raise ValueError(f"{tag!r} is not a tag: expected O, or one of B I E S L U, a hyphen and an entity type")

@@ -19,6 +19,9 @@ class SourceArguments:
         None, "Column or key of the text (default: text) or words (default: tokens)."
     )
     encoding: str = setting("utf-8", "Encoding of the files.")
+    word_column: int = setting(0, "Column files: index of the word column.")
+    tag_column: int = setting(-1, "Column files: index of the tag column; negative numbers count from the end.")
+    comment_prefix: str | None = setting(None, "Column files: prefix of comment lines, which are skipped.")
     max_train_samples: int | None = setting(None, "Use only this many training articles or sentences.", at_least=1)
     max_eval_samples: int | None = setting(
         None, "Use only this many validation articles or sentences.", resume="free", at_least=1
@@ -45,9 +48,6 @@ class EntityArguments(SourceArguments):
         None, "Extra training files written by the recipe (UTF-8, word first, tag last)."
     )
     label_column_name: str = setting("ner_tags", "Column or key of the tags (JSONL, Hub).")
-    word_column: int = setting(0, "Column files: index of the word column.")
-    tag_column: int = setting(-1, "Column files: index of the tag column.")
-    comment_prefix: str | None = setting(None, "Column files: skip lines that start with this.")
     tag_scheme: Literal["IOB1", "IOB2", "IOBES", "BILOU"] | None = setting(
         None, "Tag scheme; detected in each file if not set."
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from recipe.data.conll import DOCUMENT_START, convert_tags, read_conll
-from recipe.data.documents import Document, Sentence, list_sentences
+from recipe.data.documents import Document, Notes, Sentence, list_sentences
 from recipe.data.schemes import build_labels, is_iob2, list_types, split_tag
 from recipe.data.settings import EntityArguments
 from recipe.data.sources import expand_files, load_hub, pick_column
@@ -42,10 +42,14 @@ SUFFIXES = {".train", ".testa", ".testb", ".txt", ".conll", ".iob", ".iob2", ".b
 
 
 def load_splits(
-    arguments: EntityArguments, wanted: Sequence[str] = tuple(SPLITS), cache_dir: str | None = None
+    arguments: EntityArguments,
+    wanted: Sequence[str] = tuple(SPLITS),
+    cache_dir: str | None = None,
+    notes: dict[str, Notes] | None = None,
 ) -> dict[str, list[Document]]:
     """Read the `wanted` splits (of train, dev, test) as documents tagged in IOB2, without applying limits.
 
+    notes: what was found in each split is added to it.
     Single files take precedence over `data_dir`, and both over `dataset_name`.
     Raises RecipeError if data are missing or cannot be read.
     """
@@ -66,9 +70,12 @@ def load_splits(
     if missing:
         needed = SPLITS[missing[0]]
         raise RecipeError(f"no {missing[0]} data: set {needed.files}, or switch off {needed.task}")
-    splits = {split: readers[split]() for split in wanted}
+    notes = {} if notes is None else notes
+    notes.update({split: Notes() for split in wanted})
+    splits = {split: readers[split](notes[split]) for split in wanted}
     if "train" in splits and arguments.extra_train_file:
-        splits["train"] += _read_files(expand_files("extra_train_file", arguments.extra_train_file), WRITTEN)
+        extra = expand_files("extra_train_file", arguments.extra_train_file)
+        splits["train"] += _read_files(extra, WRITTEN, notes["train"])
     return splits
 
 
@@ -129,16 +136,18 @@ def check_labels(splits: dict[str, list[Document]], labels: Sequence[str]) -> No
             )
 
 
-def _read_files(paths: list[str], arguments: EntityArguments) -> list[Document]:
-    return [document for path in paths for document in _read_file(path, arguments)]
+def _read_files(paths: list[str], arguments: EntityArguments, notes: Notes) -> list[Document]:
+    return [document for path in paths for document in _read_file(path, arguments, notes)]
 
 
-def _read_file(path: str, arguments: EntityArguments) -> list[Document]:
+def _read_file(path: str, arguments: EntityArguments, notes: Notes) -> list[Document]:
     if path.endswith((".jsonl", ".json")):
-        return _read_jsonl(path, arguments)
+        return _read_jsonl(path, arguments, notes)
     return read_conll(
         path,
         arguments.tag_scheme,
+        notes,
+        check=arguments is not WRITTEN,  # its word and tag columns are known
         word_column=arguments.word_column,
         tag_column=arguments.tag_column,
         encoding=arguments.encoding,
@@ -146,11 +155,11 @@ def _read_file(path: str, arguments: EntityArguments) -> list[Document]:
     )
 
 
-def _read_jsonl(path: str, arguments: EntityArguments) -> list[Document]:
+def _read_jsonl(path: str, arguments: EntityArguments, notes: Notes) -> list[Document]:
     keys = arguments.text_column_name or "tokens", arguments.label_column_name
     lines = enumerate(read_lines(path, arguments.encoding), 1)
     sentences = [_read_row(line, f"{path}:{number}", keys) for number, line in lines if line.strip()]
-    return _group_documents(path, sentences, arguments.tag_scheme)
+    return _group_documents(path, sentences, arguments.tag_scheme, notes)
 
 
 def _read_row(line: str, place: str, keys: tuple[str, str]) -> Sentence:
@@ -177,7 +186,7 @@ def _find_rows(arguments: EntityArguments, cache_dir: str | None) -> dict[str, "
     return {split: loaded[name] for split, name in HUB_NAMES.items() if name in loaded}
 
 
-def _read_rows(rows: "Dataset", arguments: EntityArguments) -> list[Document]:
+def _read_rows(rows: "Dataset", arguments: EntityArguments, notes: Notes) -> list[Document]:
     keys = arguments.text_column_name or "tokens", arguments.label_column_name
     for setting, key in zip(("text_column_name", "label_column_name"), keys, strict=True):
         if not hasattr(rows.features[pick_column(rows.column_names, key, setting)], "feature"):
@@ -195,10 +204,10 @@ def _read_rows(rows: "Dataset", arguments: EntityArguments) -> list[Document]:
                 raise RecipeError(
                     f"{sentence.place}: {error}: do not use this split, or check label_column_name"
                 ) from None
-    return _group_documents(place, sentences, arguments.tag_scheme)
+    return _group_documents(place, sentences, arguments.tag_scheme, notes)
 
 
-def _group_documents(place: str, sentences: list[Sentence], tag_scheme: str | None) -> list[Document]:
+def _group_documents(place: str, sentences: list[Sentence], tag_scheme: str | None, notes: Notes) -> list[Document]:
     """Check rows of words and tags, convert their tags to IOB2, and split them into documents at `-DOCSTART-` rows."""
     documents = [Document()]
     for sentence in sentences:
@@ -218,7 +227,8 @@ def _group_documents(place: str, sentences: list[Sentence], tag_scheme: str | No
     documents = [document for document in documents if document.sentences]
     if not documents:
         raise RecipeError(f"{place}: no sentences: check the path")
-    convert_tags(list_sentences(documents), tag_scheme)
+    notes.schemes.add(convert_tags(list_sentences(documents), tag_scheme))
+    notes.files.append(place)
     return documents
 
 

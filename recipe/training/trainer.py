@@ -1,5 +1,6 @@
 """The Trainer of both scripts: exact token-level loss, sparse logits, packed batches, predictions in order."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import cached_property, partial
@@ -14,10 +15,14 @@ from recipe.inputs.tokens import IGNORED
 from recipe.model.packing import Packer, split_segments
 from recipe.model.sparse_head import SparseHead
 from recipe.training.batching import LengthGroupedSampler
+from recipe.training.divergence import DivergenceGuard
 from recipe.training.layer_decay import decay_rates
 from recipe.training.loss import Loss, token_mean_loss
 from recipe.training.processes import shard_by_layer
 from recipe.training.resumption import EpochSampler, ResumableTrainer
+
+FEWEST_STEPS = 100
+logger = logging.getLogger(__name__)
 
 
 class RecipeTrainer(ResumableTrainer):
@@ -31,6 +36,7 @@ class RecipeTrainer(ResumableTrainer):
         if loss is token_mean_loss:
             loss = partial(token_mean_loss, label_smoothing=args.label_smoothing_factor)
         super().__init__(args=args, compute_loss_func=loss, **options)
+        self._guard = DivergenceGuard(args.fp16)
         self._sparse_head = SparseHead(self.model) if sparse_head else None
 
     def compute_loss(self, model, inputs, *args, **options):
@@ -60,7 +66,29 @@ class RecipeTrainer(ResumableTrainer):
 
     def training_step(self, model, inputs, num_items_in_batch=None):
         inputs = split_segments(inputs) if isinstance(self.train_dataset, MixedWindows) else inputs
-        return super().training_step(model, self._packer(inputs) if self._packer else inputs, num_items_in_batch)
+        loss = super().training_step(model, self._packer(inputs) if self._packer else inputs, num_items_in_batch)
+        self._guard.count(loss)
+        if self._guard.is_due(self.state.global_step):
+            self.refuse_divergence(weights=False)
+        return loss
+
+    def refuse_divergence(self, weights: bool = True) -> None:
+        """Raise LocalError if the loss, or with `weights` a weight, is no longer finite."""
+        rate = self.lr_scheduler.get_last_lr()[-1] if self.lr_scheduler else self.args.learning_rate
+        model = self.model if weights and not self.is_fsdp_enabled else None  # each process has a part
+        self._guard.check(self.state.global_step, rate, model)
+
+    def _init_training_state(self, max_steps, *args, **options):
+        if self.args.max_steps <= 0 and max_steps < FEWEST_STEPS:
+            logger.warning(
+                "the training has only %d steps, which is rarely enough: set max_steps, a smaller batch or more epochs",
+                max_steps,
+            )
+        return super()._init_training_state(max_steps, *args, **options)
+
+    def _save_checkpoint(self, model, trial):
+        self.refuse_divergence()
+        super()._save_checkpoint(model, trial)
 
     def _get_train_sampler(self, train_dataset=None):
         # Trainer would fetch every example to find its length; reading a column is much faster.

@@ -1,7 +1,7 @@
 import pytest
 
 from recipe.data.conll import read_columns, read_conll, write_conll
-from recipe.data.documents import Document, Sentence, list_sentences, list_tags
+from recipe.data.documents import Document, Notes, Sentence, list_sentences, list_tags
 from recipe.errors import RecipeError
 
 
@@ -65,6 +65,72 @@ def test_bad_file_is_refused_with_its_place(tmp_path, content, settings, place, 
     assert reason in message
     assert place in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("content", "settings", "expected"),
+    [  # cells between tabs keep their places
+        ("1\tOslo\t\tB-X\tO\n2\tand\tCC\tO\tO\n", {"word_column": 1, "tag_column": 3}, [("Oslo", "B-X"), ("and", "O")]),
+        ("\tB-X\nb\tO\n", {}, [("_", "B-X"), ("b", "O")]),
+        ("a\tB-X\t\nb\tO\t\n", {}, [("a", "B-X"), ("b", "O")]),  # a tab at the end of every line
+        ("a\t\tB-X\nbcdefghi\tO\n", {}, [("a", "B-X"), ("bcdefghi", "O")]),  # two tabs to align the tags
+        ("a\tB-X\n\t\nb\tB-X\n", {}, [("a", "B-X"), ("b", "B-X")]),
+    ],
+)
+def test_empty_cells_keep_the_columns_in_place(tmp_path, content, settings, expected):
+    found = list_sentences(read(tmp_path, content, **settings))
+    assert [pair for s in found for pair in zip(s.words, s.tags, strict=True)] == expected
+
+
+def test_a_hashtag_is_a_word_and_a_comment_is_skipped_and_counted(tmp_path):
+    content = "# id 1\n# text = #Oslo wins\n#Oslo B-X\n#wins O\n# a note\n! O\n\n#Lima B-X\n"
+    notes = Notes()
+    documents = read(tmp_path, content, comment_prefix="#", notes=notes)
+    assert [s.words for s in list_sentences(documents)] == [["#Oslo", "#wins", "!"], ["#Lima"]]
+    assert notes.comments == 3
+    tabs = read(tmp_path, "# newdoc id = a\n# sent O\n1\t#\tO\n2\ta\tB-X\n", comment_prefix="#", word_column=1)
+    assert [s.words for s in list_sentences(tabs)] == [["#", "a"]]
+
+
+def test_other_marks_open_documents_too(tmp_path):
+    content = "# newdoc id = 1\na O\n\n# newdoc id = 2\nb B-X\n"
+    assert len(read(tmp_path, content)) == 2
+    assert len(read(tmp_path, content, comment_prefix="#")) == 2
+    bracketed = "#begin document (a/b); part 000\na O\n\n#end document\n#begin document (c); part 000\nb B-X\n"
+    assert len(read(tmp_path, bracketed, comment_prefix="#")) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "settings", "reason"),
+    [
+        ("0\tOslo\tB-X\n1\twon\tO\n\n0\tLima\tB-X\n", {}, ":1: the words in column 0 are all numbers: set word_column"),
+        ("1 Oslo NNP B-X\n2 won VBD O\n", {}, "set word_column, for example to 1, where this line has 'Oslo'"),
+        ("# id\n1-2\tdu\tB-X\tO\n1\tde\tB-X\tO\n", {"comment_prefix": "#"}, "all numbers"),
+        (
+            "Oslo O O\nHill B-X B-Y\n",
+            {},
+            ":2: columns 1 and 2 both contain tags (B-X and B-Y): set tag_column to 1 or 2",
+        ),
+        ("1\tOslo\tB-X\tO\n2\twon\tO\tO\n", {"word_column": 1}, "set tag_column to 2 or 3"),
+        ("Oslo B-X\nHill B-X I-Y\n", {}, ":2: columns 1 and 2 both contain tags"),
+        ("Oslo B-X O\nHill B-X\n", {}, ":1: columns 1 and 2 both contain tags"),
+        ("Oslo I-ORG|B-LOC\n", {}, "'I-ORG|B-LOC' is two tags"),
+        ("Oslo B-X,I-Y\n", {}, "is two tags"),
+        ("a\tB-X\nb\t\n", {}, ":2: the cell of the tag, column -1, is empty"),
+    ],
+)
+def test_columns_that_can_be_misread_are_refused_with_the_setting(tmp_path, content, settings, reason):
+    with pytest.raises(RecipeError) as caught:
+        read(tmp_path, content, **settings)
+    assert reason in str(caught.value)
+
+
+def test_columns_named_by_the_user_are_read(tmp_path):
+    layers = "Oslo O O\nHill B-X B-Y\n"
+    assert list_tags(read(tmp_path, layers, tag_column=1)) == [["O", "B-X"]]
+    assert list_tags(read(tmp_path, layers, tag_column=2)) == [["O", "B-Y"]]
+    chunks = "Oslo NNP B-NP B-X\nwon VBD B-VP O\n"  # as in CoNLL-2003
+    assert list_tags(read(tmp_path, chunks)) == [["B-X", "O"]]
 
 
 def test_missing_file_is_refused(tmp_path):

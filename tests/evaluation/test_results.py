@@ -5,7 +5,7 @@ import json
 import pytest
 
 from recipe.errors import RecipeError
-from recipe.evaluation.results import format_reference, format_table
+from recipe.evaluation.results import format_reference, format_table, main
 from recipe.evaluation.scoring import REFERENCE
 
 RUN = {"model": "m", "data": "d", "seed": 1, "total_minutes": 2.4, "hardware": "h", "commit": "c"}
@@ -14,7 +14,8 @@ RUN = {"model": "m", "data": "d", "seed": 1, "total_minutes": 2.4, "hardware": "
 def write_report(path, tags, config):
     rows = {tag: {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": support} for tag, support in tags.items()}
     split = {"entities": {"micro avg": {"f1": 0.5}}, "tags": rows}
-    path.write_text(json.dumps({"test": split, "run": RUN | {"config": config}}))
+    command = {"command": f"python run_ner.py --config {config}"} if config else {}  # none in older reports
+    path.write_text(json.dumps({"test": split, "run": RUN | {"config": config} | command}))
     return str(path)
 
 
@@ -36,3 +37,17 @@ def test_runs_on_other_data_or_without_a_configuration_have_rows_too(tmp_path):
 def test_what_is_no_report_is_refused(tmp_path):
     with pytest.raises(RecipeError, match=r"none.json: .*: expected a copy of report.json"):
         format_table([str(tmp_path / "none.json")])
+
+
+def test_a_report_in_its_folder_has_the_name_of_the_folder_and_no_reference_of_other_data(tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    main([write_report(tmp_path / "mine" / "report.json", {"B-group": 3, "O": 9}, None)])
+    printed = capsys.readouterr().out
+    assert "| mine | - | 50.0 |" in printed
+    assert "reference" not in printed
+    (tmp_path / "list.json").write_text("[1]")
+    with pytest.raises(RecipeError, match="not the report of a run"):
+        main([str(tmp_path / "list.json")])
+    (tmp_path / "dev.json").write_text('{"dev": {}, "run": {}}')
+    with pytest.raises(RecipeError, match="no scores of a test split"):
+        main([str(tmp_path / "dev.json")])

@@ -9,6 +9,7 @@ import datasets
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import BertForMaskedLM, BertForTokenClassification, DataCollatorForTokenClassification
 
 import run_ner
@@ -16,11 +17,13 @@ from conftest import ROOT, make_config
 from recipe.arguments import MlmArguments
 from recipe.data.conll import read_conll
 from recipe.data.splits import list_labels
+from recipe.errors import RecipeError
 from recipe.evaluation.masked import score_positions, summarize_positions
 from recipe.inputs.masking import build_collator, draw_masks
 from recipe.inputs.tokenizer import load_tokenizer
 from recipe.inputs.windows import build_windows
 from recipe.model.settings import ModelArguments
+from recipe.training.divergence import TOLERATED, DivergenceGuard
 from recipe.training.settings import TrainingArguments
 from recipe.training.trainer import RecipeTrainer
 
@@ -197,3 +200,42 @@ def test_two_evaluations_agree_to_the_last_digit(tokenizer, tmp_path):
     names = ("eval_loss", "eval_perplexity", "eval_masked_accuracy", "eval_masked_tokens")
     assert [first[name] for name in names] == [second[name] for name in names]
     assert first["eval_perplexity"] == math.exp(first["eval_loss"])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_training_that_diverges_stops_in_one_line_and_keeps_the_last_good_checkpoint(
+    encoder, column_files, tmp_path, precision
+):
+    flags = {"model_name_or_path": encoder, "data_dir": column_files, "output_dir": tmp_path, "max_seq_length": 48}
+    flags |= {"do_train": True, "do_eval": True, "max_steps": 30, "save_steps": 2, "per_device_train_batch_size": 1}
+    flags |= {"learning_rate": 1e30, "lr_scheduler_type": "constant", "max_grad_norm": 0, "warmup_steps": 0}
+    with pytest.raises(
+        RecipeError, match=r"step \d+: (the loss is|weights are) no longer finite .* --restart"
+    ) as caught:
+        run_ner.main([f"--{key}={value}" for key, value in (flags | {"precision": precision}).items()])
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "report.json").exists()
+    assert not (tmp_path / "README.md").exists()
+    for checkpoint in tmp_path.glob("checkpoint-*"):
+        weights = load_file(checkpoint / "model.safetensors")
+        assert all(bool(weight.isfinite().all()) for weight in weights.values())
+
+
+def test_losses_that_fp16_skips_are_tolerated_for_a_while():
+    guard = DivergenceGuard(fp16=True)
+    for _ in range(TOLERATED):
+        guard.count(torch.tensor(math.inf))
+    guard.check(step=9, rate=1e-3)
+    guard.count(torch.tensor(1.0))
+    for _ in range(TOLERATED + 1):
+        guard.count(torch.tensor(math.nan))
+    with pytest.raises(RecipeError, match="step 9: the loss is no longer finite"):
+        guard.check(step=9, rate=1e-3)
+
+
+def test_a_training_of_few_steps_is_warned_about_unless_they_are_asked_for(encoder, column_files, tmp_path, caplog):
+    flags = {"model_name_or_path": encoder, "data_dir": column_files, "max_seq_length": 48, "do_train": True}
+    for name, more in {"epochs": {"num_train_epochs": 3}, "steps": {"max_steps": 3}}.items():
+        caplog.clear()
+        run_ner.main([f"--{key}={value}" for key, value in (flags | more | {"output_dir": tmp_path / name}).items()])
+        assert ("the training has only 3 steps" in caplog.text) == (name == "epochs")
