@@ -9,10 +9,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from recipe.data.documents import Document, Notes, Sentence, list_sentences
-from recipe.data.schemes import PREFIXES, is_well_formed, split_tag, to_iob2
+from recipe.data.layouts import NUMBER, Line, convert_layout
+from recipe.data.schemes import PREFIXES, is_tag, is_well_formed, split_tag, to_iob2
+from recipe.data.spelling import Spelling, find_spelling
 from recipe.data.text_files import read_lines
 from recipe.errors import RecipeError
 
@@ -20,20 +22,10 @@ DOCUMENT_START = "-DOCSTART-"
 MOST_SLIPS = 0.01  # largest share of sentences that can break the scheme of their file
 LONGEST_LINE = 100_000  # characters
 DOCUMENT_MARK = re.compile(r"#\s*(newdoc|begin document)\b")  # of CoNLL-U and CoNLL-2012
-NUMBER = re.compile(r"\d+([-.]\d+)?")  # of a line; also of a range or an empty node, as in CoNLL-U
 # Types of syntactic chunks, which CoNLL-2003 has in the column before the entities.
 CHUNKS = {"NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"}
 
 logger = logging.getLogger(__name__)
-
-
-class _Line(NamedTuple):
-    """A line of a column file: its number, text and cells; a line without cells ends a sentence."""
-
-    number: int
-    text: str
-    cells: list[str]
-    opens: bool = False  # a mark that starts a document
 
 
 def read_conll(
@@ -49,8 +41,7 @@ def read_conll(
     documents = _read(path, notes or Notes(), check, **columns)
     scheme = convert_tags(list_sentences(documents), tag_scheme)
     if notes:
-        notes.files.append(str(path))
-        notes.schemes.add(scheme)
+        notes.add_file(str(path), scheme)
     return documents
 
 
@@ -77,6 +68,15 @@ def _read(
     comment_prefix: str | None = None,
 ) -> list[Document]:
     lines = _split_lines(path, encoding, word_column)
+    known = convert_layout(path, lines) if (word_column, tag_column) == (0, -1) else None
+    if known:
+        lines, notes.comments = known[0], notes.comments + known[1]
+    spelling = _find_spelling(lines, tag_column, comment_prefix)
+    if spelling.tags:
+        notes.remark(spelling.note, str(path))
+        for line in lines:
+            if -len(line.cells) <= tag_column < len(line.cells):
+                line.cells[tag_column] = spelling.spell(line.cells[tag_column].strip())
     if comment_prefix:
         lines = _drop_comments(lines, tag_column, comment_prefix, notes)
     rows = [line for line in lines if line.cells and not line.opens]
@@ -102,7 +102,7 @@ def _read(
     return documents
 
 
-def _split_lines(path: str | Path, encoding: str, word_column: int) -> list[_Line]:
+def _split_lines(path: str | Path, encoding: str, word_column: int) -> list[Line]:
     """The lines of a column file, split into cells. If all lines end in a tab, the empty last cell does not count."""
     lines = []
     for number, line in enumerate(read_lines(path, encoding), 1):
@@ -115,7 +115,7 @@ def _split_lines(path: str | Path, encoding: str, word_column: int) -> list[_Lin
         else:
             cells = [cell for cell in line.split(" ") if cell]
         opens = DOCUMENT_START in (*cells[:1], *cells[word_column:][:1]) or DOCUMENT_MARK.match(line) is not None
-        lines.append(_Line(number, line, cells if any(cells) else [], opens))
+        lines.append(Line(number, line, cells if any(cells) else [], opens))
     tabbed = [line.cells for line in lines if len(line.cells) > 1 and not line.opens]
     if tabbed and not any(cells[-1] for cells in tabbed):
         for cells in tabbed:
@@ -123,7 +123,7 @@ def _split_lines(path: str | Path, encoding: str, word_column: int) -> list[_Lin
     return lines
 
 
-def _drop_comments(lines: list[_Line], tag_column: int, prefix: str, notes: Notes) -> list[_Line]:
+def _drop_comments(lines: list[Line], tag_column: int, prefix: str, notes: Notes) -> list[Line]:
     """The lines without comments, which are counted in `notes`."""
     shapes = Counter(_find_shape(line) for line in lines if line.cells and not line.text.startswith(prefix))
     usual = shapes.most_common(1)[0][0] if shapes else None
@@ -137,12 +137,19 @@ def _drop_comments(lines: list[_Line], tag_column: int, prefix: str, notes: Note
     return kept
 
 
-def _find_shape(line: _Line) -> tuple[int, bool]:
+def _find_spelling(lines: Iterable[Line], tag_column: int, prefix: str | None) -> Spelling:
+    """The spelling of the tags in `tag_column`, apart from lines that can be comments."""
+    rows = (line for line in lines if line.cells and not line.opens and not (prefix and line.text.startswith(prefix)))
+    cells = (line.cells[tag_column].strip() for line in rows if -len(line.cells) <= tag_column < len(line.cells))
+    return find_spelling(Counter(cells))
+
+
+def _find_shape(line: Line) -> tuple[int, bool]:
     """The number of columns of a line, and whether tabs separate them."""
     return len(line.cells), "\t" in line.text
 
 
-def _pick_cells(path: str | Path, line: _Line, word_column: int, tag_column: int) -> tuple[str, str]:
+def _pick_cells(path: str | Path, line: Line, word_column: int, tag_column: int) -> tuple[str, str]:
     """The word and the tag of a line. Raises RecipeError if it has no such columns, or no tag."""
     needed = max(2, *(index + 1 if index >= 0 else -index for index in (word_column, tag_column)))
     if len(line.cells) < needed:
@@ -170,13 +177,11 @@ def _is_tag(cells: Sequence[str], column: int, chunks: bool = True) -> bool:
     """Whether there is a tag in a column. chunks: whether the tag of a syntactic chunk counts as one."""
     if not -len(cells) <= column < len(cells):
         return False
-    try:
-        return split_tag(cells[column].strip())[1] not in (() if chunks else CHUNKS)
-    except ValueError:
-        return False
+    tag = cells[column].strip()
+    return is_tag(tag) and (chunks or split_tag(tag)[1] not in CHUNKS)
 
 
-def _check_word_column(path: str | Path, rows: Sequence[_Line], word_column: int, tag_column: int) -> None:
+def _check_word_column(path: str | Path, rows: Sequence[Line], word_column: int, tag_column: int) -> None:
     """Raise RecipeError if the words are the numbers of the lines, and another column can be the words."""
     width = min((len(line.cells) for line in rows), default=0)
     if width < max(3, word_column + 1) or not all(NUMBER.fullmatch(line.cells[word_column]) for line in rows):
@@ -194,7 +199,7 @@ def _check_word_column(path: str | Path, rows: Sequence[_Line], word_column: int
         )
 
 
-def _check_tag_column(path: str | Path, rows: Sequence[_Line], word_column: int, tag_column: int) -> None:
+def _check_tag_column(path: str | Path, rows: Sequence[Line], word_column: int, tag_column: int) -> None:
     """Raise RecipeError if `tag_column` counts from the end, and a line has tags of entities in two columns."""
     widths = Counter(len(line.cells) for line in rows)
     if tag_column >= 0 or not widths or min(widths) + tag_column < 0:
@@ -211,7 +216,7 @@ def _check_tag_column(path: str | Path, rows: Sequence[_Line], word_column: int,
             raise _explain_layers(path, line, chosen, tag_column)
 
 
-def _explain_layers(path: str | Path, line: _Line, column: int, tag_column: int) -> RecipeError:
+def _explain_layers(path: str | Path, line: Line, column: int, tag_column: int) -> RecipeError:
     last = len(line.cells) + tag_column
     return RecipeError(
         f"{path}:{line.number}: columns {column} and {last} both contain tags ({line.cells[column]} and "

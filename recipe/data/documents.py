@@ -22,11 +22,28 @@ class Document:
 
 @dataclass
 class Notes:
-    """What was found while a split was read: its files, their tag schemes, and the number of skipped comment lines."""
+    """What was found while a split was read.
+
+    files, schemes: its files and their tag schemes. comments: number of skipped comment lines.
+    remarks: what was changed or left out -> the place where it happened first, and how often.
+    """
 
     files: list[str] = field(default_factory=list)
     schemes: set[str] = field(default_factory=set)
     comments: int = 0
+    remarks: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+    def add_file(self, file: str, scheme: str, spelling: str = "") -> None:
+        """Note a file, its tag scheme, and how its tags were spelled, if in another way than the recipe's."""
+        self.files.append(file)
+        self.schemes.add(scheme)
+        if spelling:
+            self.remark(spelling, file)
+
+    def remark(self, text: str, place: str) -> None:
+        """Count a remark."""
+        first, count = self.remarks.get(text, (place, 0))
+        self.remarks[text] = (first, count + 1)
 
 
 def list_sentences(documents: Iterable[Document]) -> list[Sentence]:

@@ -26,6 +26,15 @@ def split_tag(tag: str) -> tuple[str, str]:
     raise ValueError(f"{tag!r} is not a tag: expected O, or one of B I E S L U, a hyphen and an entity type")
 
 
+def is_tag(tag: str) -> bool:
+    """Whether `tag` is spelled as the recipe spells tags."""
+    try:
+        split_tag(tag)
+    except ValueError:
+        return False
+    return True
+
+
 def is_well_formed(tags: Sequence[str], scheme: str) -> bool:
     """Whether the tags of one sentence follow the rules of `scheme`, a key of `PREFIXES`."""
     outside = ("O", "")

@@ -47,7 +47,8 @@ class EntityArguments(SourceArguments):
     extra_train_file: list[str] | None = setting(
         None, "Extra training files written by the recipe (UTF-8, word first, tag last)."
     )
-    label_column_name: str = setting("ner_tags", "Column or key of the tags (JSONL, Hub).")
+    label_column_name: str = setting("ner_tags", "Column or key of the tags (JSON, CSV, Parquet, Hub).")
+    tag_names: list[str] | None = setting(None, "Tags that numbers stand for, if the data have numbers: 0, 1, 2 ...")
     tag_scheme: Literal["IOB1", "IOB2", "IOBES", "BILOU"] | None = setting(
         None, "Tag scheme; detected in each file if not set."
     )

@@ -1,17 +1,17 @@
 """Named-entity data: a folder, files or a Hub data set -> documents for each split, and the label list."""
 
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from recipe.data.conll import DOCUMENT_START, convert_tags, read_conll
-from recipe.data.documents import Document, Notes, Sentence, list_sentences
-from recipe.data.schemes import build_labels, is_iob2, list_types, split_tag
+from recipe.data.brat import read_brat
+from recipe.data.conll import DOCUMENT_START, read_conll
+from recipe.data.documents import Document, Notes, list_sentences
+from recipe.data.rows import finish_documents, make_sentence, read_rows
+from recipe.data.schemes import build_labels, is_iob2, list_types
 from recipe.data.settings import EntityArguments
 from recipe.data.sources import expand_files, load_hub, pick_column
-from recipe.data.text_files import read_lines
 from recipe.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -32,13 +32,14 @@ SPLITS = {
     "test": SplitSettings("test_file", "max_predict_samples", "do_predict"),
 }
 HUB_NAMES = {"train": "train", "dev": "validation", "test": "test"}  # name in the recipe -> name on the Hub
-FILE_NAMES = {  # in `data_dir`
-    "train": ("*.train", "train.*"),
-    "dev": ("*.testa", "dev.*", "valid.*", "validation.*"),
-    "test": ("*.testb", "test.*"),
+FILE_NAMES = {  # in `data_dir`: the end of a file's name, or what comes before its suffix
+    "train": ("train",),
+    "dev": ("testa", "dev", "devel", "valid", "val", "validation"),
+    "test": ("testb", "test"),
 }
 WRITTEN = EntityArguments(tag_scheme="IOB2")  # how the recipe writes its files
-SUFFIXES = {".train", ".testa", ".testb", ".txt", ".conll", ".iob", ".iob2", ".bio", ".tsv", ".jsonl", ".json"}
+ROW_FILES = {".jsonl", ".json", ".csv", ".parquet"}
+SUFFIXES = {".txt", ".conll", ".conllu", ".iob", ".iob2", ".bio", ".tsv", ".ann", *ROW_FILES}
 
 
 def load_splits(
@@ -85,27 +86,43 @@ def limit_sentences(splits: dict[str, list[Document]], arguments: EntityArgument
 
 
 def find_files(data_dir: str) -> dict[str, list[str]]:
-    """The files of a data folder by split, from names such as `eng.train`, `eng.testa`, `valid.txt`, `test.conll`.
+    """The files of a data folder by split, from names such as `eng.train`, `eng.testa`, `valid.txt`, `test.conll.gz`.
 
+    A subfolder of such a name contains the files of its split in brat's format, `.ann` beside `.txt`.
     Raises RecipeError if there is no such folder or file, or if two files look like the same split.
     """
     folder = Path(data_dir).expanduser()
     if not folder.is_dir():
         raise RecipeError(f"data_dir: no folder at {folder}: check the path")
-    found = {}
-    for split, patterns in FILE_NAMES.items():
-        matches = sorted({p for pattern in patterns for p in folder.glob(pattern) if p.suffix in SUFFIXES})
-        if len(matches) > 1:
+    found: dict[str, list[str]] = {}
+    for path in sorted(folder.iterdir()):
+        split = _find_split(path)
+        files = sorted(map(str, path.glob("*.ann"))) if path.is_dir() else [str(path)]
+        if not split or not files:
+            continue
+        if split in found:
             raise RecipeError(
-                f"data_dir: both {matches[0]} and {matches[1]} look like {split}: move one of them to another folder, "
-                "or set train_file, validation_file and test_file instead of data_dir"
+                f"data_dir: both {found[split][0]} and {files[0]} look like {split}: move one of them to another "
+                "folder, or set train_file, validation_file and test_file instead of data_dir"
             )
-        if matches:
-            found[split] = [str(matches[0])]
+        found[split] = files
     if not found:
-        expected = ", ".join(pattern for patterns in FILE_NAMES.values() for pattern in patterns)
-        raise RecipeError(f"data_dir: no column files in {folder}: expected names like {expected}")
+        expected = ", ".join(f"{name}.txt" for names in FILE_NAMES.values() for name in names)
+        raise RecipeError(
+            f"data_dir: no files of entities in {folder}: expected names such as {expected}, ending in one of "
+            f"{' '.join(sorted(SUFFIXES))}"
+        )
     return found
+
+
+def _find_split(path: Path) -> str | None:
+    """The split that the name of a file or folder stands for, if any."""
+    name = path.name.removesuffix(".gz")
+    for split, names in FILE_NAMES.items():
+        is_stem = Path(name).stem in names and (Path(name).suffix in SUFFIXES or path.is_dir())
+        if is_stem or (Path(name).suffix.removeprefix(".") in names and not path.is_dir()):
+            return split
+    return None
 
 
 def list_labels(documents: list[Document]) -> list[str]:
@@ -141,8 +158,11 @@ def _read_files(paths: list[str], arguments: EntityArguments, notes: Notes) -> l
 
 
 def _read_file(path: str, arguments: EntityArguments, notes: Notes) -> list[Document]:
-    if path.endswith((".jsonl", ".json")):
-        return _read_jsonl(path, arguments, notes)
+    suffix = Path(path.removesuffix(".gz")).suffix
+    if suffix in ROW_FILES:
+        return read_rows(path, arguments, notes)
+    if suffix == ".ann":
+        return read_brat(path, arguments, notes)
     return read_conll(
         path,
         arguments.tag_scheme,
@@ -153,32 +173,6 @@ def _read_file(path: str, arguments: EntityArguments, notes: Notes) -> list[Docu
         encoding=arguments.encoding,
         comment_prefix=arguments.comment_prefix,
     )
-
-
-def _read_jsonl(path: str, arguments: EntityArguments, notes: Notes) -> list[Document]:
-    keys = arguments.text_column_name or "tokens", arguments.label_column_name
-    lines = enumerate(read_lines(path, arguments.encoding), 1)
-    sentences = [_read_row(line, f"{path}:{number}", keys) for number, line in lines if line.strip()]
-    return _group_documents(path, sentences, arguments.tag_scheme, notes)
-
-
-def _read_row(line: str, place: str, keys: tuple[str, str]) -> Sentence:
-    try:
-        row = json.loads(line)
-        "".join(row[keys[0]]).encode()
-    except UnicodeEncodeError:
-        raise RecipeError(f"{place}: half of a surrogate pair in {keys[0]!r}: fix the escape sequence") from None
-    except (ValueError, RecursionError) as error:
-        raise RecipeError(f"{place}: not valid JSON: {str(error).splitlines()[0]}: fix the line") from None
-    except (KeyError, TypeError):
-        row = {}
-    return _make_sentence(row.get(keys[0]), row.get(keys[1]), place, keys)
-
-
-def _make_sentence(words: object, tags: object, place: str, keys: tuple[str, str]) -> Sentence:
-    if not (isinstance(words, list) and isinstance(tags, list) and all(isinstance(word, str) for word in words)):
-        raise RecipeError(f"{place}: expected a list of words in {keys[0]!r} and a list of tags in {keys[1]!r}")
-    return Sentence(words, tags, place)
 
 
 def _find_rows(arguments: EntityArguments, cache_dir: str | None) -> dict[str, "Dataset"]:
@@ -193,43 +187,22 @@ def _read_rows(rows: "Dataset", arguments: EntityArguments, notes: Notes) -> lis
             columns = ", ".join(rows.column_names)
             raise RecipeError(f"{setting}: the column {key!r} has no lists: set another one of {columns}")
     place = f"{arguments.dataset_name}/{rows.split}"
-    columns = enumerate(zip(*(rows[key] for key in keys), strict=True), 1)
-    sentences = [_make_sentence(words, tags, f"{place}:{number}", keys) for number, (words, tags) in columns]
     feature = rows.features[keys[1]].feature
-    if hasattr(feature, "int2str"):  # a ClassLabel
-        for sentence in sentences:
+    documents = [Document()]
+    for number, (words, tags) in enumerate(zip(*(rows[key] for key in keys), strict=True), 1):
+        sentence = make_sentence(words, tags, f"{place}:{number}", arguments.tag_names)
+        if hasattr(feature, "int2str"):  # a ClassLabel
             try:
                 sentence.tags = feature.int2str(sentence.tags)
             except (ValueError, TypeError) as error:  # -1 if a test split hides its tags
                 raise RecipeError(
                     f"{sentence.place}: {error}: do not use this split, or check label_column_name"
                 ) from None
-    return _group_documents(place, sentences, arguments.tag_scheme, notes)
-
-
-def _group_documents(place: str, sentences: list[Sentence], tag_scheme: str | None, notes: Notes) -> list[Document]:
-    """Check rows of words and tags, convert their tags to IOB2, and split them into documents at `-DOCSTART-` rows."""
-    documents = [Document()]
-    for sentence in sentences:
-        if len(sentence.words) != len(sentence.tags):
-            raise RecipeError(
-                f"{sentence.place}: {len(sentence.words)} words but {len(sentence.tags)} tags: fix the row"
-            )
-        for tag in sentence.tags:
-            try:
-                split_tag(str(tag))
-            except ValueError as error:
-                raise RecipeError(f"{sentence.place}: {error}: check label_column_name") from None
         if sentence.words == [DOCUMENT_START]:
             documents.append(Document())
         elif sentence.words:
             documents[-1].sentences.append(sentence)
-    documents = [document for document in documents if document.sentences]
-    if not documents:
-        raise RecipeError(f"{place}: no sentences: check the path")
-    notes.schemes.add(convert_tags(list_sentences(documents), tag_scheme))
-    notes.files.append(place)
-    return documents
+    return finish_documents(place, documents, arguments, notes)
 
 
 def _take(documents: list[Document], limit: int | None) -> list[Document]:

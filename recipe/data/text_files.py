@@ -1,12 +1,25 @@
 """Text files read by line or by article; errors name the file and line."""
 
 import codecs
+import gzip
 import json
 import re
+import zlib
 from pathlib import Path
 
 from recipe.errors import RecipeError
 
+GZIP = b"\x1f\x8b"
+BINARY = {  # the first bytes of files that are not text
+    b"PAR1": "a Parquet file",
+    b"PK\x03\x04": "a ZIP or Excel file",
+    b"BZh": "a bzip2 file",
+    b"\xfd7zXZ": "an xz file",
+    b"%PDF": "a PDF file",
+    b"SQLite format 3": "an SQLite file",
+    b"\xd0\xcf\x11\xe0": "a file of an older Office version",
+}
+BINARY_HINT = "give it its usual name (.parquet), unpack it, or convert it"
 BLANK_LINES = re.compile(r"\n\s*\n")
 
 
@@ -35,14 +48,24 @@ def read_text(path: str | Path, encoding: str) -> str:
     Raises RecipeError if the file cannot be read or decoded, or contains a NUL byte.
     """
     try:
-        data = Path(path).read_bytes()
-        text = data.decode(encoding)
-    except (OSError, LookupError, ValueError) as error:
+        text = _read_bytes(path).decode(encoding)
+    except (OSError, EOFError, zlib.error, LookupError, ValueError) as error:
         line = error.object.count(b"\n", 0, error.start) + 1 if isinstance(error, UnicodeDecodeError) else 0
         raise explain_unreadable(path, encoding, error, line) from None
     if "\0" in text:
         raise explain_nul(path, text.count("\n", 0, text.index("\0")) + 1)
     return text
+
+
+def _read_bytes(path: str | Path) -> bytes:
+    """The bytes of a file, decompressed if its name ends in .gz. Refuses binary formats by their names."""
+    data = Path(path).read_bytes()
+    if data.startswith(GZIP):
+        data = gzip.decompress(data)
+    for start, kind in BINARY.items():
+        if data.startswith(start):
+            raise RecipeError(f"{path}: this is {kind}, not text: {BINARY_HINT}")
+    return data
 
 
 def check_lines(path: str, encoding: str) -> None:
@@ -82,6 +105,8 @@ def refuse_nul(path: str) -> None:
 
 def explain_unreadable(path: str | Path, encoding: str, error: Exception, line: int) -> RecipeError:
     """The error for a file that cannot be opened, an unknown encoding, or an undecodable byte on `line`."""
+    if isinstance(error, EOFError | zlib.error | gzip.BadGzipFile):
+        return RecipeError(f"{path}: damaged gzip data ({error}): fetch the file again")
     if isinstance(error, OSError):
         return RecipeError(f"{path}: {error.strerror}: check the path")
     if isinstance(error, UnicodeDecodeError):

@@ -26,7 +26,8 @@ def format_overview(split: str, documents: Sequence[Document], notes: Notes, tok
         f"{count_unknown(words, tokenizer):,} word(s) unknown to the tokenizer",
         f"longest sentence {longest:,} words",
     ]
-    return f"data: {split}: {'; '.join(parts)}"
+    remarks = [f"data: {split}: {count:,} x {text} (first: {place})" for text, (place, count) in notes.remarks.items()]
+    return "\n".join([f"data: {split}: {'; '.join(parts)}", *remarks])
 
 
 def count_unknown(words: Counter[str], tokenizer: PreTrainedTokenizerBase) -> int:

@@ -74,7 +74,7 @@ class RecipeTrainer(ResumableTrainer):
 
     def refuse_divergence(self, weights: bool = True) -> None:
         """Raise LocalError if the loss, or with `weights` a weight, is no longer finite."""
-        rate = self.lr_scheduler.get_last_lr()[-1] if self.lr_scheduler else self.args.learning_rate
+        rate = float(self.lr_scheduler.get_last_lr()[-1]) if self.lr_scheduler else self.args.learning_rate
         model = self.model if weights and not self.is_fsdp_enabled else None  # each process has a part
         self._guard.check(self.state.global_step, rate, model)
 

@@ -39,7 +39,7 @@ def test_find_files(tmp_path, names):
 def test_find_files_refuses_what_is_missing_or_ambiguous(tmp_path):
     with pytest.raises(RecipeError, match="no folder"):
         find_files(str(tmp_path / "none"))
-    with pytest.raises(RecipeError, match="no column files"):
+    with pytest.raises(RecipeError, match="no files of entities in"):
         find_files(str(tmp_path))
     (tmp_path / "dev.txt").touch()
     (tmp_path / "valid.txt").touch()

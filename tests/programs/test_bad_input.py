@@ -79,9 +79,15 @@ def test_a_bad_column_file_is_refused_by_file_and_line(folder, refusal, content,
     [
         ("", "rows.jsonl: no sentences: check the path"),
         ('{"tokens": ["a"], "ner_tags": ["O"]}\n{"tokens"\n', "rows.jsonl:2: not valid JSON"),
-        ('{"tokens": "a", "ner_tags": "O"}\n', "rows.jsonl:1: expected a list of words in 'tokens'"),
-        ('{"tokens": [1], "ner_tags": ["O"]}\n', "rows.jsonl:1: expected a list of words in 'tokens'"),
-        ('["a", "O"]\n', "rows.jsonl:1: expected a list of words in 'tokens'"),
+        (
+            '{"tokens": "a", "ner_tags": "O"}\n',
+            "rows.jsonl:1: an object with the keys tokens ner_tags: expected a list of words in 'tokens'",
+        ),
+        (
+            '{"tokens": [1], "ner_tags": ["O"]}\n',
+            "rows.jsonl:1: an object with the keys tokens ner_tags: expected a list of words in 'tokens'",
+        ),
+        ('["a", "O"]\n', "rows.jsonl:1: no object: expected a list of words in 'tokens'"),
         ('{"tokens": ["\\ud800"], "ner_tags": ["O"]}\n', "rows.jsonl:1: half of a surrogate pair"),
         ("[" * 100_000, "rows.jsonl:1: not valid JSON"),
     ],

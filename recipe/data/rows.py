@@ -1,0 +1,253 @@
+"""Rows of JSON, JSON lines, CSV and Parquet -> documents: words with tags, or a text with character spans.
+
+What a row contains is recognised by its keys and values; the settings `text_column_name` and `label_column_name` name
+the keys otherwise.
+"""
+
+import ast
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from recipe.data.conll import DOCUMENT_START, convert_tags
+from recipe.data.documents import Document, Notes, Sentence, list_sentences
+from recipe.data.schemes import split_tag
+from recipe.data.settings import EntityArguments
+from recipe.data.spans import read_spans, tag_text
+from recipe.data.spelling import find_spelling
+from recipe.data.text_files import read_text
+from recipe.errors import RecipeError
+
+WORD_KEYS = ("tokens", "words", "token", "word")
+TAG_KEYS = ("ner_tags", "tags", "labels", "ner", "label", "ner_labels", "tag", "ner_tag", "entities")
+TEXT_KEYS = ("text", "content", "data", "sentence")
+SPAN_KEYS = ("spans", "entities", "label", "labels", "annotations", "annotation")
+SENTENCE_KEYS = ("sentence_id", "sentence #", "sentence", "sent_id", "sentence_number", "sentence id")
+
+Row = Any  # what JSON can hold
+Rows = list[tuple[str, Row]]  # with the place of each
+
+
+def read_rows(path: str, arguments: EntityArguments, notes: Notes) -> list[Document]:
+    """The documents of a file of rows, tagged in IOB2. Raises RecipeError with file and line if it cannot be read."""
+    suffix = Path(path.removesuffix(".gz")).suffix
+    if suffix == ".parquet":
+        rows = _load_parquet(path)
+    else:
+        text = read_text(path, arguments.encoding).removeprefix("\ufeff")
+        rows = _parse_csv(path, text) if suffix == ".csv" else _parse_json(path, text)
+    documents = [Document()]
+    for place, row in rows:
+        read = _read_row(place, row, arguments, notes)
+        if isinstance(read, Document):
+            documents += [read, Document()]
+        elif read and read.words == [DOCUMENT_START]:
+            documents.append(Document())
+        elif read and read.words:
+            documents[-1].sentences.append(read)
+    return finish_documents(path, documents, arguments, notes)
+
+
+def finish_documents(
+    place: str, documents: Iterable[Document], arguments: EntityArguments, notes: Notes
+) -> list[Document]:
+    """Check words and tags, and convert the tags of one file to IOB2. Empty documents are dropped."""
+    kept = [document for document in documents if document.sentences]
+    sentences = list_sentences(kept)
+    if not sentences:
+        raise RecipeError(f"{place}: no sentences: check the path")
+    spelling = find_spelling(Counter(str(tag) for sentence in sentences for tag in sentence.tags))
+    for sentence in sentences:
+        if len(sentence.words) != len(sentence.tags):
+            raise RecipeError(
+                f"{sentence.place}: {len(sentence.words)} words but {len(sentence.tags)} tags: fix the row"
+            )
+        sentence.tags = [spelling.spell(str(tag)) for tag in sentence.tags]
+        for tag in sentence.tags:
+            try:
+                split_tag(tag)
+            except ValueError as error:
+                hint = "set tag_names, the names of the numbers" if tag.isdigit() else "check label_column_name"
+                raise RecipeError(f"{sentence.place}: {error}: {hint}") from None
+    notes.add_file(place, convert_tags(sentences, arguments.tag_scheme), spelling.note)
+    return kept
+
+
+def make_sentence(words: Any, tags: Any, place: str, names: Sequence[str] | None = None) -> Sentence:
+    """A sentence from a list of words and a list of tags, which can be numbers of `names`.
+
+    Raises RecipeError if they are something else.
+    """
+    if not (isinstance(words, list) and isinstance(tags, list) and all(isinstance(word, str) for word in words)):
+        raise RecipeError(f"{place}: expected a list of words and a list of tags")
+    if names and all(isinstance(tag, int) for tag in tags):
+        bad = [tag for tag in tags if not 0 <= tag < len(names)]
+        if bad:
+            raise RecipeError(f"{place}: the tag {bad[0]} is not one of the {len(names)} tag_names: fix either")
+        tags = [names[tag] for tag in tags]
+    try:
+        "".join(words).encode()
+    except UnicodeEncodeError:
+        raise RecipeError(f"{place}: half of a surrogate pair in the words: fix the escape sequence") from None
+    return Sentence(words, tags, place)
+
+
+def _load_parquet(path: str) -> Rows:
+    import datasets  # this import takes a second
+
+    try:
+        table: Any = datasets.Dataset.from_parquet(path)
+        names = {key: getattr(getattr(kind, "feature", None), "names", None) for key, kind in table.features.items()}
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        raise RecipeError(f"{path}: not a Parquet file: {str(error).splitlines()[0]}: check the file") from None
+    rows = enumerate(table, 1)
+    return [
+        (f"{path}:{number}", {"label_names": next(filter(None, names.values()), None)} | row) for number, row in rows
+    ]
+
+
+def _parse_json(path: str, text: str) -> Rows:
+    """The rows of a JSON array or of JSON lines."""
+    if text.lstrip().startswith("["):
+        try:
+            whole = json.loads(text)
+        except (ValueError, RecursionError):
+            whole = None  # JSON lines of arrays, or not valid
+        if isinstance(whole, list) and not _is_pair(whole) and not all(isinstance(item, str) for item in whole):
+            return [(f"{path}: item {number}", row) for number, row in enumerate(whole, 1)]
+    rows = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            try:
+                rows.append((f"{path}:{number}", json.loads(line)))
+            except (ValueError, RecursionError) as error:
+                whole = _parse_object(text) if number == 1 else None
+                if whole:
+                    raise RecipeError(
+                        f"{path}: one JSON object with the keys {' '.join(whole)[:80]}: expected an array of objects, "
+                        "or an object on each line: convert the file"
+                    ) from None
+                reason = str(error).splitlines()[0]
+                raise RecipeError(f"{path}:{number}: not valid JSON: {reason}: fix the line") from None
+    return rows
+
+
+def _parse_object(text: str) -> dict | None:
+    try:
+        whole = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return whole if isinstance(whole, dict) else None
+
+
+def _parse_csv(path: str, text: str) -> Rows:
+    """The rows of a CSV file: of one word each, which are joined to sentences, or of one text or sentence each."""
+    try:
+        dialect: Any = csv.Sniffer().sniff(text.partition("\n")[0], ",;\t")
+    except csv.Error:
+        dialect = csv.excel
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=dialect.delimiter)
+    keys = {key: (key or "").strip().lower() for key in reader.fieldnames or []}
+    try:
+        rows = [
+            (f"{path}:{reader.line_num}", {keys.get(key, key): cell for key, cell in row.items()}) for row in reader
+        ]
+    except csv.Error as error:
+        raise RecipeError(f"{path}:{reader.line_num}: {error}: fix the line") from None
+    sentence, word, tag = (
+        _find_key(keys.values(), names) for names in (SENTENCE_KEYS, WORD_KEYS[::-1], TAG_KEYS[::-1])
+    )
+    alone = word and all(len((row[word] or "_").split()) == 1 for _, row in rows)  # a word in each row
+    if word and alone and tag and sentence and sentence not in (word, tag):
+        return _join_words(rows, sentence, word, tag)
+    return [(place, {key: _parse_list(cell) for key, cell in row.items()}) for place, row in rows]
+
+
+def _join_words(rows: Rows, sentence: str, word: str, tag: str) -> Rows:
+    """Rows of one word each -> rows of one sentence each. An empty cell continues the sentence."""
+    joined: Rows = []
+    current = None
+    for place, row in rows:
+        name = (row[sentence] or "").strip()
+        if not joined or (name and name != current):
+            joined.append((place, {"tokens": [], "ner_tags": []}))
+            current = name
+        joined[-1][1]["tokens"].append(row[word] or "_")
+        joined[-1][1]["ner_tags"].append((row[tag] or "").strip())
+    return joined
+
+
+def _parse_list(cell: Any) -> Any:
+    """A cell that contains a list as Python or JSON writes it, as that list; any other cell as it is."""
+    if not isinstance(cell, str) or not cell.lstrip().startswith("["):
+        return cell
+    try:
+        return ast.literal_eval(cell.strip())
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return cell
+
+
+def _find_key(keys: Iterable[str], names: Sequence[str]) -> str | None:
+    given = set(keys)
+    return next((name for name in names if name in given), None)
+
+
+def _is_pair(row: Row) -> bool:
+    """Whether a row is a pair of a text and its annotations, as spaCy's training examples are."""
+    return isinstance(row, list) and len(row) == 2 and isinstance(row[0], str) and isinstance(row[1], dict)
+
+
+def _read_row(place: str, row: Row, arguments: EntityArguments, notes: Notes) -> Document | Sentence | None:
+    """A sentence of words with tags, or a document of a text with spans. None for a row that annotators rejected."""
+    if _is_pair(row):
+        row = {"text": row[0], **row[1]}
+    if not isinstance(row, dict):
+        raise _explain(place, row, arguments)
+    if row.get("answer") in ("reject", "ignore"):  # as Prodigy marks them
+        notes.remark("rejected row(s) were left out", place)
+        return None
+    names = arguments.tag_names or row.get("label_names")
+    words = _find_value(row, arguments.text_column_name, WORD_KEYS, list)
+    tags = _find_value(row, _set_by_user(arguments), TAG_KEYS, list)
+    if words is not None and tags is not None and all(isinstance(word, str) for word in words):
+        return make_sentence(words, tags, place, names)
+    if isinstance(data := row.get("data"), dict):  # Label Studio
+        row = row | data
+    text = _find_value(row, arguments.text_column_name, TEXT_KEYS, str)
+    if text is not None:
+        labels = _find_value(row, _set_by_user(arguments), TAG_KEYS, str)
+        if labels is not None:
+            return make_sentence(text.split(), labels.split(), place, names)
+        spans = _find_value(row, _set_by_user(arguments), SPAN_KEYS, list)
+        if spans is not None and not (spans and all(isinstance(span, str) for span in spans)):
+            return tag_text(text, [found for span in spans for found in read_spans(span, place)], place, notes)
+        if spans is not None:
+            return make_sentence(text.split(), spans, place, names)
+    raise _explain(place, row, arguments)
+
+
+def _set_by_user(arguments: EntityArguments) -> str | None:
+    """`label_column_name`, if it is not the default."""
+    return arguments.label_column_name if arguments.label_column_name != TAG_KEYS[0] else None
+
+
+def _find_value(row: Mapping[str, Any], key: str | None, keys: Sequence[str], kind: type) -> Any:
+    """The value of `key`, or without it of the first of `keys`, that has the type `kind`; None if there is none."""
+    values = (row.get(name) for name in ([key] if key else keys))
+    return next((value for value in values if isinstance(value, kind)), None)
+
+
+def _explain(place: str, row: Row, arguments: EntityArguments) -> RecipeError:
+    """The error for a row that contains neither words and tags, nor a text and spans."""
+    kind = (
+        f"an object with the keys {' '.join(map(str, row))[:80] or '(none)'}" if isinstance(row, dict) else "no object"
+    )
+    words, tags = arguments.text_column_name or "tokens", arguments.label_column_name
+    return RecipeError(
+        f"{place}: {kind}: expected a list of words in {words!r} and a list of tags in {tags!r}, or a text and spans: "
+        "set text_column_name and label_column_name"
+    )

@@ -1,0 +1,201 @@
+"""Files of rows, as annotation tools and data sets write them: each kind is read, or refused by its right name."""
+
+import gzip
+import json
+
+import datasets
+import pytest
+
+from recipe.arguments import NerArguments
+from recipe.data.documents import Notes, list_sentences
+from recipe.data.splits import load_splits
+from recipe.errors import RecipeError
+
+TEXT = "Mara Okello left Oslo."
+WORDS, TAGS = ["Mara", "Okello", "left", "Oslo", "."], ["B-PER", "I-PER", "O", "B-LOC", "O"]
+SPANS = [[0, 11, "PER"], [17, 21, "LOC"]]
+LABELLED = [{"start": start, "end": end, "labels": [kind]} for start, end, kind in SPANS]
+ROWS = {
+    "doccano": {"id": 3, "text": TEXT, "label": SPANS},
+    "doccano, labels": {"text": TEXT, "labels": SPANS},
+    "doccano, entities": {
+        "text": TEXT,
+        "entities": [{"id": 1, "start_offset": s, "end_offset": e, "label": k} for s, e, k in SPANS],
+        "relations": [],
+    },
+    "Label Studio": {"data": {"text": TEXT}, "annotations": [{"result": [{"value": part} for part in LABELLED]}]},
+    "Label Studio, short": {"text": TEXT, "label": LABELLED},
+    "Prodigy": {
+        "text": TEXT,
+        "tokens": [{"text": "Mara", "start": 0, "end": 4, "id": 0}],
+        "spans": [{"start": s, "end": e, "label": k} for s, e, k in SPANS],
+        "answer": "accept",
+    },
+    "spaCy": [TEXT, {"entities": SPANS}],
+    "Dataturks": {
+        "content": TEXT,
+        "annotation": [{"label": [k], "points": [{"start": s, "end": e - 1, "text": TEXT[s:e]}]} for s, e, k in SPANS],
+    },
+    "words": {"words": WORDS, "tags": TAGS},
+    "words and numbers": {"tokens": WORDS, "tags": [1, 2, 0, 3, 0], "label_names": ["O", "B-PER", "I-PER", "B-LOC"]},
+    "a text and its tags": {"text": " ".join(WORDS), "labels": " ".join(TAGS)},
+    "a text and a list": {"text": " ".join(WORDS), "labels": TAGS},
+}
+
+
+def load(path, notes=None, **settings):
+    found: dict[str, Notes] = {}
+    documents = load_splits(NerArguments(train_file=[str(path)], **settings), ["train"], notes=found)["train"]
+    if notes is not None:
+        notes.append(found["train"])
+    return documents
+
+
+def list_pairs(documents):
+    return [list(zip(s.words, s.tags, strict=True)) for s in list_sentences(documents)]
+
+
+@pytest.mark.parametrize("kind", ROWS)
+@pytest.mark.parametrize("layout", ["lines", "array", "pretty array", "compressed"])
+def test_each_tool_s_rows_are_read(tmp_path, kind, layout):
+    row, path = ROWS[kind], tmp_path / ("rows.jsonl" if layout == "lines" else "rows.json")
+    if layout == "compressed":
+        path = tmp_path / "rows.jsonl.gz"
+        path.write_bytes(gzip.compress(json.dumps(row).encode()))
+    else:
+        rows = (
+            f"{json.dumps(row)}\n" * 2 if layout == "lines" else json.dumps([row, row], indent=2 * (layout[0] == "p"))
+        )
+        path.write_text(rows)
+    assert list_pairs(load(path))[0] == list(zip(WORDS, TAGS, strict=True))
+
+
+def test_one_pair_alone_on_a_line_is_read(tmp_path):
+    (tmp_path / "rows.jsonl").write_text(json.dumps(ROWS["spaCy"]))
+    assert list_pairs(load(tmp_path / "rows.jsonl")) == [list(zip(WORDS, TAGS, strict=True))]
+
+
+KAGGLE = 'Sentence #,Word,POS,Tag\nSentence: 1,Mara,NNP,B-per\n,left,VBD,O\n,"1,000",CD,O\nSentence: 2,Oslo,NNP,B-geo\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.csv", KAGGLE, [[("Mara", "B-per"), ("left", "O"), ("1,000", "O")], [("Oslo", "B-geo")]]),
+        (
+            "a.csv",
+            "sentence_id,word,tag\n7,Mara,B-PER\n7,left,O\n8,Oslo,B-LOC\n",
+            [[("Mara", "B-PER"), ("left", "O")], [("Oslo", "B-LOC")]],
+        ),
+        ("a.csv", "sentence_id;words;labels\n0;Mara;B-PER\n0;left;O\n", [[("Mara", "B-PER"), ("left", "O")]]),
+        ("a.csv", "text,labels\nMara left,B-PER O\n", [[("Mara", "B-PER"), ("left", "O")]]),
+        ("a.csv", "tokens,ner_tags\n\"['Mara', 'left']\",\"['B-PER', 'O']\"\n", [[("Mara", "B-PER"), ("left", "O")]]),
+    ],
+)
+def test_tables_are_read(tmp_path, name, content, expected):
+    (tmp_path / name).write_text(content)
+    assert list_pairs(load(tmp_path / name)) == expected
+
+
+def test_parquet_files_are_read_with_the_names_of_their_labels(tmp_path):
+    names = ["O", "B-PER", "I-PER", "B-LOC"]
+    for kind, tags in ((datasets.ClassLabel(names=names), [1, 2, 0, 3, 0]), (datasets.Value("string"), TAGS)):
+        features = datasets.Features(
+            {"tokens": datasets.List(datasets.Value("string")), "ner_tags": datasets.List(kind)}
+        )
+        datasets.Dataset.from_dict({"tokens": [WORDS], "ner_tags": [tags]}, features).to_parquet(tmp_path / "a.parquet")
+        assert list_pairs(load(tmp_path / "a.parquet")) == [list(zip(WORDS, TAGS, strict=True))]
+    (tmp_path / "b.parquet").write_text("no table")
+    with pytest.raises(RecipeError, match=r"b\.parquet: not a Parquet file"):
+        load(tmp_path / "b.parquet")
+
+
+def test_numbers_get_their_names_from_a_setting(tmp_path):
+    (tmp_path / "a.jsonl").write_text(json.dumps({"tokens": WORDS, "ner_tags": [1, 2, 0, 3, 0]}))
+    names = ["O", "B-PER", "I-PER", "B-LOC"]
+    assert list_pairs(load(tmp_path / "a.jsonl", tag_names=names)) == [list(zip(WORDS, TAGS, strict=True))]
+    with pytest.raises(RecipeError, match=r"a.jsonl:1: the tag 3 is not one of the 3 tag_names"):
+        load(tmp_path / "a.jsonl", tag_names=names[:3])
+    with pytest.raises(RecipeError, match=r"a.jsonl:1: .* set tag_names"):
+        load(tmp_path / "a.jsonl")
+
+
+def test_spans_that_are_no_words_are_extended_left_out_and_counted(tmp_path):
+    spans = [[0, 6, "PER"], [0, 4, "PER"], [16, 21, "LOC"], [11, 12, "X"]]  # cut, nested, with a blank, without a word
+    (tmp_path / "a.jsonl").write_text("\n" + json.dumps({"text": TEXT, "label": spans}))
+    notes: list[Notes] = []
+    assert list_pairs(load(tmp_path / "a.jsonl", notes)) == [list(zip(WORDS, TAGS, strict=True))]
+    place = f"{tmp_path}/a.jsonl:2"
+    assert notes[0].remarks == {
+        "span(s) cut words and were extended to whole words": (place, 1),
+        "span(s) inside or across longer ones were left out": (place, 1),
+        "span(s) without a word were left out": (place, 1),
+    }
+
+
+def test_an_entity_keeps_its_sentences_together(tmp_path):
+    row = {"text": "See Dr. Who? Now! today. Oslo waits.", "label": [[8, 17, "ART"], [25, 29, "LOC"]]}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row))
+    tags = [tag for s in list_sentences(load(tmp_path / "a.jsonl")) for tag in s.tags]
+    assert [tag for tag in tags if tag != "O"] == ["B-ART", "I-ART", "I-ART", "I-ART", "B-LOC"]
+
+
+def test_rejected_rows_are_left_out_and_counted(tmp_path):
+    rows = [ROWS["Prodigy"], ROWS["Prodigy"] | {"answer": "reject"}]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    notes: list[Notes] = []
+    assert len(load(tmp_path / "a.jsonl", notes)) == 1
+    assert notes[0].remarks == {"rejected row(s) were left out": (f"{tmp_path}/a.jsonl:2", 1)}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"text": "Oslo", "label": [[0, 9, "LOC"]]}', ":1: the span 0 to 9 .LOC. is not in the text, which has 4"),
+        ('{"text": "Oslo", "label": [[0, "4", "LOC"]]}', r":1: .*expected a span .start, end, label."),
+        ('{"text": "Oslo", "label": [[0, 4, ["A", "B"]]]}', "expected a span"),
+        ('{"text": "Oslo"}', ":1: an object with the keys text: expected a list of words"),
+        ('[{"q": 1, "a": 2}]', "item 1: an object with the keys q a: expected a list of words"),
+        ('{"data": [\n{"q": 1}]}', "one JSON object with the keys data: expected an array of objects"),
+        ('{"tokens": ["a", 1], "ner_tags": ["O", "O"]}', ":1: an object with the keys tokens ner_tags"),
+        ('{"tokens": ["a", "b"], "ner_tags": ["O"]}', ":1: 2 words but 1 tags"),
+    ],
+)
+def test_other_rows_are_refused_by_what_they_are(tmp_path, content, message):
+    (tmp_path / "a.jsonl").write_text(content)
+    with pytest.raises(RecipeError, match=message) as caught:
+        load(tmp_path / "a.jsonl")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [(b"PAR1", "a Parquet file"), (b"PK\x03\x04", "a ZIP or Excel file"), (b"%PDF-1.7", "a PDF file")],
+)
+def test_binary_files_are_refused_by_their_names(tmp_path, start, name):
+    (tmp_path / "a.conll").write_bytes(start + b"\xff\x00")
+    with pytest.raises(RecipeError, match=f"this is {name}, not text"):
+        load(tmp_path / "a.conll")
+
+
+def test_compressed_column_files_are_read_and_damaged_ones_refused(tmp_path):
+    packed = gzip.compress(b"Oslo B-LOC\n" * 50)
+    (tmp_path / "train.conll.gz").write_bytes(packed)
+    assert len(list_sentences(load_splits(NerArguments(data_dir=str(tmp_path)), ["train"])["train"])[0].words) == 50
+    (tmp_path / "train.conll.gz").write_bytes(packed[:20])
+    with pytest.raises(RecipeError, match="damaged gzip data"):
+        load_splits(NerArguments(data_dir=str(tmp_path)), ["train"])
+
+
+def test_folders_of_brat_are_read(tmp_path):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "one.txt").write_text(TEXT)
+    entities = "T1\tPER 0 11\tMara Okello\nT2\tLOC 17 21\tOslo\nR1\tIn Arg1:T1 Arg2:T2\nT3\tX 0 4;17 21\tMara Oslo\n"
+    (tmp_path / "train" / "one.ann").write_text(entities)
+    notes: dict[str, Notes] = {}
+    documents = load_splits(NerArguments(data_dir=str(tmp_path)), ["train"], notes=notes)["train"]
+    assert list_pairs(documents) == [list(zip(WORDS, TAGS, strict=True))]
+    assert notes["train"].remarks == {"entity(ies) in several pieces were left out": (f"{tmp_path}/train/one.ann:4", 1)}
+    (tmp_path / "train" / "one.ann").write_text("T1 PER 0 11 Mara Okello\n")
+    with pytest.raises(RecipeError, match=r"one.ann:1: expected a name, a type with start and end"):
+        load_splits(NerArguments(data_dir=str(tmp_path)), ["train"])
