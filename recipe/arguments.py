@@ -96,7 +96,7 @@ def parse(argv: list[str], *classes: type) -> tuple:
         )
         for arguments in parsed:
             check_limits(arguments)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ImportError, OSError, LookupError, AttributeError) as error:
         reason = str(error).splitlines()[0]
         key = reason.partition(":")[0]
         on_command_line = any(word.split("=")[0] in (f"--{key}", f"--{key.replace('_', '-')}") for word in argv)

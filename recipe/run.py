@@ -21,6 +21,7 @@ from recipe.errors import RecipeError
 from recipe.hub.card import write_card
 from recipe.hub.provenance import describe_hardware, find_commit, name_data, trace_origin
 from recipe.hub.pushes import PUSH_SILENCE, RunPusher
+from recipe.hub.run_folder import list_changed
 from recipe.launch import find_command, is_sharded
 from recipe.model.settings import ModelArguments
 from recipe.training.checkpoints import (
@@ -42,6 +43,7 @@ from recipe.training.runtime import prepare
 from recipe.training.settings import find_resume_rules
 from recipe.training.signals import SignalHandler
 from recipe.training.trainer import RecipeTrainer
+from recipe.training.trial import try_trainer
 
 PREDICTIONS = "predictions"  # folder with the tagged splits
 # These go into a .gitignore, which the Hub respects: predictions contain the text of the data, which can be under a
@@ -80,6 +82,8 @@ class Run(AbstractContextManager):
         training = self.training_args
         self._lock = self._open_folder()
         _set_verbosity(training.process_index)
+        if training.do_train:
+            try_trainer(training)
         prepare(self.model_args, training)
         set_seed(training.seed)
         limit_silence(PUSH_SILENCE)
@@ -175,7 +179,8 @@ class Run(AbstractContextManager):
     def write_results(self, trainer: RecipeTrainer, name: str, scores: dict[str, dict]) -> None:
         """Write `scores` (by split) and the facts of the run to the JSON file `name`."""
         if trainer.is_world_process_zero():
-            content = json.dumps(scores | {"run": self.describe()}, indent=2) + "\n"
+            facts = self.describe() | {"changed": list_changed(self.settings)}
+            content = json.dumps(scores | {"run": facts}, indent=2) + "\n"
             (self.folder / name).write_text(content, encoding="utf-8")
 
     def finish(self, trainer: RecipeTrainer) -> None:

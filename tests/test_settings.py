@@ -14,7 +14,7 @@ from recipe.training.settings import INHERITED, find_resume_rules
 GROUPS = (ModelArguments, MlmArguments, NerArguments, RunArguments)
 OWN = {field.name: field for group in GROUPS for field in dataclasses.fields(group) if "resume" in field.metadata}
 FREE = """
-    config cache_dir max_eval_samples test_file context_size constrained_decoding max_predict_samples
+    config cache_dir max_eval_samples test_file context_size constrained_decoding compare_pipeline max_predict_samples
     eval_do_concat_batches hub_private_repo threads reuse_memory restart hub_language hub_license hub_data_note
 """
 FIXED = "streaming layer_lr_decay"

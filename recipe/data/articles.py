@@ -31,6 +31,8 @@ BATCH = 1000  # articles
 # hash as an argument, so that results of another version of this file are not reused.
 CODE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
+logger = logging.getLogger(__name__)
+
 Articles = datasets.Dataset | datasets.IterableDataset
 
 
@@ -122,7 +124,8 @@ def _load_files(split: str, arguments: TextArguments) -> Articles:
         raise RecipeError(f"{key}: {' '.join(files)}: no articles, the file is empty: check the files")
     builder = BUILDERS[kinds.pop()]
     options = {} if builder == "parquet" else {"encoding": arguments.encoding}
-    options |= {"sample_by": "paragraph"} if builder == "text" else {}
+    by_line = builder == "text" and _separates_by_line(files, arguments)
+    options |= {"sample_by": "line" if by_line else "paragraph"} if builder == "text" else {}
     if builder != "parquet" and not streaming and not arguments.encoding.lower().startswith(("utf-16", "utf-32")):
         for file in files:
             refuse_nul(file)
@@ -140,6 +143,33 @@ def _load_files(split: str, arguments: TextArguments) -> Articles:
         part = partial(_split_articles, code=CODE)
         rows = rows.map(part, batched=True, batch_size=size, features=rows.features)
     return rows
+
+
+def _separates_by_line(files: list[str], arguments: TextArguments) -> bool:
+    """Whether each line of text files is an article: if the user says so, or if there are no blank lines."""
+    if arguments.article_separator != "auto":
+        return arguments.article_separator == "line_break"
+    if any(map(_has_blank_line, files)):
+        return False
+    logger.warning(
+        "%s: no blank lines: each line is an article (to read each file as one, set article_separator to blank_line)",
+        " ".join(files),
+    )
+    return True
+
+
+def _has_blank_line(path: str) -> bool:
+    """Whether there is a blank line between two others."""
+    seen, blank = False, False
+    with open(path, "rb") as file:
+        for line in file:
+            if line.strip(b" \t\r\n\0\f\v"):
+                if blank:
+                    return True
+                seen = True
+            else:
+                blank = seen
+    return False
 
 
 def _split_articles(rows: dict[str, list[str]], code: str) -> dict[str, list[str]]:

@@ -13,15 +13,15 @@ from typing import Any
 
 from recipe.data.documents import Document, Notes, Sentence, list_sentences
 from recipe.data.layouts import NUMBER, Line, convert_layout
-from recipe.data.schemes import PREFIXES, is_tag, is_well_formed, split_tag, to_iob2
+from recipe.data.schemes import PREFIXES, count_slips, is_tag, split_tag, to_iob2
 from recipe.data.spelling import Spelling, find_spelling
 from recipe.data.text_files import read_lines
 from recipe.errors import RecipeError
 
 DOCUMENT_START = "-DOCSTART-"
-MOST_SLIPS = 0.01  # largest share of sentences that can break the scheme of their file
+MOST_SLIPS = 0.1  # places that break the scheme of a file, as a share of its entities; more are refused
 LONGEST_LINE = 100_000  # characters
-DOCUMENT_MARK = re.compile(r"#\s*(newdoc|begin document)\b")  # of CoNLL-U and CoNLL-2012
+DOCUMENT_MARK = re.compile(r"#\s+newdoc(\s+id\s*=.*)?\s*$|#begin document\b")  # of CoNLL-U and CoNLL-2012
 # Types of syntactic chunks, which CoNLL-2003 has in the column before the entities.
 CHUNKS = {"NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"}
 
@@ -227,10 +227,10 @@ def _explain_layers(path: str | Path, line: Line, column: int, tag_column: int) 
 def convert_tags(sentences: Sequence[Sentence], tag_scheme: str | None = None) -> str:
     """Convert the tags of one file's sentences to IOB2 in place; return the scheme they were in.
 
-    Without `tag_scheme`, that is the scheme whose rules the fewest sentences break. Published corpora contain a few
-    mistakes (two in CoNLL-2003's IOB1 training file): such a tag starts an entity, as in conlleval.
-    Raises RecipeError if more than 1 % of the sentences with an entity break the rules of the best scheme, or if a tag
-    has a prefix that the scheme does not have.
+    Without `tag_scheme`, that is the scheme whose rules are broken in the fewest places. Published corpora contain a
+    few mistakes (two in CoNLL-2003's IOB1 training file): such a tag starts an entity, as in conlleval.
+    Raises RecipeError if there are more mistakes than a tenth of the entities, or if a tag has a prefix that the scheme
+    does not have.
     """
     for sentence in sentences:
         sentence.tags = [tag.replace(" ", "_") for tag in sentence.tags]  # as `write_conll` writes types
@@ -247,24 +247,27 @@ def convert_tags(sentences: Sequence[Sentence], tag_scheme: str | None = None) -
 
 
 def _detect_scheme(sentences: Sequence[Sentence]) -> str:
-    slips = {
-        scheme: [sentence for sentence in sentences if not is_well_formed(sentence.tags, scheme)] for scheme in PREFIXES
-    }
-    scheme = min(slips, key=lambda name: len(slips[name]))
-    broken = slips[scheme]
-    if len(broken) > MOST_SLIPS * len(sentences):
+    entities = sum(tag.startswith("B") for sentence in sentences for tag in to_iob2(sentence.tags))
+    slips = {scheme: [count_slips(sentence.tags, scheme) for sentence in sentences] for scheme in PREFIXES}
+    scheme = min(slips, key=lambda name: sum(slips[name]))
+    count = sum(slips[scheme])
+    if not count:
+        return scheme
+    first = next(sentence for sentence, number in zip(sentences, slips[scheme], strict=True) if number)
+    if count > MOST_SLIPS * entities:
         raise RecipeError(
-            f"{broken[0].place}: the tags of the sentence that starts here are not {scheme}, the scheme that fits the "
-            f"file best ({len(broken)} of {len(sentences)} sentences break it): fix the tags, or set tag_scheme"
+            f"{first.place}: the tags of the sentence that starts here are not {scheme}, the scheme that fits the file "
+            f"best ({count} slips in {entities} entities): fix the tags, or set tag_scheme"
         )
-    if broken:
-        logger.warning("%s: first of %d sentence(s) that break the rules of %s", broken[0].place, len(broken), scheme)
+    logger.warning(
+        "%s: first sentence that breaks the rules of %s (%d slips in %d entities)", first.place, scheme, count, entities
+    )
     return scheme
 
 
 def format_cells(cells: Sequence[str]) -> str:
     """A line of a column file: `cells` separated by spaces. White space and NUL in a cell become `_`."""
-    return " ".join(re.sub(r"[ \t\r\n\0]", "_", cell) or "_" for cell in cells)
+    return " ".join(re.sub(r"[\s\0]", "_", cell) or "_" for cell in cells)
 
 
 def write_conll(path: str | Path, documents: Iterable[Document], *columns: Sequence[Sequence[str]]) -> None:

@@ -37,22 +37,28 @@ def is_tag(tag: str) -> bool:
 
 def is_well_formed(tags: Sequence[str], scheme: str) -> bool:
     """Whether the tags of one sentence follow the rules of `scheme`, a key of `PREFIXES`."""
+    return count_slips(tags, scheme) == 0
+
+
+def count_slips(tags: Sequence[str], scheme: str) -> int:
+    """The number of places where the tags of one sentence break the rules of `scheme`, a key of `PREFIXES`."""
     outside = ("O", "")
-    for (before, kind_before), (prefix, kind) in pairwise([outside, *map(split_tag, tags), outside]):
-        continues = before in "BI" and kind == kind_before
-        if prefix != "O" and prefix not in PREFIXES[scheme]:
-            return False
-        if scheme == "IOB1":
-            allowed = prefix != "B" or continues
-        elif scheme == "IOB2":
-            allowed = prefix != "I" or continues
-        elif before in "BI":  # an open entity must continue
-            allowed = continues and prefix in "IEL"
-        else:
-            allowed = prefix not in "IEL"
-        if not allowed:
-            return False
-    return True
+    pairs = pairwise([outside, *map(split_tag, tags), outside])
+    return sum(not _may_follow(before, after, scheme) for before, after in pairs)
+
+
+def _may_follow(before: tuple[str, str], after: tuple[str, str], scheme: str) -> bool:
+    (opened, kind_before), (prefix, kind) = before, after
+    continues = opened in "BI" and kind == kind_before
+    if prefix != "O" and prefix not in PREFIXES[scheme]:
+        return False
+    if scheme == "IOB1":
+        return prefix != "B" or continues
+    if scheme == "IOB2":
+        return prefix != "I" or continues
+    if opened in "BI":  # an open entity must continue
+        return continues and prefix in "IEL"
+    return prefix not in "IEL"
 
 
 def to_iob2(tags: Sequence[str]) -> list[str]:

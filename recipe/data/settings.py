@@ -32,6 +32,9 @@ class SourceArguments:
 class TextArguments(SourceArguments):
     """Articles for masked pretraining."""
 
+    article_separator: Literal["auto", "blank_line", "line_break"] = setting(
+        "auto", "Text files: what separates articles; auto: line breaks if there are no blank lines."
+    )
     streaming: bool = setting(False, "Read the training text while training; needs max_steps.", resume="fixed")
     validation_split_percentage: float = setting(
         5, "Percentage of training articles to hold out if there are no validation data."

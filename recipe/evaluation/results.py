@@ -9,6 +9,7 @@ from recipe.command_line import VerbParser
 from recipe.errors import RecipeError
 from recipe.evaluation.scoring import REFERENCE, is_conll2003_test
 
+VARYING = ("seed", "data_seed", "output_dir", "run_name", "logging_dir", "hub_model_id", "restart", "config")
 HEADER = ["recipe", "dev F1", "test F1", "seeds", "minutes", "rebuild it with"]
 
 
@@ -55,7 +56,8 @@ def format_reference(paths: list[str]) -> str:
 
 
 def _group_reports(paths: list[str]) -> dict[str, list[dict]]:
-    groups = defaultdict(list)
+    """The reports of each recipe. Reports of one name are separate recipes if other settings than the seed differ."""
+    groups: dict[str, dict[str, list[dict]]] = defaultdict(lambda: defaultdict(list))
     for path in sorted(paths):
         try:
             report = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -66,10 +68,24 @@ def _group_reports(paths: list[str]) -> dict[str, list[dict]]:
         if "test" in report:
             file = Path(path).resolve()
             name = file.parent.name if file.name == "report.json" else file.stem
-            groups[name.split("-seed")[0]].append(report)
+            settings = {key: value for key, value in report["run"].get("changed", {}).items() if key not in VARYING}
+            groups[name.split("-seed")[0]][json.dumps(settings, sort_keys=True)].append(report)
     if not groups:
         raise RecipeError(f"{paths[0]}: has no scores of a test split: run run_ner.py with do_predict")
-    return groups
+    return {
+        name + label: reports
+        for name, variants in groups.items()
+        for label, reports in zip(_list_differences(list(variants)), variants.values(), strict=True)
+    }
+
+
+def _list_differences(variants: list[str]) -> list[str]:
+    """What tells variants of a recipe apart: ` (setting value, ...)`; nothing if there is only one."""
+    settings = [json.loads(variant) for variant in variants]
+    keys = sorted({key for one in settings for key in one if any(one[key] != other.get(key) for other in settings)})
+    if not keys:
+        return [""]
+    return [" ({})".format(", ".join(f"{key} {one.get(key, 'default')}" for key in keys)) for one in settings]
 
 
 def format_markdown(header: list[str], rows: list[list[str]]) -> str:

@@ -11,7 +11,7 @@ from itertools import chain
 from recipe.command_line import VerbParser
 from recipe.data.conll import convert_tags, read_columns
 from recipe.data.documents import list_sentences, list_tags
-from recipe.data.schemes import is_iob2, is_well_formed, list_entities, to_iob2
+from recipe.data.schemes import PREFIXES, is_iob2, is_well_formed, list_entities, to_iob2
 from recipe.errors import RecipeError
 
 Row = dict[str, float]  # precision, recall, f1, support
@@ -125,12 +125,13 @@ def is_conll2003_test(report: Report) -> bool:
     return supports == {tag: row[3] for tag, row in REFERENCE.items()}
 
 
-def score_file(path: str) -> Report:
+def score_file(path: str, tag_scheme: str | None = None) -> Report:
     """Score a column file whose last two columns are gold and predicted tags.
 
+    tag_scheme: the scheme of both columns; default: detected.
     If both are in IOB2, the predictions are scored strictly. Predictions in any other scheme are converted to IOB2
     first; as in conlleval, an ill-formed tag then starts an entity. Predictions that all follow the rules of IOB1 are
-    treated as IOB1.
+    treated as IOB1, unless `tag_scheme` is IOB2.
     """
     try:
         gold = read_columns(path, tag_column=-2)
@@ -140,9 +141,12 @@ def score_file(path: str) -> Report:
         place = str(error).partition(": ")[0]
         raise RecipeError(f"{place}: expected lines of a word, its gold tag and its predicted tag") from None
     predicted = list_tags(read_columns(path, tag_column=-1))
+    if tag_scheme and tag_scheme != "IOB2":
+        convert_tags(list_sentences(gold), tag_scheme)
+        return score(list_tags(gold), [to_iob2(tags) for tags in predicted])
     foreign = not all(is_iob2(tag) for tags in predicted for tag in tags)
     iob1 = all(is_well_formed(tags, "IOB1") for tags in predicted)
-    if convert_tags(list_sentences(gold)) != "IOB2" or foreign or iob1:
+    if convert_tags(list_sentences(gold), tag_scheme) != "IOB2" or foreign or (iob1 and not tag_scheme):
         predicted = [to_iob2(tags) for tags in predicted]
     return score(list_tags(gold), predicted)
 
@@ -197,7 +201,8 @@ def main(argv: list[str]) -> None:
         "python -m recipe score runs/ner/name/predictions/test.conll",
     )
     parser.add_argument("file", help="column file, such as a run's predictions/test.conll")
+    parser.add_argument("--tag_scheme", choices=PREFIXES, help="scheme of both columns (default: detected)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     args = parser.parse_args(argv)
-    report = score_file(args.file)
+    report = score_file(args.file, args.tag_scheme)
     print(json.dumps(report, indent=2) if args.json else format_report(report), end="\n" if args.json else "")

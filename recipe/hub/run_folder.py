@@ -32,6 +32,17 @@ DERIVED = {  # settings that follow from others or from the machine
 }
 
 
+def list_changed(settings: dict) -> dict:
+    """The settings of a run that differ from their defaults."""
+    defaults = {field.name: field.default for cls in SETTINGS for field in dataclasses.fields(cls)}
+    defaults |= {"config": None} | dataclasses.asdict(TaggerSettings())
+    return {
+        key: value
+        for key, value in settings.items()
+        if value not in (None, [], {}, "") and key in defaults.keys() - DERIVED and value != defaults[key]
+    }
+
+
 def find_record(folder: Path) -> Path:
     """The path of a folder's `run.yaml`, which may not exist. A checkpoint without its own has that of its run."""
     own = folder / "run.yaml"
@@ -111,14 +122,9 @@ class RunFolder:
 
     @cached_property
     def changed_settings(self) -> dict:
-        """The settings that differ from their defaults."""
-        defaults = {field.name: field.default for cls in SETTINGS for field in dataclasses.fields(cls)}
-        defaults |= {"config": None} | dataclasses.asdict(TaggerSettings())
-        return {
-            key: _shorten_path(value) if isinstance(value, str) else value
-            for key, value in self.settings.items()
-            if value not in (None, [], {}, "") and key in defaults.keys() - DERIVED and value != defaults[key]
-        }
+        """The settings that differ from their defaults, without the folders that only the machine of the run has."""
+        changed = list_changed(self.settings).items()
+        return {key: _shorten_path(value) if isinstance(value, str) else value for key, value in changed}
 
     @cached_property
     def command(self) -> str:

@@ -55,10 +55,10 @@ def load_pretrained(auto_class: Any, name: str, arguments: PretrainedArguments, 
             trust_remote_code=arguments.trust_remote_code,
             **options,
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
         if "custom code" in str(error) or "trust_remote_code" in str(error):
             reason = "needs to run its own code: set trust_remote_code to true if you trust it"
         else:
-            local = "" if Path(name).exists() else "no such folder here, and from the Hub: "
+            local = "" if Path(resolve_name(name)).exists() else "no such folder here, and from the Hub: "
             reason = local + explain_download(error, f"use a local folder, or {EMBEDDED}, which needs no network")
         raise RecipeError(f"{name}: {reason}") from error

@@ -17,6 +17,7 @@ from recipe.launch import is_sharded, read_flag
 from recipe.precision import choose_precision
 from recipe.settings import Resume, check_limits, setting
 from recipe.training.processes import choose_interface
+from recipe.training.ranges import check_ranges
 
 COUNTS = ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps")
 PRECISIONS = ("no", "bf16", "fp16")  # as Accelerate calls them
@@ -99,6 +100,13 @@ class TrainingArguments(transformers.TrainingArguments):
         for name in COUNTS:
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ValueError(f"{name}: {value} is too small: it must be at least 1")
+        check_ranges({field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
+        if not (self.output_dir or "").strip():
+            raise ValueError("output_dir: is empty: set a folder")
+        if self.dataloader_drop_last and (self.do_eval or self.do_predict):
+            raise ValueError(
+                "dataloader_drop_last: sentences would be left out of the scores: remove it, or only train"
+            )
         if self.tf32 is None and not self.use_cpu and is_torch_tf32_available():
             self.tf32 = True
         if self.metric_for_best_model in ("perplexity", "eval_perplexity") and self.greater_is_better is None:

@@ -116,3 +116,28 @@ def test_bad_sources_are_refused(tmp_path, settings, message):
     with pytest.raises(RecipeError) as caught:
         load_articles(MlmArguments(**settings))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_text_without_blank_lines_has_an_article_on_each_line_unless_told_otherwise(tmp_path, caplog, streaming):
+    (tmp_path / "a.txt").write_text("\nrain fell\nschools closed\n\n")
+    settings = {"train_file": [str(tmp_path / "a.txt")], "streaming": streaming}
+
+    def read(**more):
+        rows = load_articles(MlmArguments(**settings, **more), wanted=["train"])["train"]
+        return [row["text"].strip() for row in rows]
+
+    assert read() == ["rain fell", "schools closed"]
+    assert "no blank lines: each line is an article" in caplog.text
+    assert read(article_separator="blank_line") == ["rain fell\nschools closed"]
+    (tmp_path / "a.txt").write_text("rain fell\nschools closed\n\nsnow\n")
+    assert read() == ["rain fell\nschools closed", "snow"]
+    assert read(article_separator="line_break") == ["rain fell", "schools closed", "snow"]
+
+
+def test_columns_of_a_column_file_are_those_of_the_settings(tmp_path):
+    (tmp_path / "a.conll").write_text("# note\n1\tOslo\tB-LOC\n2\tfell\tO\n")
+    with pytest.raises(RecipeError, match="the words in column 0 are all numbers: set word_column"):
+        load_articles(MlmArguments(train_file=[str(tmp_path / "a.conll")], comment_prefix="#"), wanted=["train"])
+    arguments = MlmArguments(train_file=[str(tmp_path / "a.conll")], comment_prefix="#", word_column=1)
+    assert load_articles(arguments, wanted=["train"])["train"]["text"] == ["Oslo fell"]

@@ -141,13 +141,21 @@ def test_missing_file_is_refused(tmp_path):
 def test_single_slips_in_a_large_file_are_read_as_conlleval_does(tmp_path, caplog):
     documents = read(tmp_path, "a I-X\n\n" * 300 + "b O\nc B-X\n")
     assert list_tags(documents)[-1] == ["O", "B-X"]
-    assert "first of 1 sentence(s) that break the rules of IOB1" in caplog.text
+    assert "first sentence that breaks the rules of IOB1 (1 slips in 301 entities)" in caplog.text
     assert "file.conll:601:" in caplog.text
+
+
+def test_slips_in_up_to_a_tenth_of_the_entities_are_warned_about(tmp_path, caplog):
+    good, slip = "a B-X\nb I-X\n\n", "o O\na I-X\n\n"
+    assert len(list_sentences(read(tmp_path, good * 18 + slip * 2))) == 20
+    assert "(2 slips in 20 entities)" in caplog.text
+    with pytest.raises(RecipeError, match=r"file.conll:49: .* are not IOB2, .*\(3 slips in 19 entities\)"):
+        read(tmp_path, good * 16 + slip * 3)
 
 
 def test_sentences_survive_writing_and_reading(tmp_path):
     documents = [
-        Document([Sentence(["Ana", "\u00a0", "."], ["B-PER", "O", "O"]), Sentence(["x"], ["B-LOC"])]),
+        Document([Sentence(["Ana", "\u200b", "."], ["B-PER", "O", "O"]), Sentence(["x"], ["B-LOC"])]),
         Document([Sentence(["y", "z"], ["B-PER", "I-PER"])]),
     ]
     predicted = [["O", "O", "O"], ["B-LOC"], ["B-PER", "B-PER"]]
@@ -157,8 +165,8 @@ def test_sentences_survive_writing_and_reading(tmp_path):
 
 
 def test_white_space_in_a_word_keeps_the_columns(tmp_path):
-    write_conll(tmp_path / "out.conll", [Document([Sentence(["New York", ""], ["B-LOC", "O"])])])
-    assert [s.words for s in list_sentences(read_conll(tmp_path / "out.conll"))] == [["New_York", "_"]]
+    write_conll(tmp_path / "out.conll", [Document([Sentence(["New York", "", "a\u00a0b\u2028"], ["B-LOC", "O", "O"])])])
+    assert [s.words for s in list_sentences(read_conll(tmp_path / "out.conll"))] == [["New_York", "_", "a_b_"]]
 
 
 @pytest.mark.parametrize(

@@ -51,3 +51,17 @@ def test_a_report_in_its_folder_has_the_name_of_the_folder_and_no_reference_of_o
     (tmp_path / "dev.json").write_text('{"dev": {}, "run": {}}')
     with pytest.raises(RecipeError, match="no scores of a test split"):
         main([str(tmp_path / "dev.json")])
+
+
+def test_runs_with_other_settings_are_not_merged_into_one_mean(tmp_path):
+    paths = []
+    for seed, rate, f1 in ((1, 1e-4, 0.5), (2, 1e-4, 0.6), (3, 8e-4, 0.9)):
+        path = tmp_path / f"own-seed{seed}.json"
+        facts = RUN | {"seed": seed, "config": None, "changed": {"learning_rate": rate, "seed": seed}}
+        path.write_text(json.dumps({"test": {"entities": {"micro avg": {"f1": f1}}, "tags": {}}, "run": facts}))
+        paths.append(str(path))
+    rows = [row.split(" | ")[:4] for row in format_table(paths).splitlines()[2:]]
+    assert rows == [
+        ["| own (learning_rate 0.0001)", "-", "55.0 ± 7.1", "1 2"],
+        ["| own (learning_rate 0.0008)", "-", "90.0", "3"],
+    ]

@@ -193,3 +193,22 @@ def test_reference_is_shown_for_its_own_test_split_only(conll2003):
     assert sum(row["support"] for row in report["tags"].values()) == 46_435
     assert "0.926 (+0.074)" in format_report(report)
     assert "reference" not in format_report(score(gold[:-1], gold[:-1]))
+
+
+def test_the_scheme_of_a_file_can_be_given(tmp_path, capsys):
+    """Predictions that all begin with I- are read as IOB1, unless the scheme is said to be IOB2."""
+    path = tmp_path / "both.conll"
+    path.write_text("a B-X I-X\nb O O\n")
+    assert score_file(str(path))["entities"]["micro avg"]["f1"] == 1.0
+    assert score_file(str(path), "IOB2")["entities"]["micro avg"]["f1"] == 0.0
+    path.write_text("a I-X I-X\nb O O\n" + "c O O\nd I-X I-X\n" * 3)
+    main([str(path), "--tag_scheme", "IOB1", "--json"])
+    assert json.loads(capsys.readouterr().out)["entities"]["micro avg"] == {
+        "precision": 1.0,
+        "recall": 1.0,
+        "f1": 1.0,
+        "support": 4,
+    }
+    path.write_text("a I-X\n")
+    with pytest.raises(RecipeError, match=r"both\.conll:1: expected lines of a word, its gold tag and its predicted"):
+        score_file(str(path))

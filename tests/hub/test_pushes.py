@@ -529,7 +529,10 @@ def test_without_network_or_cache_the_message_says_what_helps(point_to, ner_flag
     point_to(NEVER)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
     reason = "HF_HUB_OFFLINE=1 is set" if offline else "no connection"
-    with pytest.raises(RecipeError, match=f"mara/absent: not in the cache, .*{reason}.*, or minilm-l6"):
+    with pytest.raises(
+        RecipeError,
+        match=f"mara/absent: no such folder here, and from the Hub: not in the cache, .*{reason}.*, or minilm-l6",
+    ):
         run_ner.main(ner_flags(model_name_or_path="mara/absent", push_to_hub=False))
     data = NerArguments(dataset_name="mara/entities")
     with pytest.raises(RecipeError, match=f"dataset_name mara/entities: not in the cache, .*{reason}.*data_dir"):
