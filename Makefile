@@ -16,7 +16,7 @@ TEACHER_CONFIG ?= configs/ner/mpnet_conll2003.yaml
 EVERY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart mlm ner reproduce reproduce-local silver tag push bench study table test test-all coverage lint format
+.PHONY: help setup quickstart mlm ner sweep reproduce reproduce-local silver tag push bench study table test test-all coverage lint format
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -75,6 +75,15 @@ mlm: setup  ## masked pretraining with CONFIG (default: BERT base cased from the
 
 ner: setup  ## named-entity recognition with CONFIG (default: BERT base cased and CoNLL-2003 from the Hub)
 	$(LAUNCH) run_ner.py --config "$(CONFIG)" $(ARGS)
+
+sweep: setup  ## a run for each learning rate and seed, and a table: CONFIG=..., LR="3e-4 8e-4", SEEDS="1 2 3", ARGS="--data_dir folder"
+	@test -n "$(LR)" && test -n "$(SEEDS)" || { echo 'usage: make sweep CONFIG=configs/ner/name.yaml LR="3e-4 8e-4" SEEDS="1 2 3" [ARGS="..."]' >&2; exit 2; }
+	@for rate in $(LR); do for seed in $(SEEDS); do \
+	    folder="runs/sweep/$(basename $(notdir $(CONFIG)))-lr$$rate-seed$$seed"; \
+	    test -e "$$folder/report.json" || $(LAUNCH) run_ner.py --config "$(CONFIG)" $(ARGS) \
+	        --learning_rate "$$rate" --seed "$$seed" --output_dir "$$folder" || exit 2; \
+	done; done
+	@$(BIN)/python -m recipe tables $(foreach rate,$(LR),$(foreach seed,$(SEEDS),runs/sweep/$(basename $(notdir $(CONFIG)))-lr$(rate)-seed$(seed)/report.json))
 
 reproduce: setup  ## both stages and the report, from the Hub's bert-base-cased and CoNLL-2003
 	$(LAUNCH) run_mlm.py --config configs/mlm/$(HUB).yaml $(ARGS)

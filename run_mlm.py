@@ -113,9 +113,9 @@ def main(
         scores = {}
         if training_args.do_eval:
             figures = trainer.evaluate()
-            trainer.log_metrics("eval", figures)
             scores["dev"] = {name.removeprefix("eval_"): value for name, value in figures.items()}
             run.write_results(trainer, "metrics.json", scores)
+            trainer.log_metrics("eval", figures)
         run.finish(trainer)
     return Outcome(run.folder, scores)
 

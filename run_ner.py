@@ -27,6 +27,7 @@ from recipe.data.raw_text import choose_splitter
 from recipe.data.splits import check_labels, limit_sentences, list_labels, load_splits
 from recipe.errors import exit_with
 from recipe.evaluation.scoring import Metrics, format_reports, score, score_entities, summarize_entities
+from recipe.files import write_whole
 from recipe.inference.comparison import compare_pipeline
 from recipe.inference.settings import combine_settings, resolve_settings
 from recipe.inference.tagger import Tagger
@@ -34,7 +35,16 @@ from recipe.inputs.mixing import MixedWindows
 from recipe.inputs.overview import format_overview
 from recipe.inputs.tokenizer import load_tokenizer
 from recipe.launch import is_sharded
-from recipe.model.loading import check_length, check_vocabulary, load_config, load_model, read_labels, set_labels
+from recipe.model.loading import (
+    check_length,
+    check_vocabulary,
+    load_config,
+    load_model,
+    read_class_weights,
+    read_labels,
+    replace_head,
+    set_labels,
+)
 from recipe.model.settings import ModelArguments
 from recipe.run import PREDICTIONS, Outcome, Run
 from recipe.training.checkpoints import remove_results
@@ -68,9 +78,10 @@ def main(
         wanted = [split for split, is_wanted in tasks.items() if is_wanted]
         notes: dict[str, Notes] = {}
         documents = load_splits(data_args, wanted, model_args.cache_dir, notes)
-        if training_args.do_train:
-            set_labels(config, list_labels(documents["train"]), model_args.model_name_or_path)
         labels = read_labels(config)
+        if training_args.do_train:
+            name = model_args.model_name_or_path
+            labels = set_labels(config, list_labels(documents["train"]), name, data_args.new_head)
         check_labels(documents, labels)
         documents = limit_sentences(documents, data_args)
         run.facts["sentences"] = {split: len(list_sentences(documents[split])) for split in documents}
@@ -98,10 +109,14 @@ def main(
 
         own_model = build_model is not None
         build_model = build_model or partial(load_model, AutoModelForTokenClassification, model_args)
+        model = build_model(config)
+        if labels != read_labels(model.config):
+            replace_head(model, labels)
         trainer = RecipeTrainer(
             args=training_args,
             loss=loss,
-            model=build_model(config),
+            class_weights=read_class_weights(data_args.class_weights, labels),
+            model=model,
             train_dataset=train_windows,
             eval_dataset=windows.get("dev"),
             data_collator=DataCollatorForTokenClassification(tokenizer),
@@ -133,9 +148,9 @@ def main(
             if trainer.is_world_process_zero():
                 write_conll(run.folder / PREDICTIONS / f"{split}.conll", documents[split], predicted)
         if report and trainer.is_world_process_zero():
-            print(text := format_reports(report))
-            (run.folder / "report.txt").write_text(text, encoding="utf-8")
+            write_whole(run.folder / "report.txt", format_reports(report))
             run.write_results(trainer, "report.json", report)
+            print(format_reports(report))
         run.finish(trainer)
     return Outcome(run.folder, report)
 

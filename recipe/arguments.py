@@ -26,7 +26,7 @@ from recipe.errors import RecipeError
 from recipe.hub.settings import CardArguments
 from recipe.inference.settings import DecodingArguments
 from recipe.inputs.settings import BlockArguments, VocabularyArguments, WindowArguments
-from recipe.model.settings import HeadArguments
+from recipe.model.settings import HeadArguments, LabelArguments
 from recipe.settings import check_limits, setting
 from recipe.training.settings import TrainingArguments
 
@@ -41,7 +41,7 @@ class MlmArguments(TextArguments, BlockArguments, VocabularyArguments, HeadArgum
 
 
 @dataclass
-class NerArguments(EntityArguments, WindowArguments, DecodingArguments):
+class NerArguments(EntityArguments, WindowArguments, LabelArguments, DecodingArguments):
     """Settings of `run_ner.py` other than those of the model and of training."""
 
     metrics: ClassVar[tuple[str, ...]] = ("loss", "precision", "recall", "f1", "f1_TYPE")

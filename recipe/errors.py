@@ -1,9 +1,17 @@
 """Errors that end a run early (bad input, a signal, the Hub), each with one line on stderr and an exit status."""
 
+import errno
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
+from pathlib import Path
+
+from recipe.console import tolerant_output
+
+UNFORESEEN = 70  # status of an error that is none of ours, as in sysexits.h
+TRACEBACK = "traceback: "  # begins the note of an error whose traceback is in a file
 
 
 class RecipeError(Exception):
@@ -31,18 +39,50 @@ class PushError(RecipeError):
 
 
 def exit_with(main: Callable[[], object]) -> None:
-    """Run a script's `main`; for a `RecipeError`, print its line and exit with its status.
+    """Run a script's `main`; for an error, print one line and exit with its status.
 
-    The first process of each host prints the line, because a file can be missing on one host only. A `LocalError` is
-    printed by each process in which it happens.
+    The first process of each host prints the line of a `RecipeError`, because a file can be missing on one host only. A
+    `LocalError` and an unforeseen error are printed by each process in which they happen. An unforeseen error has the
+    status `UNFORESEEN`; its line names the file with the traceback, which is printed if there is no such file.
     """
-    try:
-        main()
-    except RecipeError as error:
-        if os.environ.get("LOCAL_RANK", "0") == "0" or isinstance(error, LocalError):
-            # The error of a data-loading worker contains its traceback; the message is the last line.
-            line = str(error).rstrip().splitlines()[-1].removeprefix(f"{__name__}.{type(error).__name__}: ")
-            print(f"error: {line}", file=sys.stderr)
-        sys.exit(error.status)
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
+    status: int | None = None
+    with tolerant_output() as output:
+        try:
+            main()
+        except RecipeError as error:
+            status = error.status
+            if _is_first() or isinstance(error, LocalError):
+                print(f"error: {_find_message(str(error), type(error).__name__)}", file=sys.stderr)
+        except KeyboardInterrupt:
+            status = 128 + signal.SIGINT
+        except Exception as error:
+            status = UNFORESEEN
+            print(f"error: {_describe(error)}", file=sys.stderr)
+    failure = output.failure
+    if status is None and failure and failure.errno != errno.EPIPE:  # a reader that has seen enough is no error
+        print(f"error: standard output: {failure.strerror}: results in files are complete", file=sys.stderr)
+        status = RecipeError.status
+    if status is not None:
+        sys.exit(status)
+
+
+def _is_first() -> bool:
+    """Whether this is the first process of its host; also if LOCAL_RANK is no number."""
+    rank = os.environ.get("LOCAL_RANK", "0")
+    return not rank.isdigit() or int(rank) == 0
+
+
+def _find_message(text: str, name: str) -> str:
+    """The message as one line. The error of a data-loading worker contains its traceback; the message comes last."""
+    return " ".join(text.rpartition(f"{__name__}.{name}: ")[2].split())
+
+
+def _describe(error: Exception) -> str:
+    """One line for an unforeseen error: what and where it happened, and the file with its traceback."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    reason = " ".join(str(error).split())[:200] or "no message"
+    files = [note.removeprefix(TRACEBACK) for note in getattr(error, "__notes__", []) if note.startswith(TRACEBACK)]
+    if not files:
+        traceback.print_exception(error)
+    place = f"{Path(frame.filename).name}:{frame.lineno}"
+    return f"unforeseen {type(error).__name__} in {place}: {reason}" + "".join(f": see {file}" for file in files)

@@ -3,8 +3,9 @@
 import json
 import logging
 import time
+import traceback
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,13 +18,15 @@ from transformers import set_seed
 from recipe.arguments import RunArguments
 from recipe.connection import limit_silence
 from recipe.data.settings import SourceArguments
-from recipe.errors import RecipeError
+from recipe.errors import TRACEBACK, RecipeError
+from recipe.files import write_whole
 from recipe.hub.card import write_card
 from recipe.hub.provenance import describe_hardware, find_commit, name_data, trace_origin
 from recipe.hub.pushes import PUSH_SILENCE, RunPusher
 from recipe.hub.run_folder import list_changed
 from recipe.launch import find_command, is_sharded
 from recipe.model.settings import ModelArguments
+from recipe.training.best import EarlyStopping, describe_decline
 from recipe.training.checkpoints import (
     LOCK,
     PARTIAL,
@@ -107,10 +110,19 @@ class Run(AbstractContextManager):
         if self.checkpoint:
             self.earlier_seconds = read_manifest(self.checkpoint).get("seconds", 0)
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, kind, error, trace) -> None:
+        if isinstance(error, Exception) and not isinstance(error, RecipeError):
+            self._write_traceback(error)
         if self._lock:
             self._lock.close()
         wait_for_gloo()
+
+    def _write_traceback(self, error: Exception) -> None:
+        """Write the traceback of an unforeseen error to the folder, for `exit_with` to name it."""
+        name = f"error-{self.training_args.process_index}.log" if self.training_args.process_index else "error.log"
+        with suppress(RecipeError):
+            write_whole(self.folder / name, "".join(traceback.format_exception(error)))
+            error.add_note(f"{TRACEBACK}{self.folder / name}")
 
     def _open_folder(self) -> TextIO | None:
         """Create the output folder, and lock it in the first process."""
@@ -118,7 +130,7 @@ class Run(AbstractContextManager):
             self.folder.mkdir(parents=True, exist_ok=True)
             if self.training_args.process_index:
                 return None
-            (self.folder / ".gitignore").write_text("\n".join([*PRIVATE, ""]))
+            write_whole(self.folder / ".gitignore", "\n".join([*PRIVATE, ""]))
             return lock_folder(self.folder)
         except OSError as error:
             raise RecipeError(f"output_dir {self.folder}: {error.strerror}: set a folder you can write to") from None
@@ -159,6 +171,8 @@ class Run(AbstractContextManager):
         if self.pusher:
             self.write_record(trainer)  # for the cards of the checkpoints
             trainer.add_callback(self.pusher)
+        if self.training_args.early_stopping_patience:
+            trainer.add_callback(EarlyStopping(self.training_args.early_stopping_patience))
         training_start = time.perf_counter() - self.earlier_seconds
         trainer.clock = lambda: time.perf_counter() - training_start
         with SignalHandler(find_continuation(self.training_args)) as signals:
@@ -175,13 +189,16 @@ class Run(AbstractContextManager):
                 raise signals.stop(trainer.state.global_step, self.folder)
             trainer.save_state()
         trainer.log_metrics("train", result.metrics)
+        decline = describe_decline(trainer.state, self.training_args)
+        if decline and trainer.is_world_process_zero():
+            print(decline, flush=True)
 
     def write_results(self, trainer: RecipeTrainer, name: str, scores: dict[str, dict]) -> None:
         """Write `scores` (by split) and the facts of the run to the JSON file `name`."""
         if trainer.is_world_process_zero():
             facts = self.describe() | {"changed": list_changed(self.settings)}
             content = json.dumps(scores | {"run": facts}, indent=2) + "\n"
-            (self.folder / name).write_text(content, encoding="utf-8")
+            write_whole(self.folder / name, content)
 
     def finish(self, trainer: RecipeTrainer) -> None:
         """Write `run.yaml` and the model card, and push the run if `push_to_hub` is set.
@@ -200,7 +217,7 @@ class Run(AbstractContextManager):
         """Write `run.yaml`: the resolved settings, the facts of `describe`, the command and the weights' origin."""
         if trainer.is_world_process_zero():
             record = {"settings": self.settings, **self.describe(), **self.origin}
-            (self.folder / "run.yaml").write_text(yaml.safe_dump(record, sort_keys=False), encoding="utf-8")
+            write_whole(self.folder / "run.yaml", yaml.safe_dump(record, sort_keys=False))
 
     def describe(self) -> dict:
         """The facts of this run as plain values: configuration, model, data, seed, commit, machine, minutes.

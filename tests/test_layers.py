@@ -7,7 +7,7 @@ import pytest
 
 from conftest import ROOT, run_program
 
-BASE = {"errors", "seeds", "precision", "settings", "launch", "connection", "command_line"}
+BASE = {"console", "errors", "files", "seeds", "precision", "settings", "launch", "connection", "command_line"}
 TOP = {"arguments", "run", "__main__"}
 LAYERS = ("base", "data", "inputs", "model", "evaluation", "inference", "training", "hub", "top")  # from the bottom up
 HEAVY = ("torch", "transformers", "datasets")

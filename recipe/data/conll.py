@@ -17,6 +17,7 @@ from recipe.data.schemes import PREFIXES, count_slips, is_tag, split_tag, to_iob
 from recipe.data.spelling import Spelling, find_spelling
 from recipe.data.text_files import read_lines
 from recipe.errors import RecipeError
+from recipe.files import open_whole
 
 DOCUMENT_START = "-DOCSTART-"
 MOST_SLIPS = 0.1  # places that break the scheme of a file, as a share of its entities; more are refused
@@ -276,9 +277,8 @@ def write_conll(path: str | Path, documents: Iterable[Document], *columns: Seque
     Each document starts with a `-DOCSTART-` line. White space and NUL inside a word or tag would break the columns and
     become `_`. A word that reads `-DOCSTART-` becomes `_DOCSTART-`.
     """
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
     rows = iter(zip(*columns, strict=True))
-    with open(path, "w", encoding="utf-8", newline="\n") as file:
+    with open_whole(path) as file:
         for document in documents:
             file.write(" ".join([DOCUMENT_START, "O", *["O"] * len(columns)]) + "\n\n")
             for sentence in document.sentences:

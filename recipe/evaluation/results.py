@@ -45,7 +45,11 @@ def format_reference(paths: list[str]) -> str:
 
     Empty if no report is of that split.
     """
-    groups = {name: group for name, group in _group_reports(paths).items() if is_conll2003_test(group[0]["test"])}
+    groups = {
+        name: group
+        for name, group in _group_reports(paths).items()
+        if "test" in group[0] and is_conll2003_test(group[0]["test"])
+    }
     if not groups:
         return ""
     rows = []
@@ -53,6 +57,15 @@ def format_reference(paths: list[str]) -> str:
         scores = [mean_tag_f1(group, "test", tag) for group in groups.values()]
         rows.append([tag, f"{reference:.3f}", *(f"{score:.3f}" for score in scores), str(support)])
     return format_markdown(["tag", "reference", *groups, "support"], rows)
+
+
+def find_best(paths: list[str]) -> str:
+    """One line that names the recipe with the best mean F1 on dev; empty if there is only one."""
+    groups = {name: reports for name, reports in _group_reports(paths).items() if all("dev" in one for one in reports)}
+    if len(groups) < 2:
+        return ""
+    best = max(groups, key=lambda name: statistics.mean(read_f1(report, "dev") for report in groups[name]))
+    return f"Best on dev: {best}, {format_mean(groups[best], 'dev')}"
 
 
 def _group_reports(paths: list[str]) -> dict[str, list[dict]]:
@@ -65,13 +78,13 @@ def _group_reports(paths: list[str]) -> dict[str, list[dict]]:
             raise RecipeError(f"{path}: {error}: expected a copy of report.json") from None
         if not isinstance(report, dict) or "run" not in report:
             raise RecipeError(f"{path}: not the report of a run: expected a copy of report.json")
-        if "test" in report:
+        if "test" in report or "dev" in report:
             file = Path(path).resolve()
             name = file.parent.name if file.name == "report.json" else file.stem
             settings = {key: value for key, value in report["run"].get("changed", {}).items() if key not in VARYING}
             groups[name.split("-seed")[0]][json.dumps(settings, sort_keys=True)].append(report)
     if not groups:
-        raise RecipeError(f"{paths[0]}: has no scores of a test split: run run_ner.py with do_predict")
+        raise RecipeError(f"{paths[0]}: has no scores: run run_ner.py with do_eval or do_predict")
     return {
         name + label: reports
         for name, variants in groups.items()
@@ -124,4 +137,5 @@ def main(argv: list[str]) -> None:
     )
     parser.add_argument("reports", nargs="+", help="report.json of runs, or copies named RECIPE-seedN.json")
     args = parser.parse_args(argv)
-    print("\n\n".join(filter(None, [format_table(args.reports), format_reference(args.reports)])))
+    best = find_best(args.reports)
+    print("\n\n".join(filter(None, [format_table(args.reports), best, format_reference(args.reports)])))

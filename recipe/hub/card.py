@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from recipe.command_line import VerbParser
 from recipe.data.splits import HUB_NAMES
 from recipe.errors import RecipeError
+from recipe.files import write_whole
 from recipe.hub.run_folder import RunFolder
 from recipe.inputs.case_markers import MARKERS
 
@@ -27,7 +28,7 @@ METRICS = {
 
 def write_card(folder: Path, name: str | None = None) -> None:
     """Write `README.md` into a run's folder. name: see `render_card`."""
-    render_card(folder, name).save(folder / "README.md")
+    write_whole(folder / "README.md", str(render_card(folder, name)))
 
 
 def render_card(folder: Path, name: str | None = None) -> ModelCard:

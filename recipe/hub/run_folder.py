@@ -17,13 +17,21 @@ from recipe.hub.settings import CardArguments
 from recipe.inference.settings import KEY, DecodingArguments, TaggerSettings
 from recipe.inputs.case_markers import CAPITALISED
 from recipe.inputs.settings import BlockArguments, VocabularyArguments, WindowArguments
-from recipe.model.settings import HeadArguments, ModelArguments
+from recipe.model.settings import HeadArguments, LabelArguments, ModelArguments
 from recipe.training.checkpoints import find_step
 from recipe.training.settings import TrainingArguments
 
 OLD_NAMES = {"validation": "dev"}  # of a split, in the metrics.json of earlier versions
 SETTINGS = (
-    *(ModelArguments, HeadArguments, TextArguments, EntityArguments, BlockArguments, VocabularyArguments),
+    *(
+        ModelArguments,
+        HeadArguments,
+        LabelArguments,
+        TextArguments,
+        EntityArguments,
+        BlockArguments,
+        VocabularyArguments,
+    ),
     *(WindowArguments, DecodingArguments, TrainingArguments, CardArguments),
 )
 DERIVED = {  # settings that follow from others or from the machine

@@ -20,6 +20,7 @@ from recipe.data.documents import Document, Sentence, list_sentences, list_tags
 from recipe.data.raw_text import Word, find_sentences
 from recipe.data.schemes import is_iob2, list_entities
 from recipe.errors import RecipeError
+from recipe.files import write_whole
 from recipe.inference.decoding import compute_posteriors, decode, fit_temperature
 from recipe.inference.settings import KEY, TaggerSettings, read_settings
 from recipe.inputs.tokenizer import load_tokenizer
@@ -131,10 +132,9 @@ class Tagger:
 
     def save_settings(self, folder: Path) -> None:
         """Write the settings to the `config.json` of a model that is already saved in `folder`."""
-        path, partial = folder / "config.json", folder / "config.json.partial"
+        path = folder / "config.json"
         config = json.loads(path.read_text(encoding="utf-8")) | {KEY: asdict(self.settings)}
-        partial.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        partial.replace(path)
+        write_whole(path, json.dumps(config, indent=2, sort_keys=True) + "\n")
 
     def __call__(self, texts: str | Iterable[str], min_score: float = 0.0) -> list:
         """The entities of one text, or for several texts a list of entities for each. Each text is one document.

@@ -1,10 +1,12 @@
 """Loading encoders: a name or folder -> configuration and model."""
 
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
+import torch
 import yaml
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -55,20 +57,85 @@ def read_labels(config: PreTrainedConfig) -> list[str]:
     return [labels[label_id] for label_id in range(len(labels))]
 
 
-def set_labels(config: PreTrainedConfig, labels: Sequence[str], name: str | None) -> None:
-    """Set the labels of a new classification head. An existing head must have the same labels and keeps its order.
+def set_labels(config: PreTrainedConfig, labels: Sequence[str], name: str | None, new_head: bool = False) -> list[str]:
+    """Set the labels of a new classification head; returns the labels to train, by label id.
 
+    An existing head must have the same labels and keeps its order. With `new_head` it can have others: then `config`
+    stays as it is, and the model needs `replace_head` after loading.
     name: name of the model in error messages. Raises RecipeError if an existing head has other labels.
     """
     own = list((config.id2label or {}).values())
     if not any("TokenClassification" in architecture for architecture in config.architectures or ()):
-        config.id2label = dict(enumerate(labels))
-        config.label2id = {label: number for number, label in enumerate(labels)}
+        _name_labels(config, labels)
     elif sorted(own) != sorted(labels):
+        if new_head:
+            return list(labels)
         raise RecipeError(
             f"{name}: was trained on the labels {' '.join(own)}, but the training data have {' '.join(labels)}: "
-            "start from the encoder it was fine-tuned from, or fix the tags"
+            "set new_head to true, start from the encoder it was fine-tuned from, or fix the tags"
         )
+    return read_labels(config)
+
+
+def _name_labels(config: PreTrainedConfig, labels: Sequence[str]) -> None:
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: number for number, label in enumerate(labels)}
+
+
+def read_class_weights(text: str | None, labels: Sequence[str]) -> list[float] | None:
+    """The weight of each label in the loss, from text such as `PER=2,B-LOC=3,O=0.5`; 1 for labels it does not name.
+
+    None if there is no text. Raises RecipeError for a name that is no type or label, and for a weight that is no number
+    above 0.
+    """
+    if not text:
+        return None
+    weights = dict.fromkeys(labels, 1.0)
+    for pair in text.split(","):
+        name, _, value = (part.strip() for part in pair.rpartition("="))
+        named = [label for label in labels if name and name in (label, label[2:])]
+        try:
+            weight = float(value)
+        except ValueError:
+            weight = math.nan
+        if not named or not 0 < weight < math.inf:
+            raise RecipeError(
+                f"class_weights: {pair}: expected a type or label and a number above 0, such as PER=2; labels: "
+                f"{' '.join(labels)}"
+            )
+        weights.update(dict.fromkeys(named, weight))
+    return list(weights.values())
+
+
+def replace_head(model: PreTrainedModel, labels: Sequence[str]) -> PreTrainedModel:
+    """Give a tagger a head for other labels, in place. Labels with the same name keep their weights.
+
+    Raises RecipeError if the head of the model is not a single linear layer.
+    """
+    own = read_labels(model.config)
+    found = [(name, layer) for name, layer in model.named_modules() if _is_head(layer, len(own))]
+    if len(found) != 1:
+        raise RecipeError(f"new_head: the head of {type(model).__name__} is not known: start from its encoder")
+    name, old = found[0]
+    new = torch.nn.Linear(old.in_features, len(labels), bias=old.bias is not None)
+    torch.nn.init.normal_(new.weight, std=getattr(model.config, "initializer_range", 0.02))
+    with torch.no_grad():
+        if new.bias is not None:
+            new.bias.zero_()
+        for number, label in enumerate(labels):
+            if label in own:
+                new.weight[number] = old.weight[own.index(label)]
+                if new.bias is not None:
+                    new.bias[number] = old.bias[own.index(label)]
+    parent, _, attribute = name.rpartition(".")
+    setattr(model.get_submodule(parent), attribute, new)
+    _name_labels(model.config, labels)
+    model.num_labels = len(labels)  # pyrefly: ignore[bad-argument-type]  # models set it in the same way
+    return model
+
+
+def _is_head(layer: torch.nn.Module, labels: int) -> TypeGuard[torch.nn.Linear]:
+    return isinstance(layer, torch.nn.Linear) and layer.out_features == labels
 
 
 def load_model(auto_class: Any, arguments: ModelArguments, config: PreTrainedConfig) -> PreTrainedModel:

@@ -28,3 +28,15 @@ class HeadArguments:
     """The head of a masked language model."""
 
     sparse_head: bool = setting(True, "Compute logits at masked positions only.")
+
+
+@dataclass
+class LabelArguments:
+    """The labels of a tagger."""
+
+    new_head: bool = setting(
+        False, "Start from a finished tagger with other labels; labels with the same name keep their weights."
+    )
+    class_weights: str | None = setting(
+        None, "Weights of types or labels in the loss, such as PER=2,O=0.5 (default: 1 for all)."
+    )

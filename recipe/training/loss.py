@@ -1,6 +1,6 @@
 """The loss of both stages: the exact mean over the labelled tokens of the whole effective batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -12,19 +12,25 @@ Loss = Callable[..., torch.Tensor]  # called by Trainer with (outputs, labels, n
 
 
 def token_mean_loss(
-    outputs, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None, label_smoothing: float = 0.0
+    outputs,
+    labels: torch.Tensor,
+    num_items_in_batch: torch.Tensor | None = None,
+    label_smoothing: float = 0.0,
+    class_weights: Sequence[float] | None = None,
 ) -> torch.Tensor:
     """Cross-entropy summed over the labelled tokens of one batch, divided by `num_items_in_batch`.
 
     outputs["logits"]: (batch, length, classes), or (labelled tokens, classes) from a sparse head.
     labels: (batch, length), -100 where nothing is predicted.
     num_items_in_batch: number of labelled tokens in the whole effective batch, over accumulation steps and processes,
-    as counted by Trainer; default: those of this batch. The loss that models compute themselves is a mean over the
-    micro-batch: a token would then count more in a micro-batch with few labelled tokens, and Trainer does not divide
-    this loss by the accumulation steps.
+    as counted by Trainer; default: those of this batch.
+    class_weights: weight of each class; the sum is divided by the number of tokens all the same.
+    The loss that models compute themselves is a mean over the micro-batch: a token would then count more in a
+    micro-batch with few labelled tokens, and Trainer does not divide this loss by the accumulation steps.
     """
     labelled = labels != IGNORED
     count = labelled.sum() if num_items_in_batch is None else num_items_in_batch
     logits = select_labelled(outputs["logits"], labelled).float()
-    total = cross_entropy(logits, labels[labelled], reduction="sum", label_smoothing=label_smoothing)
+    weight = None if class_weights is None else torch.tensor(class_weights, device=logits.device)
+    total = cross_entropy(logits, labels[labelled], weight=weight, reduction="sum", label_smoothing=label_smoothing)
     return total / torch.as_tensor(count, device=total.device).clamp(min=1)

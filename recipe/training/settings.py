@@ -77,6 +77,11 @@ class TrainingArguments(transformers.TrainingArguments):
     layer_lr_decay: float = setting(
         1.0, "Learning rate of a layer divided by that of the layer above it (1: all the same).", resume="fixed"
     )
+    early_stopping_patience: int | None = setting(
+        None,
+        "Stop after so many evaluations without a better one, by metric_for_best_model (default: never).",
+        at_least=1,
+    )
     eval_do_concat_batches: bool = setting(
         False, "Must be false: joined batches would be padded to the longest one.", resume="free"
     )
@@ -119,6 +124,8 @@ class TrainingArguments(transformers.TrainingArguments):
                 "accelerator_config: split_batches and dispatch_batches must be false and even_batches true, otherwise "
                 "labels are lost: remove them"
             )
+        if self.early_stopping_patience and self.eval_strategy == "no":
+            raise ValueError("early_stopping_patience: there are no evaluations: set eval_strategy to steps or epoch")
         if is_sharded():
             self._check_sharding()
         missing = set(self.report_to or ()) - set(get_available_reporting_integrations())

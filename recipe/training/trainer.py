@@ -28,13 +28,22 @@ logger = logging.getLogger(__name__)
 class RecipeTrainer(ResumableTrainer):
     """A Trainer with exact resumption and `token_mean_loss`; predictions are in the order of their data set.
 
-    loss: your own loss, instead of `token_mean_loss`.
+    loss: your own loss, instead of `token_mean_loss`. class_weights: weight of each class in `token_mean_loss`.
     sparse_head: compute logits at labelled positions only, for heads with a large vocabulary.
     """
 
-    def __init__(self, *, args, loss: Loss = token_mean_loss, sparse_head: bool = False, **options):
+    def __init__(
+        self,
+        *,
+        args,
+        loss: Loss = token_mean_loss,
+        class_weights: Sequence[float] | None = None,
+        sparse_head: bool = False,
+        **options,
+    ):
         if loss is token_mean_loss:
-            loss = partial(token_mean_loss, label_smoothing=args.label_smoothing_factor)
+            smoothing = args.label_smoothing_factor
+            loss = partial(token_mean_loss, label_smoothing=smoothing, class_weights=class_weights)
         super().__init__(args=args, compute_loss_func=loss, **options)
         self._guard = DivergenceGuard(args.fp16)
         self._sparse_head = SparseHead(self.model) if sparse_head else None

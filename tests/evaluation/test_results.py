@@ -48,8 +48,8 @@ def test_a_report_in_its_folder_has_the_name_of_the_folder_and_no_reference_of_o
     (tmp_path / "list.json").write_text("[1]")
     with pytest.raises(RecipeError, match="not the report of a run"):
         main([str(tmp_path / "list.json")])
-    (tmp_path / "dev.json").write_text('{"dev": {}, "run": {}}')
-    with pytest.raises(RecipeError, match="no scores of a test split"):
+    (tmp_path / "dev.json").write_text('{"train": {}, "run": {}}')
+    with pytest.raises(RecipeError, match="has no scores"):
         main([str(tmp_path / "dev.json")])
 
 

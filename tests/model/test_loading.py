@@ -8,10 +8,19 @@ from transformers import (
     XLNetConfig,
 )
 
-from conftest import make_tokenizer
+from conftest import make_config_of, make_tokenizer
 from recipe.errors import RecipeError
 from recipe.model.attention import ATTENTION
-from recipe.model.loading import check_length, check_vocabulary, load_config, load_model, set_labels
+from recipe.model.loading import (
+    _name_labels,
+    check_length,
+    check_vocabulary,
+    load_config,
+    load_model,
+    read_class_weights,
+    replace_head,
+    set_labels,
+)
 from recipe.model.settings import ModelArguments
 
 
@@ -111,3 +120,33 @@ def test_attention_is_the_models_own_where_ours_is_not_known_to_fit(caplog):
         config.pad_token_id = config.bos_token_id = config.eos_token_id = 0
         assert load_model(AutoModelForMaskedLM, arguments, config).config._attn_implementation == expected
     assert "is not known to work with eurobert" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", "mpnet", "modernbert"])
+def test_a_new_head_keeps_the_weights_of_labels_with_the_same_name(kind):
+    model = AutoModelForTokenClassification.from_config(make_config_of(kind, num_labels=3, pad_token_id=0))
+    _name_labels(model.config, ["O", "B-X", "I-X"])
+    before = {label: row.clone() for label, row in zip(["O", "B-X", "I-X"], _find_head(model).weight, strict=True)}
+    labels = ["O", "B-NEW", "I-NEW", "B-X", "I-X"]
+    replace_head(model, labels)
+    head = _find_head(model)
+    assert head.out_features == model.num_labels == model.config.num_labels == 5
+    for label, row in zip(labels, head.weight, strict=True):
+        assert (label in before and torch.equal(row, before[label])) == (label in before)
+    assert head.weight[1].abs().sum() > 0
+    assert model(torch.tensor([[5, 6, 7]])).logits.shape == (1, 3, 5)
+
+
+def _find_head(model):
+    labels = model.config.num_labels
+    [head] = [layer for layer in model.modules() if isinstance(layer, torch.nn.Linear) and layer.out_features == labels]
+    return head
+
+
+def test_class_weights_are_given_by_type_or_label():
+    labels = ["O", "B-X", "I-X", "B-Y", "I-Y"]
+    assert read_class_weights(None, labels) is None
+    assert read_class_weights("X=2, O=0.5,I-Y=3", labels) == [0.5, 2, 2, 1, 3]
+    for odd in ("Z=2", "X", "X=0", "X=-1", "X=nan", "X=two", "=2", ","):
+        with pytest.raises(RecipeError, match=r"class_weights: .*such as PER=2; labels: O B-X"):
+            read_class_weights(odd, labels)

@@ -20,3 +20,10 @@ def test_a_batch_without_labels_costs_nothing():
     loss.backward()
     assert loss.item() == 0.0
     assert not logits.grad.isnan().any()
+
+
+def test_class_weights_by_hand():
+    logits = torch.tensor([[[2.0, 0.0], [0.0, 1.0]]])
+    losses = [math.log(1 + math.exp(-2)), math.log(1 + math.exp(-1))]
+    found = token_mean_loss({"logits": logits}, torch.tensor([[0, 1]]), class_weights=[0.5, 3.0])
+    assert found.item() == pytest.approx((0.5 * losses[0] + 3 * losses[1]) / 2)

@@ -1,0 +1,52 @@
+"""Standard output that does not end a run: a closed pipe, a full disk, characters that the terminal lacks."""
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+
+class _Tolerant:
+    """A text stream whose failures are kept instead of raised. What is written after the first one is lost."""
+
+    def __init__(self, stream: Any):
+        self._stream = stream
+        self.failure: OSError | None = None
+
+    def write(self, text: str) -> int:
+        self._try(self._stream.write, text)
+        return len(text)
+
+    def flush(self) -> None:
+        self._try(self._stream.flush)
+
+    def _try(self, do: Any, *values: Any) -> None:
+        if self.failure is None:
+            try:
+                do(*values)
+            except OSError as error:
+                self.failure = error
+                with suppress(
+                    OSError, ValueError, io.UnsupportedOperation
+                ):  # so that the interpreter can flush at exit
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def tolerant_output() -> Iterator[_Tolerant]:
+    """A context in which a failing standard output raises nothing; `failure` of the result is its error, if any."""
+    before = sys.stdout
+    with suppress(AttributeError, io.UnsupportedOperation):
+        before.reconfigure(errors="replace")  # type: ignore[union-attr]
+    tolerant = _Tolerant(before)
+    sys.stdout = tolerant  # type: ignore[assignment]
+    try:
+        yield tolerant
+    finally:
+        tolerant.flush()
+        sys.stdout = before

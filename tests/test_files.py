@@ -1,0 +1,108 @@
+"""Files are whole or absent, and standard output ends no run."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from conftest import ROOT
+from recipe.errors import RecipeError
+from recipe.files import open_whole, write_whole
+
+
+def test_a_file_appears_when_it_is_complete(tmp_path):
+    path = tmp_path / "new" / "a.json"
+    with open_whole(path) as file:
+        file.write("one")
+        assert not path.exists()
+    assert path.read_text() == "one"
+    write_whole(path, "two \ud800")
+    assert path.read_text() == "two ?"
+    assert os.listdir(path.parent) == ["a.json"]
+
+
+class FullDiskError(OSError):
+    def __init__(self):
+        super().__init__(28, "No space left on device")
+
+
+def test_a_write_that_fails_leaves_the_file_of_before(tmp_path):
+    write_whole(tmp_path / "a.json", "one")
+
+    def fail():
+        with open_whole(tmp_path / "a.json") as file:
+            file.write("two")
+            raise FullDiskError
+
+    with pytest.raises(RecipeError, match=r"a\.json: No space left on device: fix it, and give the same command again"):
+        fail()
+    assert (tmp_path / "a.json").read_text() == "one"
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_a_link_is_replaced_and_not_followed(tmp_path):
+    (tmp_path / "other").write_text("keep")
+    for name in ("a.json", "a.json.partial"):
+        (tmp_path / name).symlink_to(tmp_path / "other")
+    write_whole(tmp_path / "a.json", "new")
+    assert (tmp_path / "other").read_text() == "keep"
+    assert not (tmp_path / "a.json").is_symlink()
+
+
+PROGRAM = """
+import sys
+from recipe.errors import RecipeError, exit_with
+def main():
+    for number in range(20_000):
+        print("Malm\u00f6 \u2603", number)
+    open(sys.argv[1], "w").write("done")
+    if len(sys.argv) > 2:
+        raise eval(sys.argv[2])
+exit_with(main)
+"""
+
+
+def run(tmp_path, *arguments, **options):
+    command = [sys.executable, "-c", PROGRAM, tmp_path / "done", *arguments]
+    return subprocess.run(command, stderr=subprocess.PIPE, text=True, cwd=ROOT, **options)
+
+
+def test_a_closed_pipe_ends_nothing(tmp_path):
+    read, write = os.pipe()
+    os.close(read)
+    done = run(tmp_path, stdout=write)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "done").exists()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_behind_standard_output_is_said_at_the_end(tmp_path):
+    with open("/dev/full", "w") as full:
+        done = run(tmp_path, stdout=full)
+    assert done.returncode == 2
+    assert done.stderr == "error: standard output: No space left on device: results in files are complete\n"
+    assert (tmp_path / "done").exists()
+
+
+def test_a_terminal_without_some_characters_shows_others(tmp_path):
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = run(tmp_path, stdout=subprocess.PIPE, env=environment)
+    assert done.returncode == 0
+    assert done.stdout.startswith("Malm? ? 0\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        ("RecipeError('a.txt:3:\\nbad:\\n fix it')", 2, "error: a.txt:3: bad: fix it"),
+        ("ValueError('odd\\nthing')", 70, "error: unforeseen ValueError in <string>:9: odd thing"),
+        ("KeyboardInterrupt()", 130, None),
+    ],
+)
+@pytest.mark.parametrize("rank", [None, "0", "x", ""])
+def test_an_error_is_one_line_with_a_status_of_its_kind(tmp_path, error, status, line, rank):
+    environment = os.environ | ({} if rank is None else {"LOCAL_RANK": rank})
+    done = run(tmp_path, error, stdout=subprocess.DEVNULL, env=environment)
+    assert done.returncode == status
+    assert (done.stderr.splitlines() or [None])[-1] == line
