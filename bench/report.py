@@ -132,6 +132,22 @@ def format_study(study: list[tuple[Run, dict]]) -> str:
     return format_markdown(header, lines)
 
 
+def format_contexts(study: list[tuple[Run, dict]]) -> str:
+    """A Markdown table of F1 (dev / test / CoNLL++, mean ± sd over the seeds) with and without context when tagging."""
+    cells = defaultdict(list)
+    for run, report in study:
+        if run == Run(run.encoder, context=run.context, seed=run.seed):
+            cells[run.encoder, run.context].append(report)
+    lines = []
+    for (encoder, context), reports in sorted(cells.items()):
+        alone = [{split: {"entities": report[split].get("alone")} for split in SPLITS} for report in reports]
+        alone = [report for report in alone if report["dev"]["entities"]]
+        scores = [" / ".join(format_mean(group, split) for split in SPLITS if group) for group in (reports, alone)]
+        scores = ["", scores[0]] if context == "none" else scores
+        lines.append([encoder, context, *scores, str(len(reports))])
+    return format_markdown(["encoder", "trained with context", "documents", "single sentences", "seeds"], lines)
+
+
 def format_trials(study: list[tuple[Run, dict]]) -> str:
     """A Markdown table of the trials: changed settings, F1 on dev in percent, minutes of training."""
     lines = []
@@ -199,7 +215,7 @@ def main() -> None:
     """Print the tables; save the plots if a folder for them is given."""
     tables, study = load_tables(), load_study()
     print(format_speed(tables), format_rates(tables), format_f1(), sep="\n\n")
-    print(format_tags(study, BEST), format_study(study), format_trials(study), sep="\n\n")
+    print(format_tags(study, BEST), format_study(study), format_contexts(study), format_trials(study), sep="\n\n")
     if len(sys.argv) > 1:
         plot_speed(tables, Path(sys.argv[1], "speed.png"))
         plot_growth(study, Path(sys.argv[1], "growth.png"))

@@ -30,6 +30,7 @@ from recipe.model.settings import HeadArguments, LabelArguments
 from recipe.settings import check_limits, setting
 from recipe.training.settings import TrainingArguments
 
+MOST_NODES = 10_000  # values in one setting of a YAML file
 LAUNCHER = ("main_process_ip", "mixed_precision", "fsdp_cpu_ram_efficient_loading")  # of `accelerate launch`
 
 
@@ -155,6 +156,8 @@ def _spell_option(key: str, node: yaml.Node, place: str) -> list[str]:
     if isinstance(node, yaml.ScalarNode):
         return [f"--{key}={node.value}"]
     if isinstance(node, yaml.MappingNode):
+        if _count_nodes(node) > MOST_NODES:  # aliases of aliases can expand to any size
+            raise RecipeError(f"{place}: {key}: more than {MOST_NODES} values: shorten it")
         try:
             return [f"--{key}={json.dumps(yaml.SafeLoader('').construct_document(node))}"]
         except (yaml.YAMLError, TypeError, RecursionError):
@@ -162,6 +165,17 @@ def _spell_option(key: str, node: yaml.Node, place: str) -> list[str]:
     if not all(isinstance(item, yaml.ScalarNode) for item in node.value):
         raise RecipeError(f"{place}: {key}: expected a list of plain values")
     return [f"--{key}", *(item.value for item in node.value)]
+
+
+def _count_nodes(node: yaml.Node) -> int:
+    """The number of values in a YAML node with its aliases expanded, or a larger number than `MOST_NODES`."""
+    count, waiting = 0, [node]
+    while waiting and count <= MOST_NODES:
+        count += 1
+        value = waiting.pop().value
+        for item in value if isinstance(value, list) else []:
+            waiting += item if isinstance(item, tuple) else [item]
+    return count
 
 
 def _suggest(key: str, names: list[str]) -> str:

@@ -92,6 +92,9 @@ class Run(AbstractContextManager):
         limit_silence(PUSH_SILENCE)
         if not training.do_train:
             refuse_trained(self.folder)
+        name = self.model_args.model_name_or_path
+        if training.do_train and name and Path(name).is_dir() and self.folder.samefile(name):
+            raise RecipeError(f"output_dir {self.folder}: would overwrite the model of the start: set another folder")
         token, training.hub_token = training.hub_token, None  # so that it is not saved in training_args.bin
         self.pusher = RunPusher(training, token) if training.push_to_hub else None
         return self

@@ -180,3 +180,11 @@ def test_a_launch_on_the_cpu_is_on_the_cpu_whatever_the_machine_has(monkeypatch,
     monkeypatch.setattr("torch.accelerator.is_available", lambda: True)
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     assert TrainingArguments(str(tmp_path)).use_cpu
+
+
+def test_aliases_that_expand_without_end_are_refused(tmp_path):
+    lines = ["lr_scheduler_kwargs:", "  a0: &a0 [1, 2, 3, 4, 5, 6, 7, 8, 9]"]
+    lines += [f"  a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    (tmp_path / "a.yaml").write_text("\n".join(lines))
+    with pytest.raises(RecipeError, match=r"a\.yaml:1: lr_scheduler_kwargs: more than 10000 values"):
+        parse(["--config", str(tmp_path / "a.yaml")], RunArguments)

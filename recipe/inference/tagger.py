@@ -173,7 +173,7 @@ class Tagger:
     def tag_documents(self, documents: Sequence[Document]) -> list[TaggedSentence]:
         """Tag the sentences of documents, in order, with the same context as in training."""
         windows = self.windows(documents)
-        return self.predict(documents, windows, self._run(windows))
+        return self.predict(documents, windows, self.run(windows))
 
     def windows(
         self, documents: Iterable[Document], training: bool = False, context: str | None = None
@@ -262,7 +262,7 @@ class Tagger:
     def _tag_prepared(self, prepared: _Prepared, min_score: float) -> list[TaggedText]:
         """The tagged items of a buffer, without entities below `min_score`."""
         windows, documents = prepared.windows, prepared.documents
-        sentences = iter(self.predict(documents, windows, self._run(windows)))
+        sentences = iter(self.predict(documents, windows, self.run(windows)))
         tagged = []
         for item, places, document in zip(prepared.items, prepared.places, documents, strict=True):
             own = list(islice(sentences, len(document.sentences)))
@@ -275,7 +275,7 @@ class Tagger:
             tagged.append(TaggedText(item if isinstance(item, str) else None, words, kept, entities))
         return tagged
 
-    def _run(self, windows: Sequence[Window]) -> Iterator[np.ndarray]:
+    def run(self, windows: Sequence[Window]) -> Iterator[np.ndarray]:
         """The logits of `windows`, which are sorted from long to short: float32 batches (windows, tokens, labels)."""
         if self.model is None:
             raise RecipeError("this tagger has no model: load one with Tagger.load")

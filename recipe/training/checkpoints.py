@@ -3,6 +3,7 @@
 The manifest of a checkpoint is written last. A checkpoint is whole if all files in its manifest have the listed size.
 """
 
+import errno
 import fcntl
 import json
 import logging
@@ -21,6 +22,7 @@ from recipe.errors import LocalError, RecipeError
 
 MANIFEST = "manifest.json"
 PARTIAL = "saving-"  # prefix of folders that are being written, so that they are not used as checkpoints
+ASIDE = "aside-"  # prefix of folders with the files of earlier runs
 LOCK = ".lock"
 LIVE = {"train.log", ".gitignore", LOCK}  # files that are already in the output folder when a run starts
 logger = logging.getLogger(__name__)
@@ -167,7 +169,7 @@ def remove_results(folder: Path, names: Iterable[str]) -> None:
 
 
 def set_aside(folder: Path) -> Path | None:
-    """Move the files of an earlier run from the output folder to a new folder next to it.
+    """Move the files of an earlier run from the output folder to a new folder beside it, or inside it if it is a mount.
 
     Returns the new folder, or None if there were no files. Raises RecipeError if the working folder is inside it.
     """
@@ -175,16 +177,44 @@ def set_aside(folder: Path) -> Path | None:
         raise RecipeError(
             f"output_dir {folder}: is or contains the working folder: set another output_dir to use --restart"
         )
-    left = [path for path in folder.iterdir() if path.name not in LIVE and not path.name.startswith(PARTIAL)]
+    left = [path for path in folder.iterdir() if path.name not in LIVE and not path.name.startswith((PARTIAL, ASIDE))]
     if not left:
         return None
-    number = 1
-    while (aside := folder.with_name(f"{folder.name}.aside-{number}")).exists():
-        number += 1
-    aside.mkdir()
-    for path in left:
+    aside = _make_next(folder.with_name(f"{folder.name}.{ASIDE}"))
+    try:
+        left[0].rename(aside / left[0].name)
+    except OSError as error:
+        aside.rmdir()
+        if error.errno != errno.EXDEV:
+            raise RecipeError(f"{left[0]}: {error.strerror}: it cannot be set aside: set another output_dir") from None
+        aside = _make_next(folder / ASIDE)  # the output folder is a mount, or a link to another volume
+        left[0].rename(aside / left[0].name)
+    for path in left[1:]:
         path.rename(aside / path.name)
     return aside
+
+
+def rotate(folder: Path, limit: int | None, kept: set[Path]) -> None:
+    """Delete checkpoints of an output folder until there are at most `limit`; None: delete none.
+
+    kept: checkpoints that stay, the one just saved among them. Those of later steps go first: they are damaged, or of a
+    run that was continued from an earlier step. Then the oldest go. Clocks, which can be wrong, are not used.
+    """
+    found = list_checkpoints(folder)
+    newest = max(step for path in kept if (step := find_step(path)) is not None)
+    steps = {path: find_step(path) or 0 for path in found}
+    order = sorted((path for path in found if path not in kept), key=lambda path: (steps[path] <= newest, steps[path]))
+    for path in order[: max(0, len(found) - limit) if limit else 0]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _make_next(prefix: Path) -> Path:
+    """Create the first folder `<prefix>1`, `<prefix>2` ... that does not exist."""
+    number = 1
+    while (folder := prefix.with_name(f"{prefix.name}{number}")).exists():
+        number += 1
+    folder.mkdir()
+    return folder
 
 
 def _sync(path: Path) -> None:

@@ -9,7 +9,6 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, RandomSampler, Sampler
 from transformers import PreTrainedModel, Trainer
 from transformers.trainer_callback import ExportableState
-from transformers.trainer_utils import rotate_checkpoints
 
 from recipe.inputs.tokens import IGNORED
 from recipe.seeds import derive_seed
@@ -22,6 +21,7 @@ from recipe.training.checkpoints import (
     guard_save,
     name_checkpoint,
     replace_files,
+    rotate,
     write_manifest,
 )
 from recipe.training.settings import TrainingArguments
@@ -156,9 +156,8 @@ class ResumableTrainer(Trainer):
         self.accelerator.wait_for_everyone()
         self.saved_step = step
         if self.args.should_save:
-            rotate_checkpoints(
-                str(folder), self.args.save_total_limit, self.state.best_model_checkpoint, use_mtime=True
-            )
+            best_checkpoint = self.state.best_model_checkpoint
+            rotate(folder, self.args.save_total_limit, {final, Path(best_checkpoint) if best_checkpoint else final})
 
     def _write_checkpoint(self, folder: Path) -> None:
         """Write the files of a checkpoint, including those of this process."""
