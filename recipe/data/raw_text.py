@@ -21,16 +21,20 @@ import regex
 UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 LETTER = rf"[\w--[{UNSPACED}]]"
 CLITIC = rf"(?i:['\u2019](?:s|re|ve|ll|d|m)|n['\u2019]t)(?!{LETTER})"
-# In order: clitics; a character of an unspaced script; the part of a word before n't; initials such as U.S., or a word
-# with inner signs, such as 1,250.75; any other sign by itself, with its combining characters.
+# In order: clitics; dashes, dots and quotes of several characters; numbers with a sign, such as +48, .496, 1:18.48 or
+# 10=; currencies such as C$; a character of an unspaced script; the part of a word before n't; initials such as U.S.,
+# or a word with inner signs, such as 1,250.75; any other sign by itself, with its combining characters.
+NUMBER = r"(?<!\S)(?>[+.]?\d+(?:[.,:/\-]\d+)*=?)(?=[\s,;?!)\]]|\.(?:\s|$)|$)"
 WORD = regex.compile(
-    rf"(?V1){CLITIC}|[{UNSPACED}]\p{{M}}*\u30fc*|{LETTER}+?(?=(?i:n['\u2019]t)(?!{LETTER}))"
+    rf"(?V1){CLITIC}|-{{2,}}|\.{{2,}}|''|``|{NUMBER}|(?:US|[A-Z])\$(?=\s?\d)|[{UNSPACED}]\p{{M}}*\u30fc*|{LETTER}+?(?=(?i:n['\u2019]t)(?!{LETTER}))"
     rf"|(?:(?:[{LETTER}--\d]\.){{2,}}(?!{LETTER})|{LETTER}+)(?:(?!{CLITIC})[\-.,/&@'\u2019]{LETTER}+)*|(?=[^\w\s\x1c-\x1f])\X"
 )
 # How text is split into words; a model keeps the key that fits its training data.
 SPLITTERS = {"punctuation": WORD, "spaces": regex.compile(r"[^\s\x1c-\x1f]+")}
 ATTACHED = re.compile(r".*\w[,;:?!]", re.DOTALL)
 MOST_ATTACHED = 0.02  # share of words; in running text 4 to 7 % have a sign attached, in entity corpora at most 0.5 %
+# These can follow the last full stop of a sentence.
+AFTER_STOP = {'"', "'", "''", "\u2019", "\u201d", ")", "]", "}", "\u00bb"}
 CLOSING = re.compile(r"[.,;:!?%)\]}]+|'s|n't|'(?:re|ve|ll|d|m)|\.\.\.", re.IGNORECASE)  # no space before these
 OPENING = re.compile(r"[(\[{$\u00a3#]+")  # nor after these
 HTML_ENTITY = re.compile(r"&(#\d{1,7};|#[xX][0-9a-fA-F]{1,6};|\w+;)")
@@ -73,9 +77,23 @@ def find_sentences(text: str, splitter: str = "punctuation") -> list[list[Word]]
         begins = [word.start - start for word in words]
         # a word belongs to the sentence in which it begins
         borders = [bisect_left(begins, border) for border in _find_borders(paragraph)]
-        sentences += [words[first:last] for first, last in pairwise(borders) if last > first]
+        found = [words[first:last] for first, last in pairwise(borders) if last > first]
+        sentences += map(_attach_stops, found) if splitter == "punctuation" else found
         start = end
     return sentences
+
+
+def _attach_stops(words: list[Word]) -> list[Word]:
+    """The words of a sentence, in which a full stop inside the sentence belongs to the abbreviation before it."""
+    attached: list[Word] = []
+    last = max((number for number, word in enumerate(words) if word.text not in AFTER_STOP), default=0)
+    for number, word in enumerate(words):
+        before = attached[-1] if attached else None
+        if before and word.text == "." and number < last and before.end == word.start and before.text[-1].isalnum():
+            attached[-1] = Word(before.text + ".", before.start, word.end)
+        else:
+            attached.append(word)
+    return attached
 
 
 def join_words(words: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
