@@ -37,7 +37,7 @@ SHOWN = {  # in the README
     "mpnet-markers-document",
     "mpnet-markers-mixed",
 }
-SEEDED = SHOWN | {"minilm-mlm7M-markers-document", "minilm-markers-none"}
+SEEDED = SHOWN - {"mpnet-markers-mixed"} | {"minilm-mlm7M-markers-document", "minilm-markers-none"}
 SEEDS = (42, 43, 44)  # for SEEDED; other runs use the first only
 MLM_STEPS = 244  # steps for a million tokens, 4,096 tokens each
 LAUNCH = (sys.executable, "-m", "accelerate.commands.launch", "--quiet")

@@ -133,7 +133,8 @@ class Run(AbstractContextManager):
             self.folder.mkdir(parents=True, exist_ok=True)
             if self.training_args.process_index:
                 return None
-            write_whole(self.folder / ".gitignore", "\n".join([*PRIVATE, ""]))
+            (self.folder / ".gitignore").unlink(missing_ok=True)  # a link could lead elsewhere
+            (self.folder / ".gitignore").write_text("\n".join([*PRIVATE, ""]))
             return lock_folder(self.folder)
         except OSError as error:
             raise RecipeError(f"output_dir {self.folder}: {error.strerror}: set a folder you can write to") from None

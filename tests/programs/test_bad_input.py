@@ -245,7 +245,7 @@ def test_a_checkpoint_of_another_label_set_is_refused(folder, refusal, labels):
     save_tagger(folder / "model", labels)
     line = refusal(run_ner, model_name_or_path=folder / "model")
     assert "was trained on the labels O B-CAR I-CAR" in line
-    assert "the training data have O B-LOC I-LOC B-PER I-PER: start from the encoder" in line
+    assert "the training data have O B-LOC I-LOC B-PER I-PER: set new_head to true, start from the encoder" in line
     assert "has the tag B-" in refusal(
         run_ner, model_name_or_path=folder / "model", do_train=False, output_dir=folder / "o"
     )
