@@ -18,6 +18,7 @@ TITLES = {
     "ner-minilm": "Entities, 6 x 384",
     "ner-bert-base": "Entities, 12 x 768",
 }
+TAGGING = RESULTS / "tagging"
 SPLITS = ("dev", "test", "conllpp")
 BEST = "mpnet-markers-document"  # the line for the table of tags
 LABELS = RESULTS / "labels" / "conllpp.json"  # test labels scored against CoNLL++, by python -m recipe score --json
@@ -148,6 +149,44 @@ def format_contexts(study: list[tuple[Run, dict]]) -> str:
     return format_markdown(["encoder", "trained with context", "documents", "single sentences", "seeds"], lines)
 
 
+def load_tagging(folder: Path = TAGGING) -> dict:
+    """The measurements of the tagger in docs/tagging.md."""
+    return json.loads((folder / "minilm-markers-mixed-seed42.json").read_text(encoding="utf-8"))
+
+
+def format_tagging_f1(result: dict) -> str:
+    """A Markdown table of strict F1 in percent: gold words and raw text, the Tagger and the pipeline."""
+    rows = [("f1", "gold words"), ("f1", "raw text"), ("f1", "raw sentences"), ("f1", "pipeline, raw sentences")]
+    rows += [("f1_bf16", "gold words"), ("f1_bf16", "raw text")]
+    lines = [
+        [f"{name}, {'bf16' if part == 'f1_bf16' else 'fp32'}", *(f"{result[part][s][name]:.1f}" for s in SPLITS[:2])]
+        for part, name in rows
+    ]
+    return format_markdown(["", *SPLITS[:2]], lines)
+
+
+def format_tagging_speed(result: dict) -> str:
+    """A Markdown table of sentences and words a second, and the factor over the pipeline."""
+    pipeline = next(iter(result["speed"].values()))["sentences_per_second"]
+    lines = [
+        [
+            name,
+            f"{row['sentences_per_second']:,.0f}",
+            f"{row['words_per_second']:,.0f}",
+            f"{row['sentences_per_second'] / pipeline:.1f}x",
+        ]
+        for name, row in result["speed"].items()
+    ]
+    return format_markdown(["", "sentences a second", "words a second", "factor"], lines)
+
+
+def format_calibration(result: dict) -> str:
+    """A Markdown table of the expected calibration error in percent, before and after the temperature."""
+    names = {"uncalibrated": "without", "calibrated": f"temperature {result['temperature']}"}
+    lines = [[names[part], *(f"{result[part][split]['ece']:.1f}" for split in SPLITS[:2])] for part in names]
+    return format_markdown(["expected calibration error", *SPLITS[:2]], lines)
+
+
 def format_trials(study: list[tuple[Run, dict]]) -> str:
     """A Markdown table of the trials: changed settings, F1 on dev in percent, minutes of training."""
     lines = []
@@ -216,6 +255,8 @@ def main() -> None:
     tables, study = load_tables(), load_study()
     print(format_speed(tables), format_rates(tables), format_f1(), sep="\n\n")
     print(format_tags(study, BEST), format_study(study), format_contexts(study), format_trials(study), sep="\n\n")
+    tagging = load_tagging()
+    print(format_tagging_f1(tagging), format_calibration(tagging), format_tagging_speed(tagging), sep="\n\n")
     if len(sys.argv) > 1:
         plot_speed(tables, Path(sys.argv[1], "speed.png"))
         plot_growth(study, Path(sys.argv[1], "growth.png"))

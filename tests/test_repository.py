@@ -15,14 +15,19 @@ from huggingface_hub import ModelCard
 
 from bench.report import (
     BEST,
+    format_calibration,
+    format_contexts,
     format_f1,
     format_rates,
     format_speed,
     format_study,
+    format_tagging_f1,
+    format_tagging_speed,
     format_tags,
     format_trials,
     load_study,
     load_tables,
+    load_tagging,
 )
 from recipe.__main__ import VERBS
 from recipe.__main__ import main as run_verb
@@ -113,7 +118,7 @@ def test_a_page_names_existing_files_and_targets(page):
 
 @pytest.fixture(scope="module")
 def known_flags():
-    """The settings of both scripts, the flags of the verbs by their help texts, and what pages set of Accelerate."""
+    """The settings of both scripts, the flags of the verbs by their help texts, those of Accelerate and of bench."""
     groups = (ModelArguments, *CONFIGS.values(), RunArguments)
     shown = []
     for verb in VERBS:
@@ -121,7 +126,7 @@ def known_flags():
             run_verb([verb, "--help"])
         shown += re.findall(r"--(\w+)", text.getvalue())
     launcher = {"config_file", "num_processes", "machine_rank", "main_process_ip", "quiet"}
-    return {name for group in groups for name in group.__dataclass_fields__} | {*shown, "help_all"} | launcher
+    return {name for group in groups for name in group.__dataclass_fields__} | {*shown, "help_all"} | launcher | {"speed"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
@@ -141,6 +146,10 @@ def test_pages_show_the_tables_that_the_results_make():
     assert format_tags(load_study(), BEST) in quality
     assert format_study(load_study()) in quality
     assert format_trials(load_study()) in quality
+    assert format_contexts(load_study()) in quality
+    tagging = (ROOT / "docs" / "tagging.md").read_text()
+    for format_part in (format_tagging_f1, format_calibration, format_tagging_speed):
+        assert format_part(load_tagging()) in tagging
     quickstart = json.loads((ROOT / "results" / "quickstart" / "report.json").read_text())
     assert format_report(quickstart["test"]).partition("\n\nTags")[0] in README
 
