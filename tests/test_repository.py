@@ -126,7 +126,8 @@ def known_flags():
             run_verb([verb, "--help"])
         shown += re.findall(r"--(\w+)", text.getvalue())
     launcher = {"config_file", "num_processes", "machine_rank", "main_process_ip", "quiet"}
-    return {name for group in groups for name in group.__dataclass_fields__} | {*shown, "help_all"} | launcher | {"speed"}
+    own = {name for group in groups for name in group.__dataclass_fields__}
+    return own | {*shown, "help_all"} | launcher | {"speed"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)

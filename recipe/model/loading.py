@@ -2,7 +2,8 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeGuard, cast
 
@@ -149,13 +150,16 @@ def load_model(auto_class: Any, arguments: ModelArguments, config: PreTrainedCon
     if attention == ATTENTION and not find_architecture(config.model_type).light_attention:
         logger.warning("attention eager: %s is not known to work with %s", ATTENTION, config.model_type)
         attention = "eager"
-    options = {"dtype": "float32", "attn_implementation": attention}
+    options: dict[str, Any] = {"dtype": "float32", "attn_implementation": attention}
     name = arguments.model_name_or_path
     if name:
         pickled = [path.name for path in Path(name).glob("*.bin") if not list(Path(name).glob("*.safetensors"))]
         if pickled:
             raise RecipeError(f"{name}: {pickled[0]} is pickled and can run code: convert it to safetensors")
-        model = load_pretrained(auto_class, name, arguments, config=config, use_safetensors=True, **options)
+        options |= {"config": config, "use_safetensors": True, "output_loading_info": True}
+        with _without_report():
+            model, found = load_pretrained(auto_class, name, arguments, **options)
+        _check_encoder(name, model, found["missing_keys"])
     else:
         try:
             model = auto_class.from_config(config, **options)
@@ -165,6 +169,27 @@ def load_model(auto_class: Any, arguments: ModelArguments, config: PreTrainedCon
     if arguments.light_dropout:
         lighten_dropout(model)
     return model
+
+
+@contextmanager
+def _without_report() -> Iterator[None]:
+    """A context without transformers' report on loading, which shows a new head as if it were a fault."""
+    reporter = logging.getLogger("transformers.modeling_utils")
+    level = reporter.level
+    reporter.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        reporter.setLevel(level)
+
+
+def _check_encoder(name: str, model: PreTrainedModel, missing: Iterable[str]) -> None:
+    """Warn about weights of the encoder that a checkpoint does not have; those of a new head are expected."""
+    lost = sorted(key for key in missing if key.startswith(f"{model.base_model_prefix}."))
+    if lost:
+        logger.warning(
+            "%s: has no weights for %d parts of the encoder, such as %s: they start at random", name, len(lost), lost[0]
+        )
 
 
 def find_longest(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> int:

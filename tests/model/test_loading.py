@@ -1,5 +1,8 @@
+import shutil
+
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForMaskedLM,
     AutoModelForTokenClassification,
@@ -150,3 +153,21 @@ def test_class_weights_are_given_by_type_or_label():
     for odd in ("Z=2", "X", "X=0", "X=-1", "X=nan", "X=two", "=2", ","):
         with pytest.raises(RecipeError, match=r"class_weights: .*such as PER=2; labels: O B-X"):
             read_class_weights(odd, labels)
+
+
+def test_weights_that_an_encoder_lacks_are_warned_about_and_a_new_head_is_not(encoder, tmp_path, caplog):
+    arguments = ModelArguments(model_name_or_path=encoder)
+    load_model(AutoModelForTokenClassification, arguments, load_labelled(arguments))
+    assert "LOAD REPORT" not in caplog.text
+    assert "has no weights" not in caplog.text
+    copy = shutil.copytree(encoder, tmp_path / "copy")
+    weights = load_file(copy / "model.safetensors")
+    lost = [key for key in weights if "layer.0" in key]
+    save_file(
+        {key: weight for key, weight in weights.items() if key not in lost},
+        copy / "model.safetensors",
+        {"format": "pt"},
+    )
+    arguments = ModelArguments(model_name_or_path=str(copy))
+    load_model(AutoModelForTokenClassification, arguments, load_labelled(arguments))
+    assert f"has no weights for {len(lost)} parts of the encoder, such as bert.encoder.layer.0." in caplog.text
