@@ -25,7 +25,7 @@ from recipe.errors import RecipeError
 WORD_KEYS = ("tokens", "words", "token", "word")
 TAG_KEYS = ("ner_tags", "tags", "labels", "ner", "label", "ner_labels", "tag", "ner_tag", "entities")
 TEXT_KEYS = ("text", "content", "data", "sentence")
-SPAN_KEYS = ("spans", "entities", "label", "labels", "annotations", "annotation")
+SPAN_KEYS = ("spans", "entities", "ents", "label", "labels", "annotations", "annotation")
 SENTENCE_KEYS = ("sentence_id", "sentence #", "sentence", "sent_id", "sentence_number", "sentence id")
 
 Row = Any  # what JSON can hold
@@ -216,7 +216,9 @@ def _read_row(place: str, row: Row, arguments: EntityArguments, notes: Notes) ->
     if words is not None and tags is not None and all(isinstance(word, str) for word in words):
         return make_sentence(words, tags, place, names)
     if isinstance(data := row.get("data"), dict):  # Label Studio
-        row = row | data
+        row = row | data | {"annotations": _pick_annotator(row.get("annotations"), place, notes)}
+        if not row["annotations"]:
+            return None
     text = _find_value(row, arguments.text_column_name, TEXT_KEYS, str)
     if text is not None:
         labels = _find_value(row, _set_by_user(arguments), TAG_KEYS, str)
@@ -228,6 +230,17 @@ def _read_row(place: str, row: Row, arguments: EntityArguments, notes: Notes) ->
         if spans is not None:
             return make_sentence(text.split(), spans, place, names)
     raise _explain(place, row, arguments)
+
+
+def _pick_annotator(annotations: Any, place: str, notes: Notes) -> list:
+    """The work of the first annotator who finished a task of Label Studio, in a list; empty if there is none."""
+    given = annotations if isinstance(annotations, list) else []
+    done = [one for one in given if isinstance(one, dict) and not one.get("was_cancelled")]
+    if not done:
+        notes.remark("row(s) without annotations were left out", place)
+    if len(done) > 1:
+        notes.remark("row(s) have several annotators, of whom the first was read", place)
+    return done[:1]
 
 
 def _set_by_user(arguments: EntityArguments) -> str | None:

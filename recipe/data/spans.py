@@ -59,8 +59,9 @@ def read_spans(annotation: Any, place: str) -> Iterator[Span]:
     """
     if isinstance(annotation, dict) and isinstance(annotation.get("result"), list):  # Label Studio: one annotator
         for result in annotation["result"]:
-            if isinstance(result, dict) and "value" in result:
-                yield from read_spans(result["value"], place)
+            value = result.get("value") if isinstance(result, dict) else None
+            if isinstance(value, dict) and "start" in value:  # others are choices or ratings
+                yield from read_spans(value, place)
         return
     if isinstance(annotation, dict) and isinstance(annotation.get("points"), list):  # Dataturks
         for point in annotation["points"]:

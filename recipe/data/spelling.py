@@ -66,10 +66,8 @@ def _translate(prefix: str) -> str:
 
 
 def _seem_bare(written: Counter[str]) -> bool:
-    """Whether the tags are types without prefixes: names of types, and a most frequent tag that means no entity."""
-    if not written:
-        return False
-    outside = written.most_common(1)[0][0]
-    kinds = [tag for tag in written if tag != outside]
+    """Whether the tags are types without prefixes: names of types, and one tag that means no entity."""
+    outside = {tag for tag in ("O", *OUTSIDE) if tag in written}
+    kinds = [tag for tag in written if tag not in outside]
     names = all(BARE.fullmatch(kind) and not PREFIXED.fullmatch(kind) for kind in kinds)
-    return outside in ("O", *OUTSIDE) and bool(kinds) and names
+    return len(outside) == 1 and bool(kinds) and names

@@ -140,6 +140,20 @@ def test_an_entity_keeps_its_sentences_together(tmp_path):
     assert [tag for tag in tags if tag != "O"] == ["B-ART", "I-ART", "I-ART", "I-ART", "B-LOC"]
 
 
+def test_the_first_annotator_of_a_task_is_read_and_unfinished_tasks_are_left_out(tmp_path):
+    first, second = ([{"value": part}] for part in LABELLED)
+    rating = {"type": "choices", "value": {"choices": ["good"]}}
+    annotations = [{"was_cancelled": True, "result": []}, {"result": [rating, *first]}, {"result": second}]
+    rows = [{"data": {"text": TEXT}, "annotations": annotations}, {"data": {"text": TEXT}, "annotations": []}]
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    notes: list[Notes] = []
+    assert list_pairs(load(tmp_path / "a.json", notes)) == [list(zip(WORDS, [*TAGS[:3], "O", "O"], strict=True))]
+    assert notes[0].remarks == {
+        "row(s) have several annotators, of whom the first was read": (f"{tmp_path}/a.json: item 1", 1),
+        "row(s) without annotations were left out": (f"{tmp_path}/a.json: item 2", 1),
+    }
+
+
 def test_rejected_rows_are_left_out_and_counted(tmp_path):
     rows = [ROWS["Prodigy"], ROWS["Prodigy"] | {"answer": "reject"}]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))

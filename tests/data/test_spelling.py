@@ -22,6 +22,7 @@ from recipe.errors import RecipeError
         ("B-X M-X E-X S-Y O", "B-X I-X E-X S-Y O"),
         ("B-X M-X E-X W-Y O", "B-X I-X E-X S-Y O"),
         ("PER PER O O O LOC", "I-PER I-PER O O O I-LOC"),
+        ("PER PER O LOC LOC", "I-PER I-PER O I-LOC I-LOC"),
         ("B-product_I O", "B-product_I O"),  # is spelled as it should be
         ("NN VB NN", "NN VB NN"),  # parts of speech are not types
         ("O Q-X", "O Q-X"),
