@@ -256,9 +256,8 @@ def _find_value(row: Mapping[str, Any], key: str | None, keys: Sequence[str], ki
 
 def _explain(place: str, row: Row, arguments: EntityArguments) -> RecipeError:
     """The error for a row that contains neither words and tags, nor a text and spans."""
-    kind = (
-        f"an object with the keys {' '.join(map(str, row))[:80] or '(none)'}" if isinstance(row, dict) else "no object"
-    )
+    keys = " ".join(" ".join(map(str, row)).split())[:80] if isinstance(row, dict) else ""
+    kind = f"an object with the keys {keys or '(none)'}" if isinstance(row, dict) else "no object"
     words, tags = arguments.text_column_name or "tokens", arguments.label_column_name
     return RecipeError(
         f"{place}: {kind}: expected a list of words in {words!r} and a list of tags in {tags!r}, or a text and spans: "

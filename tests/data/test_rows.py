@@ -5,6 +5,8 @@ import json
 
 import datasets
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from recipe.arguments import NerArguments
 from recipe.data.documents import Notes, list_sentences
@@ -213,3 +215,42 @@ def test_folders_of_brat_are_read(tmp_path):
     (tmp_path / "train" / "one.ann").write_text("T1 PER 0 11 Mara Okello\n")
     with pytest.raises(RecipeError, match=r"one.ann:1: expected a name, a type with start and end"):
         load_splits(NerArguments(data_dir=str(tmp_path)), ["train"])
+
+
+KEYS = st.sampled_from(
+    ["text", "tokens", "ner_tags", "label", "spans", "entities", "annotations", "annotation", "data"]
+)
+KEYS |= st.sampled_from(["result", "value", "start", "end", "points", "content", "label_names", "\n"])
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 9)
+    | st.floats()
+    | st.sampled_from(["Mara left", "O", "B-PER", "", "\n"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=5),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(rows=st.lists(VALUES, max_size=3), comma=st.booleans())
+def test_any_rows_are_read_or_refused_in_one_line(tmp_path_factory, rows, comma):
+    path = tmp_path_factory.getbasetemp() / ("any.json" if comma else "any.jsonl")
+    path.write_text(json.dumps(rows) if comma else "\n".join(map(json.dumps, rows)))
+    try:
+        load(path)
+    except RecipeError as error:
+        assert "\n" not in str(error)  # noqa: PT017 - many are read
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    cells=st.lists(st.sampled_from([*"ab,;\n\t\"'", "word", "tag", "sentence_id", "B-PER", "O", "\r\n"]), max_size=30)
+)
+def test_any_table_is_read_or_refused_in_one_line(tmp_path_factory, cells):
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    path.write_text("".join(cells))
+    try:
+        load(path)
+    except RecipeError as error:
+        assert "\n" not in str(error)  # noqa: PT017 - many are read
