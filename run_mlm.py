@@ -100,6 +100,7 @@ def main(
             args=training_args,
             loss=loss,
             sparse_head=data_args.sparse_head,
+            uniform=True,
             model=build_model(config),
             train_dataset=blocks.get("train"),
             eval_dataset=blocks.get("dev"),

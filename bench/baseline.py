@@ -94,9 +94,11 @@ def run_ner(argv: list[str]) -> None:
 
 def parse_plain(argv: list[str], data_class: type) -> tuple:
     """Parse the flags of a script of the recipe, with its speed improvements switched off."""
-    off = ["--light_dropout=false", "--pack_batches=false"]
+    off = ["--light_dropout=false", "--pack_batches=false", "--dataloader_num_workers=0"]
     arguments = parse([*argv, *off], ModelArguments, data_class, RunArguments)
-    arguments[2].eval_do_concat_batches = True
+    training = arguments[2]
+    training.eval_do_concat_batches = training.logging_nan_inf_filter = True
+    training.accelerator_config.non_blocking = False
     return arguments
 
 

@@ -28,11 +28,13 @@ from recipe.training.runtime import count_cores
 
 TABLES = ("mlm-minilm", "mlm-bert-base", "ner-minilm", "ner-bert-base")
 FOLDER = Path("results/speed")
-SIZES = {  # number of layers, width, width of the feed-forward layers; 12 heads, a vocabulary of 30,522
-    "minilm": (6, 384, 1536),
-    "bert-base": (12, 768, 3072),
+SIZES = {  # layers, width, width of the feed-forward layers, heads; a vocabulary of 30,522
+    "minilm": (6, 384, 1536, 12),
+    "bert-base": (12, 768, 3072, 12),
+    "bert-large": (24, 1024, 4096, 16),
 }
 BATCHES = {"mlm-minilm": 16, "mlm-bert-base": 8, "ner-minilm": 32, "ner-bert-base": 32}
+WARM_UP = 3  # steps in which kernels are chosen and the allocator's pools are filled
 BLOCK, VOCABULARY, MASKED = 128, 30522, 0.15
 SENTENCE = 20  # tokens, mean length of the training sentences of CoNLL-2003
 OFF = {
@@ -109,12 +111,16 @@ class Contestant:
             text=True,
         )
         self._commands, self._answers = cast("IO[str]", self.process.stdin), cast("IO[str]", self.process.stdout)
-        self._read()
 
-    def measure(self) -> dict:
-        """Train the row's number of steps; return `seconds`, `tokens` and `peak_mb`."""
+    def wait(self) -> "Contestant":
+        """Wait until it is ready to train."""
+        self._read()
+        return self
+
+    def measure(self, steps: int | None = None) -> dict:
+        """Train `steps`, or the row's number of steps; return `seconds`, `tokens` and `peak_mb`."""
         with suppress(BrokenPipeError):  # `_read` says which row it was
-            print(self.row.steps, file=self._commands, flush=True)
+            print(steps or self.row.steps, file=self._commands, flush=True)
         return self._read()
 
     def close(self) -> None:
@@ -152,33 +158,38 @@ def measure_products() -> dict[str, float]:
 def count_flops(table: str, length: float) -> float:
     """Useful floating-point operations per training token: the encoder, and the head at masked tokens."""
     task, size = table.split("-", 1)
-    layers, width, inner = SIZES[size]
+    layers, width, inner, _ = SIZES[size]
     encoder = layers * (4 * width**2 + 2 * width * inner + 2 * width * length)
     head = MASKED * (width**2 + width * VOCABULARY) if task == "mlm" else 0
     return 3 * 2 * (encoder + head)  # a backward pass costs as much as two forward passes
 
 
-def run_table(table: str, data: dict, rounds: int) -> dict:
-    """Measure all rows of one table; returns them with the commit, the hardware and other facts."""
-    task, size = table.split("-", 1)
-    layers, width, inner = SIZES[size]
-    overrides = f"num_hidden_layers={layers},hidden_size={width},num_attention_heads=12,intermediate_size={inner}"
-    flags = data[task] | {
+def make_flags(size: str) -> dict:
+    """The flags of a training of a model with random weights."""
+    layers, width, inner, heads = SIZES[size]
+    overrides = f"num_hidden_layers={layers},hidden_size={width},num_attention_heads={heads},intermediate_size={inner}"
+    return {
         "model_type": "bert",
         "config_overrides": overrides,
         "tokenizer_name": "minilm-l6",
-        "per_device_train_batch_size": BATCHES[table],
         "do_train": True,
         "save_strategy": "no",
         "disable_tqdm": True,
         "logging_steps": 1000,
         "seed": 0,
     }
+
+
+def run_table(table: str, data: dict, rounds: int) -> dict:
+    """Measure all rows of one table; returns them with the commit, the hardware and other facts."""
+    task, size = table.split("-", 1)
+    flags = data[task] | make_flags(size) | {"per_device_train_batch_size": BATCHES[table]}
     measured, products, contestants = {}, [], []
     with tempfile.TemporaryDirectory() as folder, open(Path(folder, "log"), "w+") as log:
         try:
             for number, row in enumerate(list_rows(table)):
-                contestants.append(Contestant(row, task, flags | {"output_dir": f"{folder}/{number}"}, log))
+                contestants.append(Contestant(row, task, flags | {"output_dir": f"{folder}/{number}"}, log).wait())
+                contestants[-1].measure(WARM_UP)
                 measured[row.name] = []
             for _ in range(rounds):
                 products.append(measure_products())

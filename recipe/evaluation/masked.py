@@ -7,7 +7,7 @@ import torch
 from transformers import EvalPrediction
 
 from recipe.inputs.tokens import IGNORED
-from recipe.model.sparse_head import select_labelled
+from recipe.model.sparse_head import find_positions, select_labelled
 
 
 def score_positions(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -16,13 +16,13 @@ def score_positions(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     logits: (blocks, length, vocabulary), or (masked tokens, vocabulary) from a sparse head.
     Both scores are 0 where `labels` (blocks, length) are -100.
     """
-    masked = labels != IGNORED
-    scores = torch.zeros(*labels.shape, 2, device=logits.device)
-    wanted, found = labels[masked], select_labelled(logits, masked).float()
-    scores[masked] = torch.stack(
+    positions = find_positions(labels)
+    scores = torch.zeros(labels.numel(), 2, device=logits.device)
+    wanted, found = labels.flatten()[positions], select_labelled(logits, positions).float()
+    scores[positions] = torch.stack(
         [torch.nn.functional.cross_entropy(found, wanted, reduction="none"), (found.argmax(-1) == wanted).float()], -1
     )
-    return scores
+    return scores.view(*labels.shape, 2)
 
 
 def summarize_positions(output: EvalPrediction) -> dict[str, float]:

@@ -5,7 +5,7 @@ was scored. `from_pretrained` of transformers still loads the model like any oth
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from itertools import chain, islice
@@ -25,11 +25,13 @@ from recipe.inference.decoding import compute_posteriors, decode, fit_temperatur
 from recipe.inference.settings import KEY, TaggerSettings, read_settings
 from recipe.inputs.tokenizer import load_tokenizer
 from recipe.inputs.windows import Window, build_windows, collect_logits
+from recipe.model.attention import allow_cudnn
 from recipe.model.loading import check_length, check_vocabulary, find_longest, load_config, load_model, read_labels
 from recipe.model.settings import ModelArguments
 from recipe.precision import choose_precision, fast_matmul
 
-BATCH_TOKENS = 4096  # tokens in a batch, padding included
+BATCH_TOKENS = {"cpu": 4096}  # tokens in a batch, padding included, by type of device
+GPU_TOKENS = 32768
 BUFFER_CHARACTERS = 200_000  # texts of about this size are prepared together and sorted by length
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -154,9 +156,14 @@ class Tagger:
 
         While the model reads one buffer, the next one is split into words and tokenized.
         """
+        buffers = _fill_buffers(items)
+        first = list(islice(buffers, 2))
+        if len(first) < 2:  # no time for a thread if there is only a sentence to tag
+            yield from (self._tag_prepared(self._prepare(buffer), min_score) for buffer in first)
+            return
         with ThreadPoolExecutor(1, "words") as worker:
             waiting = None
-            for buffer in _fill_buffers(items):
+            for buffer in chain(first, buffers):
                 prepared = worker.submit(self._prepare, buffer)
                 if waiting:
                     yield self._tag_prepared(waiting.result(), min_score)
@@ -279,15 +286,29 @@ class Tagger:
         """The logits of `windows`, which are sorted from long to short: float32 batches (windows, tokens, labels)."""
         if self.model is None:
             raise RecipeError("this tagger has no model: load one with Tagger.load")
-        first = 0
+        device = self.model.device
+        allow_cudnn(uniform=False)
+        tokens = BATCH_TOKENS.get(device.type, GPU_TOKENS)
+        first, waiting = 0, None
         while first < len(windows):
             longest = len(windows[first]["input_ids"])
-            batch = windows[first : first + max(1, BATCH_TOKENS // longest)]
-            inputs = self.tokenizer.pad([{"input_ids": window["input_ids"]} for window in batch], return_tensors="pt")
+            batch = windows[first : first + max(1, tokens // longest)]
+            padded = self.tokenizer.pad([{"input_ids": window["input_ids"]} for window in batch], return_tensors="pt")
             with torch.inference_mode(), fast_matmul(self.model.dtype == torch.float32):
-                logits = self.model(**inputs.to(self.model.device)).logits
-            yield logits.float().cpu().numpy()
+                logits = self.model(**_move(padded, device)).logits
+            if waiting is not None:  # a GPU computes the next batch while this one is used
+                yield waiting.float().cpu().numpy()
+            waiting = logits
             first += len(batch)
+        if waiting is not None:
+            yield waiting.float().cpu().numpy()
+
+
+def _move(batch: Mapping[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:
+    """A batch on `device`; to a GPU, it is copied without waiting for what the GPU is doing."""
+    if device.type != "cuda":
+        return {name: values.to(device) for name, values in batch.items()}
+    return {name: values.pin_memory().to(device, non_blocking=True) for name, values in batch.items()}
 
 
 def _place_entities(text: str, places: list[list[Word]], sentences: list[TaggedSentence]) -> list[Entity]:

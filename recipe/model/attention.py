@@ -31,5 +31,13 @@ def attend(module, query, key, value, attention_mask, scaling=None, dropout=0.0,
         return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights
 
 
+def allow_cudnn(uniform: bool) -> None:
+    """Let `sdpa` on a GPU use cuDNN only for batches of one shape.
+
+    It is the fastest there, but needs milliseconds of the CPU for each layer and new shape of batch.
+    """
+    torch.backends.cuda.enable_cudnn_sdp(uniform)
+
+
 AttentionInterface.register(ATTENTION, attend)
 AttentionMaskInterface.register(ATTENTION, eager_mask)

@@ -3,6 +3,9 @@
 An example attends only to itself, through a mask of (rows, 1, length, length), and its positions start at its own first
 token. So loss and gradients are the same as for the padded batch. The other way to avoid padding, batches of examples
 of similar length, trains worse on single sentences (docs/speed.md).
+
+Batches are packed on the CPU, before they are moved to a GPU, and have the number of each token's segment instead of
+the mask, which is much larger; `Packer.mask` makes it where the model is.
 """
 
 import heapq
@@ -23,6 +26,7 @@ MASK_DTYPES = {  # type of the mask that each attention expects
 }
 ROW = 64  # tokens in a row, at least: shorter rows need more padding, longer rows more time for attention
 WORTH = 0.9  # a batch is packed only if that makes it smaller than this share of the padded size
+ALIGNED = 8  # on a GPU, the length of rows is a multiple of this: kernels for other lengths are slower
 
 logger = logging.getLogger(__name__)
 
@@ -52,9 +56,13 @@ def split_segments(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 class Packer:
-    """Packs the batches of one model. Batches do not change if the model or its attention does not support packing."""
+    """Packs the batches of one model. Batches do not change if the model or its attention does not support packing.
 
-    def __init__(self, model: PreTrainedModel):
+    align: make the length of rows a multiple of `ALIGNED`.
+    """
+
+    def __init__(self, model: PreTrainedModel, align: bool = False):
+        self._multiple = ALIGNED if align else 1
         config = model.config
         known = find_architecture(config.model_type).packing
         self._mask_dtype = MASK_DTYPES.get(config._attn_implementation) if known else None
@@ -67,33 +75,45 @@ class Packer:
             )
 
     def __call__(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Pack tensors of (examples, length), padded on either side, with an `attention_mask`, to (rows, length)."""
+        """Pack tensors of (examples, length), padded on either side, with an `attention_mask`, to (rows, length).
+
+        A packed batch has `position_ids`, and `segments` for `mask` instead of the `attention_mask`.
+        """
         if self._mask_dtype is None:
             return batch
         mask = batch["attention_mask"]
         lengths = mask.sum(1).tolist()
         rows, width = plan_rows(lengths)
         if len(rows) * width > WORTH * mask.numel():
-            return batch
+            if self._multiple == 1:
+                return batch
+            # transformers looks for padding in a mask of two dimensions, and waits for the GPU to find it
+            return {name: values for name, values in batch.items() if name != "attention_mask"} | {"segments": mask}
         length = mask.shape[1]
         places = [number * length + tokens.nonzero()[:, 0] for number, tokens in enumerate(mask)]
         # For each place in the rows, the index of its token in the flattened padded batch; -1 after the end of a row.
         source = pad_sequence([torch.cat([places[number] for number in row]) for row in rows], True, -1)
+        source = torch.nn.functional.pad(source, (0, -width % self._multiple), value=-1)
         empty, example, source = source < 0, source // length, source.clamp(min=0)
         packed = {
             name: values.flatten()[source].masked_fill(empty, IGNORED if name == "labels" else 0)
             for name, values in batch.items()
+            if name != "attention_mask"
         }
-        positions = [torch.cat([torch.arange(lengths[number]) for number in row]) for row in rows]
-        packed["position_ids"] = pad_sequence(positions, True).to(mask.device) + self._first_position
-        attended = example[:, None, :, None] == example[:, None, None, :]
-        if self._mask_dtype != torch.bool:
-            lowest = torch.finfo(self._mask_dtype).min
-            attended = torch.zeros(attended.shape, dtype=self._mask_dtype, device=mask.device).masked_fill(
-                ~attended, lowest
-            )
-        packed["attention_mask"] = attended
+        first = mask.cumsum(1) - 1  # the position of each token in its own example
+        packed["position_ids"] = first.flatten()[source].masked_fill(empty, 0) + self._first_position
+        packed["segments"] = example
         return packed
+
+    def mask(self, segments: torch.Tensor) -> torch.Tensor:
+        """The attention mask, (rows, 1, length, length), of rows in which tokens of equal `segments` see each other."""
+        attended = segments[:, None, :, None] == segments[:, None, None, :]
+        if self._mask_dtype in (None, torch.bool):
+            return attended
+        lowest = torch.finfo(self._mask_dtype).min
+        return torch.zeros(attended.shape, dtype=self._mask_dtype, device=segments.device).masked_fill(
+            ~attended, lowest
+        )
 
 
 def plan_rows(lengths: list[int]) -> tuple[list[list[int]], int]:

@@ -10,7 +10,6 @@ from torch.utils.data import DataLoader, IterableDataset, RandomSampler, Sampler
 from transformers import PreTrainedModel, Trainer
 from transformers.trainer_callback import ExportableState
 
-from recipe.inputs.tokens import IGNORED
 from recipe.seeds import derive_seed
 from recipe.training.batching import LengthGroupedSampler
 from recipe.training.checkpoints import (
@@ -24,6 +23,7 @@ from recipe.training.checkpoints import (
     rotate,
     write_manifest,
 )
+from recipe.training.collation import drop_labels
 from recipe.training.settings import TrainingArguments
 
 
@@ -58,6 +58,9 @@ class ResumableTrainer(Trainer):
     clock: Callable[[], float] = staticmethod(lambda: 0.0)  # seconds of training so far
     epoch = 0
     position: dict | None = None
+    prepare_batch: Callable[[dict], dict] = staticmethod(
+        lambda batch: batch
+    )  # what a subclass does to training batches
     saved_step: int | None = None
 
     def _init_training_state(self, max_steps, *args, **options):
@@ -73,7 +76,11 @@ class ResumableTrainer(Trainer):
         # The stream already returns this process's batches. With one worker there is one position to resume at.
         workers = min(1, self.args.dataloader_num_workers)
         return DataLoader(
-            self.train_dataset, batch_size=None, num_workers=workers, pin_memory=self.args.dataloader_pin_memory
+            self.train_dataset,
+            batch_size=None,
+            collate_fn=self.prepare_batch,
+            num_workers=workers,
+            pin_memory=self.args.dataloader_pin_memory,
         )
 
     def _get_train_sampler(self, train_dataset=None):
@@ -119,7 +126,7 @@ class ResumableTrainer(Trainer):
             remainder = len(self.train_dataset) % (self.args.train_batch_size * self.args.world_size)
             own = remainder - self.args.process_index * self.args.train_batch_size
             if remainder and not self.args.dataloader_drop_last:
-                batch["labels"][max(own, 0) :] = IGNORED
+                drop_labels(batch, own)
         return batch
 
     def training_step(self, model, inputs, num_items_in_batch=None):

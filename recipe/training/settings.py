@@ -20,12 +20,14 @@ from recipe.training.processes import choose_interface
 from recipe.training.ranges import check_ranges
 
 COUNTS = ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps")
+WORKERS = 2  # data-loading workers on a GPU
 PRECISIONS = ("no", "bf16", "fp16")  # as Accelerate calls them
 REFUSED = {
     "eval_do_concat_batches": "the reports need all predictions, batch by batch",
     "batch_eval_metrics": "the reports need all predictions",
     "prediction_loss_only": "the reports need all predictions",
     "auto_find_batch_size": "a resumed run uses the batch size of its settings",
+    "logging_nan_inf_filter": "it would wait for the GPU in each step",
     "save_on_each_node": "all machines share one output folder",
 }
 # Resume rules (`recipe.settings.Resume`) of the fields from transformers; all other fields have "same".
@@ -33,12 +35,12 @@ INHERITED: dict[Resume, str] = {
     "free": """
         output_dir run_name project disable_tqdm report_to trackio_space_id trackio_bucket_id trackio_static_space_id
         log_level log_level_replica log_on_each_node logging_strategy logging_steps logging_first_step
-        logging_nan_inf_filter include_num_input_tokens_seen include_for_metrics skip_memory_metrics
+        include_num_input_tokens_seen include_for_metrics skip_memory_metrics
         do_predict eval_strategy eval_steps eval_delay eval_on_start eval_accumulation_steps
         eval_use_gather_object per_device_eval_batch_size prediction_loss_only
         save_strategy save_steps save_total_limit save_only_model save_on_each_node resume_from_checkpoint
         push_to_hub hub_token hub_model_id hub_strategy hub_always_push hub_revision
-        dataloader_num_workers dataloader_pin_memory dataloader_persistent_workers dataloader_prefetch_factor
+        dataloader_pin_memory dataloader_persistent_workers dataloader_prefetch_factor
         dataloader_multiprocessing_context dataloader_in_order ddp_timeout
     """,
     "fixed": """
@@ -71,6 +73,13 @@ class TrainingArguments(transformers.TrainingArguments):
     )
     pack_batches: bool = setting(True, "Training: pack a batch into few rows instead of padding; same result.")
     # pyrefly: ignore[bad-override-mutable-attribute]  # fewer choices than transformers has
+    compile_layers: bool = setting(False, "Compile the layers with torch.compile: faster steps on a GPU, slower start.")
+    dataloader_num_workers: int | None = setting(
+        None, "Processes that make training batches (default: 2 on a GPU, else 0, in the main process).", resume="free"
+    )
+    logging_nan_inf_filter: bool = setting(
+        False, "Must be false: Trainer's filter waits for the GPU in each step; the recipe has its own.", resume="free"
+    )
     train_sampling_strategy: Literal["group_by_length", "random", "sequential"] = setting(
         "random", "Order of the training examples."
     )
@@ -112,6 +121,9 @@ class TrainingArguments(transformers.TrainingArguments):
             raise ValueError(
                 "dataloader_drop_last: sentences would be left out of the scores: remove it, or only train"
             )
+        if self.dataloader_num_workers is None:
+            self.dataloader_num_workers = 0 if self.use_cpu else WORKERS
+            self.dataloader_persistent_workers = not self.use_cpu  # starting them anew takes seconds in each epoch
         if self.tf32 is None and not self.use_cpu and is_torch_tf32_available():
             self.tf32 = True
         if self.metric_for_best_model in ("perplexity", "eval_perplexity") and self.greater_is_better is None:
@@ -119,6 +131,7 @@ class TrainingArguments(transformers.TrainingArguments):
         super().__post_init__()
         batches = self.accelerator_config
         assert isinstance(batches, AcceleratorConfig)  # transformers converts any given value to this type
+        batches.non_blocking = not self.use_cpu and self.dataloader_pin_memory
         if batches.split_batches or batches.dispatch_batches or not batches.even_batches:
             raise ValueError(
                 "accelerator_config: split_batches and dispatch_batches must be false and even_batches true, otherwise "

@@ -11,10 +11,12 @@ from torch.utils.data import SequentialSampler
 from transformers.trainer_utils import has_length
 
 from recipe.inputs.mixing import MixedWindows
-from recipe.inputs.tokens import IGNORED
-from recipe.model.packing import Packer, split_segments
-from recipe.model.sparse_head import SparseHead
+from recipe.model.attention import allow_cudnn
+from recipe.model.compilation import compile_layers
+from recipe.model.packing import Packer
+from recipe.model.sparse_head import SparseHead, find_positions
 from recipe.training.batching import LengthGroupedSampler
+from recipe.training.collation import POSITIONS, BatchPreparer
 from recipe.training.divergence import DivergenceGuard
 from recipe.training.layer_decay import decay_rates
 from recipe.training.loss import Loss, token_mean_loss
@@ -30,6 +32,7 @@ class RecipeTrainer(ResumableTrainer):
 
     loss: your own loss, instead of `token_mean_loss`. class_weights: weight of each class in `token_mean_loss`.
     sparse_head: compute logits at labelled positions only, for heads with a large vocabulary.
+    uniform: almost all batches have the same shape.
     """
 
     def __init__(
@@ -39,18 +42,28 @@ class RecipeTrainer(ResumableTrainer):
         loss: Loss = token_mean_loss,
         class_weights: Sequence[float] | None = None,
         sparse_head: bool = False,
+        uniform: bool = False,
         **options,
     ):
+        self._exact_loss = None
         if loss is token_mean_loss:
             smoothing = args.label_smoothing_factor
-            loss = partial(token_mean_loss, label_smoothing=smoothing, class_weights=class_weights)
+            loss = self._exact_loss = partial(token_mean_loss, label_smoothing=smoothing, class_weights=class_weights)
         super().__init__(args=args, compute_loss_func=loss, **options)
         self._guard = DivergenceGuard(args.fp16)
         self._sparse_head = SparseHead(self.model) if sparse_head else None
+        if args.compile_layers:
+            compile_layers(self.model)
+        if not args.use_cpu:
+            allow_cudnn(uniform)
 
     def compute_loss(self, model, inputs, *args, **options):
-        labelled = inputs["labels"] != IGNORED
-        with self._sparse_head.at(labelled) if self._sparse_head else nullcontext():
+        positions = inputs.pop(POSITIONS, None)  # training batches have them
+        if positions is None:
+            positions = find_positions(inputs["labels"])
+        if self._exact_loss:
+            self.compute_loss_func = partial(self._exact_loss, positions=positions)
+        with self._sparse_head.at(positions) if self._sparse_head else nullcontext():
             return super().compute_loss(model, inputs, *args, **options)
 
     def predict_logits(self, windows: Sequence[Mapping]) -> list[np.ndarray]:
@@ -71,15 +84,26 @@ class RecipeTrainer(ResumableTrainer):
 
     @cached_property
     def _packer(self) -> Packer | None:
-        return Packer(self.model) if self.args.pack_batches else None
+        return Packer(self.model, align=not self.args.use_cpu) if self.args.pack_batches else None
+
+    def get_train_dataloader(self):
+        mixed, several = isinstance(self.train_dataset, MixedWindows), self.args.world_size > 1
+        self.prepare_batch = BatchPreparer(self.model, self._packer, mixed, several)
+        collate = self.data_collator
+        self.data_collator = self.prepare_batch.wrap(collate)
+        try:
+            return super().get_train_dataloader()
+        finally:
+            self.data_collator = collate
 
     def training_step(self, model, inputs, num_items_in_batch=None):
-        inputs = split_segments(inputs) if isinstance(self.train_dataset, MixedWindows) else inputs
-        loss = super().training_step(model, self._packer(inputs) if self._packer else inputs, num_items_in_batch)
+        if self._packer and "segments" in inputs:
+            inputs["attention_mask"] = self._packer.mask(inputs.pop("segments").to(self.args.device))
+        loss = super().training_step(model, inputs, num_items_in_batch)
         self._guard.count(loss)
         if self._guard.is_due(self.state.global_step):
             self.refuse_divergence(weights=False)
-        return loss
+        return loss.nan_to_num() if self.args.fp16 else loss  # for the log: fp16 may lose some losses
 
     def refuse_divergence(self, weights: bool = True) -> None:
         """Raise LocalError if the loss, or with `weights` a weight, is no longer finite."""

@@ -37,7 +37,9 @@ def make_batch(lengths=(70, 3, 20, 9, 1, 33, 12, 2), side="right"):
 
 def compute(model, batch):
     """The loss, and the gradients by name."""
-    inputs = {name: values for name, values in batch.items() if name != "labels"}
+    if "segments" in batch:
+        batch = batch | {"attention_mask": Packer(model).mask(batch["segments"])}
+    inputs = {name: values for name, values in batch.items() if name not in ("labels", "segments")}
     loss = token_mean_loss({"logits": model(**inputs).logits}, batch["labels"])
     return loss.detach(), compute_gradients(model, loss)
 

@@ -7,7 +7,7 @@ from transformers import AutoModelForMaskedLM
 from conftest import assert_same_gradients, compute_gradients, make_config_of
 from recipe.evaluation.masked import score_positions
 from recipe.model.architectures import list_types
-from recipe.model.sparse_head import SparseHead
+from recipe.model.sparse_head import SparseHead, find_positions
 from recipe.training.loss import token_mean_loss
 
 VOCABULARY = 97
@@ -34,7 +34,7 @@ def compute(model, head=None, dtype=None):
     inputs, labels = make_batch()
     with torch.autocast("cpu", dtype=dtype or torch.bfloat16, enabled=dtype is not None):
         if head:
-            with head.at(labels != -100):
+            with head.at(find_positions(labels)):
                 logits = model(**inputs).logits
         else:
             logits = model(**inputs).logits
@@ -65,7 +65,7 @@ def test_the_model_stays_as_it_is():
     kind, names = type(model), list(model.state_dict())
     head = SparseHead(model)
     inputs, labels = make_batch()
-    with head.at(labels != -100):
+    with head.at(find_positions(labels)):
         model(**inputs)
     assert model(**inputs).logits.shape == (4, 20, VOCABULARY)  # outside of `at`, all positions
     assert type(model) is kind
@@ -76,7 +76,7 @@ def test_a_batch_without_masks_costs_nothing():
     model = make_model("bert")
     inputs, labels = make_batch()
     labels[:] = -100
-    with SparseHead(model).at(labels != -100):
+    with SparseHead(model).at(find_positions(labels)):
         loss = token_mean_loss({"logits": model(**inputs).logits}, labels, torch.tensor(0))
     loss.backward()
     assert float(loss.detach()) == 0.0
@@ -88,7 +88,7 @@ def test_another_model_keeps_its_dense_head_and_says_so(caplog):
     head = SparseHead(model)
     assert "albert" in caplog.text
     inputs, labels = make_batch()
-    with head.at(labels != -100):
+    with head.at(find_positions(labels)):
         assert model(**inputs).logits.shape == (4, 20, VOCABULARY)
 
 
@@ -97,6 +97,6 @@ def test_evaluation_scores_are_those_of_the_dense_head():
     inputs, labels = make_batch()
     with torch.no_grad():
         dense = model(**inputs).logits
-        with SparseHead(model).at(labels != -100):
+        with SparseHead(model).at(find_positions(labels)):
             sparse = model(**inputs).logits
     torch.testing.assert_close(score_positions(sparse, labels), score_positions(dense, labels))

@@ -98,6 +98,7 @@ def test_masked_language_modelling_weighs_tokens_alike(tokenizer, tmp_path, accu
         logging_steps=1,
         save_strategy="no",
         precision="fp32",
+        pack_batches=False,
         disable_tqdm=True,
         seed=3,
     )
