@@ -16,7 +16,7 @@ TEACHER_CONFIG ?= configs/ner/mpnet_conll2003.yaml
 EVERY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart mlm ner sweep reproduce reproduce-local silver tag push bench study table test test-all coverage lint format
+.PHONY: help setup quickstart mlm ner sweep reproduce reproduce-local silver tag push bench bench-gpu study table test test-all test-gpu coverage lint format
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -122,6 +122,9 @@ bench: .venv/bench  ## speed and F1 beside plain scripts, two hours; DATA=folder
 	$(BIN)/python -m bench.parity $(if $(DATA),--data_dir "$(DATA)")
 	$(BIN)/python -m bench.report docs
 
+bench-gpu: .venv/bench  ## speed on one GPU beside plain scripts, and of tagging, minutes; DATA=folder of CoNLL-2003, TEXT="news/*.txt"
+	$(BIN)/python -m bench.gpu $(if $(DATA),--data_dir "$(DATA)") $(if $(TEXT),--text "$(TEXT)")
+
 study: .venv/bench  ## what raises F1, days: DATA=folder of CoNLL-2003, CONLLPP=its corrected test, TEXT="news/*.txt", SILVER="news/*.txt"
 	@test -n "$(DATA)" && test -n "$(CONLLPP)" && test -n "$(TEXT)" && test -n "$(SILVER)" || { \
 	    echo 'usage: make study DATA=path/to/conll2003 CONLLPP=path/to/conllpp_test.txt TEXT="path/to/*.txt"' \
@@ -137,6 +140,9 @@ test: .venv/dev  ## the test suite; CONLL2003_DIR=folder adds the tests on the r
 
 test-all: .venv/dev  ## the same and the slow proofs: kills, full disks, several processes
 	$(BIN)/python -m pytest -m ""
+
+test-gpu: .venv/dev  ## the tests that need a GPU
+	$(BIN)/python -m pytest tests/gpu -m gpu -rs
 
 coverage: .venv/dev  ## the test suite, and which lines of recipe/ and the scripts it does not reach
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered

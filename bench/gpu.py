@@ -3,7 +3,8 @@
 python -m bench.gpu --data_dir path/to/conll2003 --text "path/to/*.txt" [--only mlm-bert-base ...]
 
 As in `bench.speed`, the contestants of a table take turns, and the rate of a large bf16 matrix product is measured in
-the same rounds. All are started at the beginning, and wait until it is the turn of their table. Writes `results/gpu/<table>.json`.
+the same rounds. All are started at the beginning, and wait until it is the turn of their table. Writes
+`results/gpu/<table>.json`.
 """
 
 import argparse

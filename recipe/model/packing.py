@@ -108,12 +108,11 @@ class Packer:
     def mask(self, segments: torch.Tensor) -> torch.Tensor:
         """The attention mask, (rows, 1, length, length), of rows in which tokens of equal `segments` see each other."""
         attended = segments[:, None, :, None] == segments[:, None, None, :]
-        if self._mask_dtype in (None, torch.bool):
+        dtype = self._mask_dtype
+        if dtype is None or dtype == torch.bool:
             return attended
-        lowest = torch.finfo(self._mask_dtype).min
-        return torch.zeros(attended.shape, dtype=self._mask_dtype, device=segments.device).masked_fill(
-            ~attended, lowest
-        )
+        hidden = torch.zeros(attended.shape, dtype=dtype, device=segments.device)
+        return hidden.masked_fill(~attended, torch.finfo(dtype).min)
 
 
 def plan_rows(lengths: list[int]) -> tuple[list[list[int]], int]:

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 def find_positions(labels: torch.Tensor) -> torch.Tensor:
-    """The positions of the labelled tokens in the flattened `labels`: (batch, length), -100 where nothing is predicted."""
+    """The positions of the labelled tokens in the flattened `labels`: (batch, length), -100 where none is predicted."""
     return (labels != IGNORED).flatten().nonzero()[:, 0]
 
 

@@ -1,4 +1,4 @@
-"""Training batches, prepared on the CPU in the data-loading workers, so that no step waits for a GPU to count something.
+"""Training batches, prepared on the CPU in data-loading workers, so that no step waits for a GPU to count something.
 
 A batch is split into segments (`recipe.inputs.mixing`), packed (`recipe.model.packing`), freed of a mask that masks
 nothing, so that fused attention can be used, and gets the positions of its labels.

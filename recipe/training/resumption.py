@@ -58,9 +58,7 @@ class ResumableTrainer(Trainer):
     clock: Callable[[], float] = staticmethod(lambda: 0.0)  # seconds of training so far
     epoch = 0
     position: dict | None = None
-    prepare_batch: Callable[[dict], dict] = staticmethod(
-        lambda batch: batch
-    )  # what a subclass does to training batches
+    prepare_batch: Callable[[dict], dict] = staticmethod(lambda batch: batch)  # a subclass prepares batches with it
     saved_step: int | None = None
 
     def _init_training_state(self, max_steps, *args, **options):
@@ -74,12 +72,12 @@ class ResumableTrainer(Trainer):
         if not isinstance(self.train_dataset, IterableDataset):
             return super().get_train_dataloader()
         # The stream already returns this process's batches. With one worker there is one position to resume at.
-        workers = min(1, self.args.dataloader_num_workers)
+        prepare: Any = self.prepare_batch  # without a batch size, it gets single items of the stream
         return DataLoader(
             self.train_dataset,
             batch_size=None,
-            collate_fn=self.prepare_batch,
-            num_workers=workers,
+            collate_fn=prepare,
+            num_workers=min(1, self.args.dataloader_num_workers or 0),
             pin_memory=self.args.dataloader_pin_memory,
         )
 

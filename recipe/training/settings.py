@@ -72,14 +72,15 @@ class TrainingArguments(transformers.TrainingArguments):
         True, "CPU: keep freed memory for the next step instead of returning it to the system.", resume="free"
     )
     pack_batches: bool = setting(True, "Training: pack a batch into few rows instead of padding; same result.")
-    # pyrefly: ignore[bad-override-mutable-attribute]  # fewer choices than transformers has
     compile_layers: bool = setting(False, "Compile the layers with torch.compile: faster steps on a GPU, slower start.")
+    # pyrefly: ignore[bad-override-mutable-attribute]  # None only until __post_init__ decides
     dataloader_num_workers: int | None = setting(
         None, "Processes that make training batches (default: 2 on a GPU, else 0, in the main process).", resume="free"
     )
     logging_nan_inf_filter: bool = setting(
         False, "Must be false: Trainer's filter waits for the GPU in each step; the recipe has its own.", resume="free"
     )
+    # pyrefly: ignore[bad-override-mutable-attribute]  # fewer choices than transformers has
     train_sampling_strategy: Literal["group_by_length", "random", "sequential"] = setting(
         "random", "Order of the training examples."
     )
