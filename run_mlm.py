@@ -24,7 +24,14 @@ from recipe.inputs.masking import build_collator, draw_masks
 from recipe.inputs.stream import BlockStream
 from recipe.inputs.tokenizer import load_tokenizer
 from recipe.inputs.vocabulary import train_tokenizer
-from recipe.model.loading import check_length, check_vocabulary, load_config, load_model
+from recipe.model.loading import (
+    check_length,
+    check_vocabulary,
+    grow_embeddings,
+    load_config,
+    load_model,
+    refuse_decoder,
+)
 from recipe.model.settings import ModelArguments
 from recipe.run import Outcome, Run
 from recipe.training.loss import Loss, token_mean_loss
@@ -56,12 +63,15 @@ def main(
         check_metric(training_args, MlmArguments.metrics)
 
     with Run(model_args, training_args) as run:
-        run.begin(data_args)
+        config = load_config(model_args)
+        refuse_decoder(config)
+        run.begin(data_args, config)
+        build_model = build_model or partial(load_model, AutoModelForMaskedLM, model_args)
+        run.try_model(build_model, config)
         tasks = {"train": training_args.do_train, "dev": training_args.do_eval}
         with training_args.main_process_first(desc="reading text"):
             wanted = [split for split, is_wanted in tasks.items() if is_wanted]
             articles = load_articles(data_args, wanted, model_args.cache_dir)
-        config = load_config(model_args)
         if not (model_args.tokenizer_name or model_args.model_name_or_path):
             texts = read_texts(articles["train"], data_args)
             trained = partial(train_tokenizer, texts, data_args, data_args.block_size)
@@ -95,13 +105,14 @@ def main(
         def summarize(output: EvalPrediction) -> dict[str, float]:
             return summarize_positions(output) | (metrics(output) if metrics else {})
 
-        build_model = build_model or partial(load_model, AutoModelForMaskedLM, model_args)
+        model = build_model(config)
+        grow_embeddings(model, tokenizer)
         trainer = RecipeTrainer(
             args=training_args,
             loss=loss,
             sparse_head=data_args.sparse_head,
             uniform=True,
-            model=build_model(config),
+            model=model,
             train_dataset=blocks.get("train"),
             eval_dataset=blocks.get("dev"),
             data_collator=collator,

@@ -38,6 +38,7 @@ from recipe.launch import is_sharded
 from recipe.model.loading import (
     check_length,
     check_vocabulary,
+    grow_embeddings,
     load_config,
     load_model,
     read_class_weights,
@@ -73,7 +74,10 @@ def main(
     with Run(model_args, training_args) as run:
         config = load_config(model_args)
         data_args = resolve_settings(data_args, config)
-        run.begin(data_args)
+        run.begin(data_args, config)
+        own_model = build_model is not None
+        build_model = build_model or partial(load_model, AutoModelForTokenClassification, model_args)
+        run.try_model(build_model, config)
         tasks = {"train": training_args.do_train, "dev": training_args.do_eval, "test": training_args.do_predict}
         wanted = [split for split, is_wanted in tasks.items() if is_wanted]
         notes: dict[str, Notes] = {}
@@ -107,9 +111,8 @@ def main(
             predicted = tagger.tags(documents["dev"], windows["dev"], output.predictions)
             return summarize_entities(gold, predicted) | (metrics(gold, predicted) if metrics else {})
 
-        own_model = build_model is not None
-        build_model = build_model or partial(load_model, AutoModelForTokenClassification, model_args)
         model = build_model(config)
+        grow_embeddings(model, tokenizer)
         if labels != read_labels(model.config):
             replace_head(model, labels)
         trainer = RecipeTrainer(

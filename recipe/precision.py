@@ -11,13 +11,14 @@ MATMUL: Any = torch.backends.mkldnn.matmul  # pyrefly: ignore[missing-attribute]
 # The value of `MATMUL.fp32_precision` for oneDNN. It also allows oneDNN to compute in bf16, which it does only on CPUs
 # with AMX.
 ONEDNN = "bf16"
+AS_SET = "as set"  # the reason for a precision that the user chose
 MOST_ERROR = 1e-5  # largest relative error of a fast fp32 matrix product, compared to float64
 
 
 def choose_precision(wanted: str, on_cpu: bool) -> tuple[str, str]:
     """The precision to compute in, and the reason for it. "auto" is bf16 if the hardware supports it, else fp32."""
     if wanted != "auto":
-        return wanted, "as set"
+        return wanted, AS_SET
     if on_cpu:
         can = torch.cpu.get_capabilities()
         native = [name for name in ("amx_bf16", "avx512_bf16", "bf16") if can.get(name)]  # the last is Arm's

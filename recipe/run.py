@@ -13,7 +13,7 @@ from typing import TextIO
 
 import transformers
 import yaml
-from transformers import set_seed
+from transformers import PreTrainedConfig, PreTrainedModel, set_seed
 
 from recipe.arguments import RunArguments
 from recipe.connection import limit_silence
@@ -25,6 +25,7 @@ from recipe.hub.provenance import describe_hardware, find_commit, name_data, tra
 from recipe.hub.pushes import PUSH_SILENCE, RunPusher
 from recipe.hub.run_folder import list_changed
 from recipe.launch import find_command, is_sharded
+from recipe.model.loading import name_config
 from recipe.model.settings import ModelArguments
 from recipe.training.best import EarlyStopping, describe_decline
 from recipe.training.checkpoints import (
@@ -42,11 +43,11 @@ from recipe.training.checkpoints import (
 )
 from recipe.training.continuation import find_continuation, find_start, list_changes, refuse_trained
 from recipe.training.processes import refuse_unshared, wait_for_gloo
-from recipe.training.runtime import prepare
+from recipe.training.runtime import adapt_precision, prepare
 from recipe.training.settings import find_resume_rules
 from recipe.training.signals import SignalHandler
 from recipe.training.trainer import RecipeTrainer
-from recipe.training.trial import try_trainer
+from recipe.training.trial import try_model, try_trainer
 
 PREDICTIONS = "predictions"  # folder with the tagged splits
 # These go into a .gitignore, which the Hub respects: predictions contain the text of the data, which can be under a
@@ -99,9 +100,13 @@ class Run(AbstractContextManager):
         self.pusher = RunPusher(training, token) if training.push_to_hub else None
         return self
 
-    def begin(self, data_args: SourceArguments) -> None:
-        """Record the settings, which do not change from here on, and find the checkpoint to continue from."""
+    def begin(self, data_args: SourceArguments, config: PreTrainedConfig) -> None:
+        """Record the settings, which do not change from here on, and find the checkpoint to continue from.
+
+        config: that of the model, which may need another precision than the automatic one.
+        """
         training = self.training_args
+        adapt_precision(training, config)
         self.data_args = data_args
         self.settings = self._list_settings()
         self.rules = find_resume_rules(self.model_args, data_args, training)
@@ -112,6 +117,11 @@ class Run(AbstractContextManager):
             refuse_unshared(self.folder, training.world_size, training.process_index)
         if self.checkpoint:
             self.earlier_seconds = read_manifest(self.checkpoint).get("seconds", 0)
+
+    def try_model(self, build: Callable[[PreTrainedConfig], PreTrainedModel], config: PreTrainedConfig) -> None:
+        """Try a new model before the data are read, so that an error in its configuration costs no time."""
+        if self.training_args.do_train and not (self.checkpoint or self.model_args.model_name_or_path):
+            try_model(build, config, self.training_args, name_config(self.model_args))
 
     def __exit__(self, kind, error, trace) -> None:
         if isinstance(error, Exception) and not isinstance(error, RecipeError):

@@ -92,7 +92,7 @@ def explain_reading(arguments: TextArguments, error: Exception, split: str = "tr
     try:
         for file in expand_files(key, getattr(arguments, key) or []):
             if not file.endswith(".parquet"):
-                check_lines(file, arguments.encoding)
+                check_lines(file, arguments.encoding, arguments.text_column_name or "text", others=True)
     except RecipeError as fault:
         return fault
     reason = str(error.__cause__ or error).strip().splitlines()[0]
@@ -122,6 +122,9 @@ def _load_files(split: str, arguments: TextArguments) -> Articles:
         raise RecipeError(f"{key}: expected files of one kind, {known}; found {' '.join(sorted(kinds))}")
     if not any(Path(file).stat().st_size for file in files):
         raise RecipeError(f"{key}: {' '.join(files)}: no articles, the file is empty: check the files")
+    if kinds == {".jsonl"} and not streaming:
+        for file in files:  # the reader of `datasets` would turn a number among texts into text
+            check_lines(file, arguments.encoding, arguments.text_column_name or "text")
     builder = BUILDERS[kinds.pop()]
     options = {} if builder == "parquet" else {"encoding": arguments.encoding}
     by_line = builder == "text" and _separates_by_line(files, arguments)
@@ -190,7 +193,7 @@ def _as_text(rows: Articles, arguments: TextArguments, split: str) -> Articles:
     except READ_ERRORS as error:
         raise explain_reading(arguments, error, split) from error
     if not all(isinstance(cell, str | None) for cell in (sample if isinstance(sample, list) else [sample])):
-        raise RecipeError(f"text_column_name: the column {column!r} has no text: found {sample!r}")
+        raise explain_reading(arguments, ValueError(f"the column {column!r} has no text: found {sample!r}"), split)
     if isinstance(sample, list):
         return rows.map(partial(_join_words, column=column, code=CODE), remove_columns=columns)
     rows = rows.remove_columns([name for name in columns if name != column])

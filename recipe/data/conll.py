@@ -82,6 +82,7 @@ def _read(
         lines = _drop_comments(lines, tag_column, comment_prefix, notes)
     rows = [line for line in lines if line.cells and not line.opens]
     if check:
+        _refuse_header(path, rows, tag_column)
         _check_word_column(path, rows, word_column, tag_column)
         _check_tag_column(path, rows, word_column, tag_column)
     documents, sentence = [Document()], None
@@ -180,6 +181,16 @@ def _is_tag(cells: Sequence[str], column: int, chunks: bool = True) -> bool:
         return False
     tag = cells[column].strip()
     return is_tag(tag) and (chunks or split_tag(tag)[1] not in CHUNKS)
+
+
+def _refuse_header(path: str | Path, rows: Sequence[Line], tag_column: int) -> None:
+    """Raise RecipeError if the first line is the only one without a tag."""
+    tagged = [_is_tag(line.cells, tag_column) for line in rows]
+    if len(rows) > 1 and not tagged[0] and all(tagged[1:]) and -len(rows[0].cells) <= tag_column < len(rows[0].cells):
+        raise RecipeError(
+            f"{path}:{rows[0].number}: {rows[0].cells[tag_column]!r} is not a tag, but all other lines have one: "
+            "remove this line if it is a header, or set comment_prefix if it is a comment"
+        )
 
 
 def _check_word_column(path: str | Path, rows: Sequence[Line], word_column: int, tag_column: int) -> None:

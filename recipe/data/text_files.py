@@ -68,28 +68,51 @@ def _read_bytes(path: str | Path) -> bytes:
     return data
 
 
-def check_lines(path: str, encoding: str) -> None:
-    """Raise RecipeError for the first line that cannot be decoded or, in a `.jsonl` file, parsed.
+def check_lines(path: str, encoding: str, column: str, others: bool = False) -> None:
+    """Raise RecipeError for the first line that cannot be decoded or, in a `.jsonl` file, is no row like the others.
 
+    column: the key of the text in a `.jsonl` file, whose values must all be text, or all lists of words.
+    others: also refuse values of other keys that are not of one kind.
     Lines are read one by one, because streamed files can be larger than memory.
     """
-    number = 0
+    number, kinds = 0, dict[str, tuple[str, int]]()
     try:
         decoder = codecs.getincrementaldecoder(encoding)()
         with open(path, "rb") as file:
             for number, line in enumerate(file, 1):
                 text = decoder.decode(line, final=not line.endswith(b"\n"))
                 if path.endswith(".jsonl"):
-                    _check_json(path, number, text)
+                    _check_json(path, number, text, column, others, kinds)
     except (OSError, LookupError, ValueError) as error:
         raise explain_unreadable(path, encoding, error, number) from None
 
 
-def _check_json(path: str, number: int, text: str) -> None:
+KINDS = {str: "text", bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object"}
+
+
+def _check_json(
+    path: str, number: int, text: str, column: str, others: bool, kinds: dict[str, tuple[str, int]]
+) -> None:
+    """Raise RecipeError for a line that is no JSON, or has a value of another kind than `kinds`, which it adds to."""
     try:
-        json.loads(text.strip() or "{}")
+        row = json.loads(text.strip() or "{}")
     except (ValueError, RecursionError) as error:
         raise RecipeError(f"{path}:{number}: not valid JSON: {error}: fix the line") from None
+    if not isinstance(row, dict):
+        raise RecipeError(
+            f"{path}:{number}: {KINDS.get(type(row), 'null')}, expected an object with a key for the text"
+        )
+    for key, value in row.items():
+        if value is None or not (others or key == column):
+            continue
+        kind, line = kinds.setdefault(key, (KINDS[type(value)], number))
+        words = isinstance(value, list) and all(isinstance(word, str | None) for word in value)
+        if key == column and not (isinstance(value, str) or words):
+            raise RecipeError(f"{path}:{number}: {key!r} is {KINDS[type(value)]}, expected text: fix the line")
+        if KINDS[type(value)] != kind:
+            raise RecipeError(
+                f"{path}:{number}: {key!r} is {KINDS[type(value)]}, but {kind} in line {line}: make all lines alike"
+            )
 
 
 def refuse_nul(path: str) -> None:

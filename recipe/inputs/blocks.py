@@ -59,6 +59,9 @@ def _tokenize_and_pack(
     rows: dict, tokenizer: PreTrainedTokenizerBase, size: int, separator: int, ends: tuple, code: str
 ) -> dict:
     texts = [text or "" for text in rows["text"]]  # an empty cell of a table is None
+    wrong = next((text for text in texts if not isinstance(text, str)), None)
+    if wrong is not None:
+        raise ValueError(f"found {wrong!r} among the texts")
     ids = tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False).input_ids
     prefix, suffix = ends
     return {"input_ids": [prefix + block + suffix for block in pack_blocks(ids, size, separator)]}

@@ -14,6 +14,7 @@ class PretrainedArguments:
     model_revision: str = setting("main", "Branch, tag or commit of the checkpoint on the Hub.")
     tokenizer_name: str | None = setting(None, "Folder or Hub id of the tokenizer, if it is not that of the model.")
     case_markers: bool = setting(False, "Uncased encoders: put a token before each capitalised or upper-case word.")
+    added_words: str | None = setting(None, "Training: file of words, one on each line, to make single tokens.")
     cache_dir: str | None = setting(None, "Folder for downloads.", resume="free")
     trust_remote_code: bool = setting(False, "Run code that comes with the checkpoint.")
 

@@ -4,6 +4,7 @@ from tokenizers import normalizers, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from recipe.errors import RecipeError
+from recipe.inputs.added_words import NEW, add_words
 from recipe.inputs.case_markers import add_case_markers
 from recipe.inputs.pretrained import load_pretrained
 from recipe.inputs.settings import PretrainedArguments
@@ -33,8 +34,11 @@ def load_tokenizer(arguments: PretrainedArguments, training: bool = True) -> Pre
         _refuse_foreign(tokenizer, arguments.model_name_or_path, arguments)
     _prefix_space(tokenizer)
     tokenizer.padding_side = "right"
+    new = add_words(tokenizer, arguments.added_words) if arguments.added_words and training else {}
     if arguments.case_markers and training:
         tokenizer = add_case_markers(tokenizer)
+    if new:
+        setattr(tokenizer, NEW, new)
     if type(tokenizer) is PreTrainedTokenizerFast:
         tokenizer.__class__ = _PortableTokenizer
     return tokenizer

@@ -17,12 +17,14 @@ class Architecture:
     packing: the attention accepts a mask of (rows, 1, length, length), so that examples can share a row.
     sparse_head: the masked-language-model head works on each position separately.
     positions_after_padding: the first position is the padding id plus 1, not 0.
+    fp32_only: fails in mixed precision, so that fp32 is the automatic choice.
     """
 
     light_attention: bool = False
     packing: bool = False
     sparse_head: bool = False
     positions_after_padding: bool = False
+    fp32_only: bool = False
 
 
 ROBERTA = Architecture(light_attention=True, packing=True, sparse_head=True, positions_after_padding=True)
@@ -33,6 +35,7 @@ ARCHITECTURES = {
     "albert": ATTENTION_ONLY,
     "bert": BERT,
     "camembert": ROBERTA,
+    "deberta": Architecture(fp32_only=True),
     "deberta-v2": UNPACKED,
     "distilbert": BERT,
     "electra": BERT,

@@ -12,12 +12,14 @@ import yaml
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from recipe.errors import RecipeError
+from recipe.inputs.added_words import find_new_words
 from recipe.inputs.pretrained import load_pretrained
 from recipe.model.architectures import find_architecture, find_first_position
 from recipe.model.attention import ATTENTION
 from recipe.model.dropout import lighten_dropout
 from recipe.model.settings import ModelArguments
 
+BUILD_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 logger = logging.getLogger(__name__)
 
 
@@ -163,24 +165,59 @@ def load_model(auto_class: Any, arguments: ModelArguments, config: PreTrainedCon
     else:
         try:
             model = auto_class.from_config(config, **options)
-        except ValueError as error:  # sizes that do not fit together, or a model type without this head
-            key = arguments.config_overrides or arguments.config_name or f"model_type {arguments.model_type}"
-            raise RecipeError(f"{key}: {str(error).splitlines()[0]}") from None
+        except BUILD_ERRORS as error:  # sizes that do not fit together, or a model type without this head
+            raise RecipeError(f"{name_config(arguments)}: {str(error).splitlines()[0]}") from None
     if arguments.light_dropout:
         lighten_dropout(model)
     return model
 
 
+def grow_embeddings(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Give a model embeddings for the tokenizer's new words, in place: each starts at the mean of its pieces."""
+    new = find_new_words(tokenizer)
+    if len(tokenizer) > model.config.vocab_size:
+        with torch.random.fork_rng():  # random values, which are replaced here
+            model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    layers: list[Any] = [model.get_input_embeddings(), model.get_output_embeddings()]
+    found = [getattr(layer, name, None) for layer in layers for name in ("weight", "bias")]
+    tables = {id(table): table for table in found if table is not None}.values()  # input and output are often the same
+    with torch.no_grad():
+        for table in tables:
+            for token_id, pieces in new.items():
+                table[token_id] = table[pieces].mean(0)
+
+
+def name_config(arguments: ModelArguments) -> str:
+    """The setting that the configuration of a new model comes from, for error messages."""
+    changed = f"config_overrides {arguments.config_overrides}" if arguments.config_overrides else None
+    return changed or arguments.config_name or f"model_type {arguments.model_type}"
+
+
+def refuse_decoder(config: PreTrainedConfig) -> None:
+    """Raise RecipeError for an encoder-decoder, in which masks cannot be predicted token by token."""
+    if config.is_encoder_decoder:
+        raise RecipeError(
+            f"{config.model_type}: is an encoder-decoder, and masked pretraining is for encoders: choose one, such as "
+            "bert"
+        )
+
+
 @contextmanager
 def _without_report() -> Iterator[None]:
-    """A context without transformers' report on loading, which shows a new head as if it were a fault."""
+    """A context without transformers' report on loading, which shows a new head as if it were a fault.
+
+    A filter, because a higher level of this logger makes transformers warn about something else.
+    """
     reporter = logging.getLogger("transformers.modeling_utils")
-    level = reporter.level
-    reporter.setLevel(logging.ERROR)
+
+    def is_error(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR
+
+    reporter.addFilter(is_error)
     try:
         yield
     finally:
-        reporter.setLevel(level)
+        reporter.removeFilter(is_error)
 
 
 def _check_encoder(name: str, model: PreTrainedModel, missing: Iterable[str]) -> None:
@@ -215,7 +252,7 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfi
         raise RecipeError("the tokenizer has no padding token: choose an encoder with one, such as BERT")
     if config.model_type == "mpnet" and tokenizer.pad_token_id != 1:
         raise RecipeError("mpnet: always pads with the id 1, but the tokenizer does not: set tokenizer_type to bpe")
-    if len(tokenizer) > config.vocab_size:
+    if len(tokenizer) - len(find_new_words(tokenizer)) > config.vocab_size:
         raise RecipeError(
             f"the tokenizer has {len(tokenizer)} entries, but the model has embeddings for {config.vocab_size}: "
             "tokenizer_name and model_name_or_path do not match: set only one of them"

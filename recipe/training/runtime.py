@@ -9,10 +9,13 @@ from pathlib import Path
 
 import psutil
 import torch
+from transformers import PreTrainedConfig
 
+from recipe.errors import RecipeError
+from recipe.model.architectures import find_architecture
 from recipe.model.attention import ATTENTION
 from recipe.model.settings import ModelArguments
-from recipe.precision import MATMUL, ONEDNN, check_onednn
+from recipe.precision import AS_SET, MATMUL, ONEDNN, check_onednn
 from recipe.training.settings import TrainingArguments
 
 MMAP_MAX, TRIM_THRESHOLD = -4, -1  # glibc's mallopt(3)
@@ -54,6 +57,18 @@ def prepare(model_args: ModelArguments, training_args: TrainingArguments) -> Non
             lines.append(f"one GPU of {torch.cuda.device_count()}: to use all, configs/accelerate/multi_gpu.yaml")
     if training_args.process_index == 0:
         print(*(f"runtime: {line}" for line in lines), sep="\n", flush=True)
+
+
+def adapt_precision(training_args: TrainingArguments, config: PreTrainedConfig) -> None:
+    """Change an automatic precision to fp32 for models that fail in another. Raises RecipeError if it was set."""
+    chosen = training_args.mixed_precision
+    if chosen == "no" or not find_architecture(config.model_type).fp32_only:
+        return
+    if training_args.precision_reason == AS_SET:
+        raise RecipeError(f"precision {chosen}: {config.model_type} models fail in it: set precision to fp32")
+    training_args.bf16, training_args.mixed_precision = False, "no"
+    if training_args.process_index == 0:
+        print(f"runtime: precision fp32 instead: {config.model_type} models fail in {chosen}", flush=True)
 
 
 def _set_threads(wanted: int | None, ranks: int) -> str:

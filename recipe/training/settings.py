@@ -75,7 +75,7 @@ class TrainingArguments(transformers.TrainingArguments):
     compile_layers: bool = setting(False, "Compile the layers with torch.compile: faster steps on a GPU, slower start.")
     # pyrefly: ignore[bad-override-mutable-attribute]  # None only until __post_init__ decides
     dataloader_num_workers: int | None = setting(
-        None, "Processes that make training batches (default: 2 on a GPU, else 0, in the main process).", resume="free"
+        None, "Processes that make training batches (default: 2 on a GPU, otherwise none).", resume="free"
     )
     logging_nan_inf_filter: bool = setting(
         False, "Must be false: Trainer's filter waits for the GPU in each step; the recipe has its own.", resume="free"

@@ -1,15 +1,21 @@
-"""A Trainer, its optimizer and its scheduler, tried on a model of a few weights before anything loads."""
+"""Settings tried before data are read: the Trainer's on a few weights, and those of a new model on a tiny batch."""
 
 import copy
+import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
-from transformers import Trainer
+from transformers import PreTrainedConfig, PreTrainedModel, Trainer
 from transformers.utils import is_liger_kernel_available
+from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
 from recipe.errors import RecipeError
 from recipe.training.settings import TrainingArguments
 
 STEPS = 10  # of the trial's schedule
+BATCH = (2, 8)  # rows and tokens of the tiny batch
 
 
 def try_trainer(args: TrainingArguments) -> None:
@@ -36,3 +42,43 @@ def try_trainer(args: TrainingArguments) -> None:
     except Exception as error:  # each library has its own
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise RecipeError(f"{what}: {reason}: change or remove the setting") from error
+
+
+def try_model(
+    build: Callable[[PreTrainedConfig], PreTrainedModel], config: PreTrainedConfig, args: TrainingArguments, source: str
+) -> None:
+    """Build a new model, and do a forward pass, a backward pass and a save. The state of random generators is kept.
+
+    source: the settings that the configuration comes from, for the error.
+    Raises RecipeError if the parts of the configuration do not fit together.
+    """
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(args.mixed_precision)
+    config = copy.deepcopy(config)
+    if (config.pad_token_id or 0) >= config.vocab_size:
+        config.pad_token_id = 0  # that of the tokenizer, which is not known yet, replaces it
+    # Warnings come again when the model is built to be trained.
+    with torch.random.fork_rng(), _quietly(), tempfile.TemporaryDirectory() as folder:
+        model = build(config).to(args.device)  # type: ignore[arg-type]
+        try:
+            ids = torch.full(BATCH, min(5, config.vocab_size - 1), device=args.device)
+            with torch.autocast(args.device.type, dtype=dtype, enabled=dtype is not None):
+                logits = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+            logits.float().mean().backward()
+            model.save_pretrained(folder)
+        except Exception as error:  # whatever the code of the model raises
+            reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+            raise RecipeError(f"{source}: a model of this configuration cannot be trained: {reason}: fix it") from error
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """A context without warnings and progress bars."""
+    before, bars = logging.root.manager.disable, is_progress_bar_enabled()
+    logging.disable(max(before, logging.WARNING))
+    disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.disable(before)
+        if bars:
+            enable_progress_bar()

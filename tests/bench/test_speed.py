@@ -42,7 +42,7 @@ def test_a_contestant_counts_real_tokens_of_its_steps(tmp_path, column_files, wh
         "output_dir": tmp_path / "run",
     }
     with open(tmp_path / "log", "w") as log:
-        contestant = speed.Contestant(speed.Row("row", who, steps=4), "ner", flags, log)
+        contestant = speed.Contestant(speed.Row("row", who, steps=4), "ner", flags, log).wait()
         first, second = contestant.measure(), contestant.measure()
         contestant.close()
     tokenizer = load_tokenizer(ModelArguments(tokenizer_name="minilm-l6"))
@@ -56,7 +56,7 @@ def test_a_contestant_counts_real_tokens_of_its_steps(tmp_path, column_files, wh
 @pytest.mark.slow
 def test_a_contestant_that_fails_is_named(tmp_path):
     with open(tmp_path / "log", "w") as log, pytest.raises(RuntimeError, match="this row: ended with status 1"):
-        speed.Contestant(speed.Row("this row"), "ner", {"data_dir": tmp_path / "none", "do_train": True}, log)
+        speed.Contestant(speed.Row("this row"), "ner", {"data_dir": tmp_path / "none", "do_train": True}, log).wait()
 
 
 def test_a_row_is_its_median_and_its_worst_memory():

@@ -66,6 +66,7 @@ def refusal(folder, encoder, capsys):
         (b"Ana B-PER\nle\0ft O\n", "valid.txt:2: a NUL byte: fix the file, or set encoding"),
         (b"Ana B-PER\nleft O\rOslo B-LOC\r\n", "valid.txt:2: a carriage return within the line"),
         (GOOD.encode("utf-16-le"), "valid.txt:1: a NUL byte: fix the file, or set encoding"),
+        (b"word tag\n" + GOOD.encode(), "valid.txt:1: 'tag' is not a tag, but all other lines have one: remove this"),
         (b"Ana B-PER\n" + b"x" * 1_000_000 + b" O\n", "valid.txt:2: 1000002 characters in one line"),
     ],
 )
@@ -144,8 +145,12 @@ def test_bad_settings_of_ner_are_refused_by_name(refusal, changes, expected):
         ("a.txt", b"one\n\nR\xc3", "a.txt:3: byte 0xc3 is not utf-8: set encoding"),  # cut within a character
         ("a.jsonl", b'{"text": "a"}\n{"text"\n', "a.jsonl:2: not valid JSON"),
         ("a.jsonl", b'{"words": "a"}\n', "text_column_name: no column 'text' in the data: set one of words"),
-        ("a.jsonl", b'{"text": 1}\n', "text_column_name: the column 'text' has no text: found 1"),
-        ("a.jsonl", b'{"text": [1]}\n', "text_column_name: the column 'text' has no text: found [1]"),
+        ("a.jsonl", b'{"text": 1}\n', "a.jsonl:1: 'text' is a number, expected text: fix the line"),
+        ("a.jsonl", b'{"text": [1]}\n', "a.jsonl:1: 'text' is a list, expected text: fix the line"),
+        ("a.jsonl", b'{"text": "a"}\n\n{"text": {"a": 1}}\n', "a.jsonl:3: 'text' is an object, expected text"),
+        ("a.jsonl", b'{"text": "a"}\n{"text": null}\n{"text": ["a"]}\n', "'text' is a list, but text in line 1"),
+        ("a.jsonl", b'{"text": "a"}\n[1]\n', "a.jsonl:2: a list, expected an object with a key for the text"),
+        ("a.csv", b"text\n1\n2\n", "the column 'text' has no text: found 1"),
         ("a.csv", b"text\nR\xe9mi\n", "a.csv:2: byte 0xe9 is not utf-8: set encoding"),
         ("a.parquet", b"PAR1", "a.parquet"),
         ("a.pdf", b"", "expected files of one kind"),
@@ -153,7 +158,7 @@ def test_bad_settings_of_ner_are_refused_by_name(refusal, changes, expected):
 )
 def test_bad_text_is_refused(folder, refusal, name, content, expected, streaming):
     (folder / name).write_bytes(content)
-    more = {"streaming": True, "do_eval": False} if streaming else {}
+    more = {"streaming": True, "do_eval": False, "disable_tqdm": True} if streaming else {}
     assert expected in refusal(run_mlm, train_file=folder / name, **more)
 
 

@@ -1,10 +1,16 @@
 """Settings that cannot work are refused before anything loads."""
 
 import pytest
+import torch
+from transformers import AutoModelForMaskedLM
 
+from conftest import make_config_of
 from recipe.arguments import RunArguments, parse
 from recipe.errors import RecipeError
-from recipe.training.trial import try_trainer
+from recipe.model.loading import load_config, load_model, name_config
+from recipe.model.settings import ModelArguments
+from recipe.training.runtime import adapt_precision
+from recipe.training.trial import try_model, try_trainer
 
 
 @pytest.mark.parametrize(
@@ -70,3 +76,57 @@ def test_what_works_is_not_refused(tmp_path, flags):
         [f"--{key}={value}" for key, value in ({"output_dir": tmp_path} | flags).items()], RunArguments
     )
     try_trainer(arguments)
+
+
+SMALL = "hidden_size=32,num_attention_heads=2,intermediate_size=48,vocab_size=97"
+
+
+def try_new(folder, model_type, overrides, precision="fp32"):
+    (args,) = parse([f"--output_dir={folder}", f"--precision={precision}"], RunArguments)
+    arguments = ModelArguments(model_type=model_type, config_overrides=overrides)
+    build = lambda config: load_model(AutoModelForMaskedLM, arguments, config)  # noqa: E731
+    try_model(build, load_config(arguments), args, name_config(arguments))
+
+
+@pytest.mark.parametrize("model_type", ["bert", "modernbert", "roberta"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_new_model_that_fits_passes_and_leaves_nothing(tmp_path, capsys, caplog, model_type, precision):
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    overrides = SMALL if model_type == "modernbert" else f"num_hidden_layers=2,{SMALL}"
+    try_new(tmp_path / "run", model_type, overrides, precision)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not (tmp_path / "run").exists()
+    assert not caplog.text
+    assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("model_type", "overrides", "message"),
+    [
+        ("bert", f"{SMALL},hidden_act=nope", "config_overrides .*hidden_act=nope: .*nope"),
+        ("modernbert", f"{SMALL},num_hidden_layers=2", "config_overrides .*layer"),
+        ("modernbert", f"{SMALL},num_attention_heads=3", "config_overrides"),
+        ("bert", f"{SMALL},num_attention_heads=0", "config_overrides"),
+        ("bert", f"{SMALL},max_position_embeddings=2", "a model of this configuration cannot be trained: .*: fix it"),
+        ("esm", SMALL, "config_overrides"),
+    ],
+)
+def test_a_new_model_whose_parts_do_not_fit_is_refused(tmp_path, model_type, overrides, message):
+    with pytest.raises(RecipeError, match=message) as caught:
+        try_new(tmp_path / "run", model_type, overrides)
+    assert "\n" not in str(caught.value)
+
+
+def test_models_that_fail_in_half_precision_train_in_fp32_unless_it_was_asked_for(tmp_path, capsys):
+    config = make_config_of("deberta")
+    for flags in (["--bf16=true"], ["--precision=bf16"]):
+        (args,) = parse([f"--output_dir={tmp_path}", *flags], RunArguments)
+        with pytest.raises(RecipeError, match="precision bf16: deberta models fail in it: set precision to fp32"):
+            adapt_precision(args, config)
+        adapt_precision(args, make_config_of("bert"))
+        assert args.bf16
+    args.precision_reason = "the CPU supports avx512_bf16"
+    adapt_precision(args, config)
+    assert (args.bf16, args.mixed_precision) == (False, "no")
+    assert "precision fp32 instead: deberta models fail in bf16" in capsys.readouterr().out
