@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TextIO
 
+import torch
 import transformers
 import yaml
 from transformers import PreTrainedConfig, PreTrainedModel, set_seed
@@ -155,8 +156,13 @@ class Run(AbstractContextManager):
 
     @property
     def compared(self) -> dict:
-        """The values compared with those of a checkpoint: the settings, the number of processes, and FSDP or not."""
-        return self.settings | {"processes": self.training_args.world_size, "sharded": is_sharded()}
+        """The values compared with those of a checkpoint: the settings, the processes, FSDP or not, and the threads.
+
+        Sums over several threads are rounded in another order than over one, so their number changes the weights.
+        """
+        training = self.training_args
+        threads = torch.get_num_threads() if training.use_cpu else None
+        return self.settings | {"processes": training.world_size, "sharded": is_sharded(), "threads_in_use": threads}
 
     def make_once(self, name: str, make: Callable[[Path], object]) -> str:
         """Return the subfolder `name` of the output folder; one process fills it with `make` unless it is up to date.

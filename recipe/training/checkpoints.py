@@ -1,10 +1,12 @@
 """Checkpoints that are either complete or absent: written to a temporary folder, then renamed, and verified before use.
 
-The manifest of a checkpoint is written last. A checkpoint is whole if all files in its manifest have the listed size.
+The manifest of a checkpoint is written last. A checkpoint is whole if all files in its manifest have the listed size
+and SHA-256 digest.
 """
 
 import errno
 import fcntl
+import hashlib
 import json
 import logging
 import os
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import TextIO
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from recipe.errors import LocalError, RecipeError
 
@@ -62,45 +64,63 @@ def find_checkpoint(folder: Path) -> Path | None:
 
 
 def find_damage(folder: Path) -> str | None:
-    """The damage of a folder finished by `write_manifest`: a file is missing or has another size, or is unreadable.
+    """The damage of a folder finished by `write_manifest`: a file is missing, or has another size or other content.
 
     For a checkpoint, also if the step in its files differs from the step in its name. None if the folder is whole.
+    Manifests of earlier versions have no digests; then only the size is compared.
     """
     try:
         manifest = read_manifest(folder)
+        digests = manifest.get("sha256", {})
         for name, size in manifest["files"].items():
-            found = (folder / name).stat().st_size
+            if Path(name).is_absolute() or ".." in Path(name).parts:
+                return f"{MANIFEST} names a file outside the folder"
+            path = folder / name
+            found = path.stat().st_size
             if found != size:
                 return f"{name} has {found} of {size} bytes"
-            if name.endswith(".safetensors"):
-                with safe_open(folder / name, framework="numpy"):
-                    pass
+            if digests and _find_digest(path) != digests[name]:
+                return f"{name} has changed since it was saved"
         steps = {manifest["step"]}
         if (step := find_step(folder)) is not None:
             state = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
             steps |= {step, state["global_step"]}
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
-        return str(error).splitlines()[0]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        return (str(error).splitlines() or [type(error).__name__])[0]
     return None if len(steps) == 1 else f"its files have different steps: {' and '.join(map(str, sorted(steps)))}"
 
 
 def read_manifest(checkpoint: Path) -> dict:
-    """The manifest: `step`, `settings`, `seconds` of training, and `files` with their sizes in bytes, by name."""
-    return json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
+    """The manifest: `step`, `settings`, `seconds` of training, and `files` and `sha256`, sizes and digests by name.
+
+    Raises ValueError if it is not one.
+    """
+    manifest = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
+    kinds = {"step": int, "settings": dict | None, "seconds": int | float, "files": dict, "sha256": dict}
+    missing = {"settings": None, "seconds": 0, "sha256": {}}
+    if not isinstance(manifest, dict):
+        raise ValueError(f"{MANIFEST} is not an object")
+    manifest = missing | manifest
+    for key, kind in kinds.items():
+        if not isinstance(manifest.get(key), kind):
+            raise ValueError(f"{MANIFEST}: {key} is not what the recipe writes")
+    return manifest
 
 
 def write_manifest(folder: Path, step: int, settings: dict | None, seconds: float = 0) -> None:
     """Finish a folder: sync its files to disk, then write the manifest that lists them.
 
+    The files are in memory when they are read for their digests, because they were just written.
     seconds: training time so far.
     """
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    for path in files:
+    files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    digests = {name: _find_digest(path) for name, path in files.items()}
+    for path in files.values():
         _sync(path)
-    sizes = {str(path.relative_to(folder)): path.stat().st_size for path in files}
-    content = {"step": step, "files": sizes, "seconds": round(seconds), "settings": settings}
+    sizes = {name: path.stat().st_size for name, path in files.items()}
+    content = {"step": step, "files": sizes, "sha256": digests, "seconds": round(seconds), "settings": settings}
     (folder / MANIFEST).write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
     _sync(folder / MANIFEST)
 
@@ -215,6 +235,12 @@ def _make_next(prefix: Path) -> Path:
         number += 1
     folder.mkdir()
     return folder
+
+
+def _find_digest(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync(path: Path) -> None:

@@ -1,6 +1,7 @@
 import pytest
 from transformers import AutoTokenizer
 
+from conftest import run_program
 from recipe.arguments import MlmArguments
 from recipe.inputs.vocabulary import train_tokenizer
 
@@ -20,3 +21,26 @@ def test_trained_tokenizer_survives_saving(tmp_path, kind, lowercase):
     assert tokenizer.decode(ids, skip_special_tokens=True).strip() == ("the harbour" if lowercase else "The harbour")
     assert None not in (tokenizer.mask_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id)
     assert tokenizer.decode(tokenizer(" Évora")["input_ids"][1:-1]).strip() == ("evora" if lowercase else "Évora")
+
+
+PROGRAM = """
+import hashlib
+from recipe.arguments import MlmArguments
+from recipe.inputs.vocabulary import train_tokenizer
+texts = [f"ab{n % 7} cd{n % 11} éf{n % 13} naïve" for n in range(300)]  # many pairs that are equally frequent
+tokenizer = train_tokenizer(iter(texts), MlmArguments(tokenizer_type="KIND", vocab_size=SIZE), 48)
+print(hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest())
+"""
+
+
+@pytest.mark.parametrize(("kind", "size"), [("wordpiece", 60), ("bpe", 300)])
+def test_the_same_text_gives_the_same_tokenizer_in_each_process(kind, size):
+    assert len({run_program(PROGRAM.replace("KIND", kind).replace("SIZE", str(size))) for _ in range(3)}) == 1
+
+
+def test_pieces_within_words_are_told_from_their_starts():
+    tokenizer = train_tokenizer(["ababab baba ab\U000f0001"] * 9, MlmArguments(vocab_size=20), 48)
+    vocabulary = tokenizer.get_vocab()
+    assert {"a", "b", "##a", "##b"} <= vocabulary.keys()
+    assert sorted(vocabulary.values()) == list(range(len(vocabulary)))
+    assert tokenizer.decode(tokenizer("ababab abba").input_ids, skip_special_tokens=True) == "ababab abba"

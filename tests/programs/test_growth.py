@@ -118,9 +118,10 @@ def test_one_process_tokenises_on_several_cores():
     """In a process of its own: tokenizers gives its threads up in one that has forked."""
     program = (
         "import time, datasets\n"
-        "from recipe.arguments import MlmArguments, ModelArguments\n"
-        "from recipe.corpus import build_blocks\n"
-        "from recipe.encoders import load_tokenizer\n"
+        "from recipe.arguments import MlmArguments\n"
+        "from recipe.model.settings import ModelArguments\n"
+        "from recipe.inputs.blocks import build_blocks\n"
+        "from recipe.inputs.tokenizer import load_tokenizer\n"
         "tokenizer = load_tokenizer(ModelArguments(tokenizer_name='minilm-l6'))\n"
         "articles = datasets.Dataset.from_dict({'text': ['the port of Norvik was closed ' * 60] * 8000})\n"
         "wall, cpu = time.perf_counter(), time.process_time()\n"

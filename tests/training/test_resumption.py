@@ -134,7 +134,7 @@ def test_the_weights_depend_on_the_seed(start, reference, tmp_path):
 
 @pytest.mark.parametrize("streaming", [False, True])
 def test_a_run_from_scratch_keeps_the_tokenizer_that_it_trained(articles_file, interrupt, tmp_path, streaming):
-    """WordPiece training breaks ties at random: trained again, it would give the same tokens other numbers."""
+    """Settings and text can change when a run is continued; its tokens must keep their numbers."""
     sizes = "hidden_size=32,num_hidden_layers=1,num_attention_heads=2,intermediate_size=32,hidden_dropout_prob=0.1"
     settings = COMMON | MLM | {"train_file": articles_file, "model_type": "bert", "vocab_size": 300}
     settings |= {"config_overrides": sizes, "streaming": streaming, "output_dir": tmp_path / "run"}
@@ -435,8 +435,14 @@ def cut(path):
     path.write_bytes(path.read_bytes()[:-8])
 
 
-def scramble_header(path):
-    path.write_bytes(b"\xff" * 16 + path.read_bytes()[16:])
+def flip_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def zero(path):
+    path.write_bytes(bytes(path.stat().st_size))
 
 
 def edit(path, **changes):
@@ -447,9 +453,21 @@ DAMAGE = {
     "file missing": (lambda folder: (folder / "optimizer.pt").unlink(), "optimizer.pt is missing"),
     "file cut": (lambda folder: cut(folder / "model.safetensors"), "bytes"),
     "file empty": (lambda folder: (folder / "rng_state.pth").write_bytes(b""), "rng_state.pth has 0 of"),
-    "header": (lambda folder: scramble_header(folder / "model.safetensors"), "header"),
+    "bit of the weights": (lambda folder: flip_bit(folder / "model.safetensors"), "model.safetensors has changed"),
+    "bit of the state": (lambda folder: flip_bit(folder / "trainer_state.json"), "trainer_state.json has changed"),
+    "optimizer zeroed": (lambda folder: zero(folder / "optimizer.pt"), "optimizer.pt has changed"),
+    "optimizer of another step": (
+        lambda folder: shutil.copy(folder.with_name("checkpoint-2") / "optimizer.pt", folder),
+        "optimizer.pt has changed",
+    ),
     "no manifest": (lambda folder: (folder / "manifest.json").unlink(), "manifest.json is missing"),
     "manifest cut": (lambda folder: cut(folder / "manifest.json"), "Expecting"),
+    "manifest a list": (lambda folder: (folder / "manifest.json").write_text("[]"), "manifest.json is not an object"),
+    "manifest nested": (lambda folder: (folder / "manifest.json").write_text("[" * 10**5), "recursion"),
+    "manifest binary": (lambda folder: (folder / "manifest.json").write_bytes(b"\xff\xfe"), "codec can't decode"),
+    "settings a list": (lambda folder: edit(folder / "manifest.json", settings=[1]), "manifest.json: settings is not"),
+    "seconds a text": (lambda folder: edit(folder / "manifest.json", seconds="x"), "manifest.json: seconds is not"),
+    "files elsewhere": (lambda folder: edit(folder / "manifest.json", files={"../x": 0}), "outside the folder"),
     "step": (lambda folder: folder.rename(folder.with_name("checkpoint-7")), "its files have different steps: 4 and 7"),
     "state": (lambda folder: edit(folder / "manifest.json", step=3), "its files have different steps: 3 and 4"),
 }
@@ -468,6 +486,28 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
     start("mlm", tmp_path)
     assert reason in caplog.text
     assert fingerprint(tmp_path) == reference(start, "mlm")
+
+
+def test_a_checkpoint_of_an_earlier_version_has_no_digests_and_is_used(start, interrupt, reference, tmp_path):
+    interrupt(3, kill)
+    with pytest.raises(Killed):
+        start("mlm", tmp_path)
+    manifest = tmp_path / "checkpoint-2" / "manifest.json"
+    content = json.loads(manifest.read_text())
+    assert content["files"].keys() == content.pop("sha256").keys()
+    manifest.write_text(json.dumps(content))
+    start("mlm", tmp_path)
+    assert fingerprint(tmp_path) == reference(start, "mlm")
+
+
+def test_other_threads_are_other_sums_and_need_a_word(start, interrupt, tmp_path):
+    interrupt(3, kill)
+    with pytest.raises(Killed):
+        start("mlm", tmp_path, threads=2)
+    with pytest.raises(RecipeError, match=r"made with other settings, threads_in_use \(2 -> 1\): restore them"):
+        start("mlm", tmp_path, threads=1)
+    start("mlm", tmp_path, threads=1, resume_from_checkpoint="last")
+    assert steps(tmp_path)[-1] > 2
 
 
 def test_a_run_whose_checkpoints_are_all_damaged_is_not_begun_anew_unasked(start, interrupt, tmp_path):
