@@ -15,6 +15,12 @@ NER_CONFIG ?= configs/ner/minilm_conll2003.yaml
 TEACHER_CONFIG ?= configs/ner/mpnet_conll2003.yaml
 EVERY ?= 1
 
+# Names of files and folders go to the shell in quotes, where these signs would be run as commands or end the quotes.
+NAMES := CONFIG MLM_CONFIG NER_CONFIG TEACHER_CONFIG DATA TEXT ENCODER TEACHER MODEL FILES OUTPUT CKPT REPO CONLLPP SILVER ACCELERATE EVERY
+ODD := $$ ` "
+$(foreach name,$(NAMES),$(foreach sign,$(ODD),$(if $(findstring $(sign),$(value $(name))),$(if $(filter command% environment%,$(origin $(name))),$(error $(name): contains $(sign), which the shell would not take as it stands: rename the file or folder)))))
+
+.DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help setup quickstart mlm ner sweep reproduce reproduce-local silver tag push bench bench-gpu study table test test-all test-gpu coverage lint format
 
@@ -101,7 +107,7 @@ reproduce-local: setup  ## the same from local files: DATA=folder of CoNLL-2003,
 silver: setup  ## a small model, which ARGS are for, learns from text that TEACHER=folder tags; DATA=folder of CoNLL-2003, TEXT="news/*.txt"
 	@test -n "$(TEACHER)" && test -n "$(DATA)" && test -n "$(TEXT)" || { \
 	    echo 'usage: make silver TEACHER=runs/ner/name DATA=path/to/conll2003 TEXT="path/to/*.txt" [EVERY=4]' >&2; exit 2; }
-	$(BIN)/python -m recipe words "$(TEXT)" --every $(EVERY) --output runs/ner/silver/words.conll
+	$(BIN)/python -m recipe words "$(TEXT)" --every "$(EVERY)" --output runs/ner/silver/words.conll
 	$(LAUNCH) run_ner.py --config "$(TEACHER_CONFIG)" --model_name_or_path "$(TEACHER)" --output_dir runs/ner/silver \
 	    --test_file runs/ner/silver/words.conll --encoding utf-8 --word_column 0 --tag_column -1 --comment_prefix "" \
 	    --do_train false --do_eval false --eval_strategy no
@@ -115,7 +121,7 @@ tag: setup  ## tag text with a finished model: MODEL=runs/ner/name FILES="path/t
 
 push: setup  ## push a finished run or a checkpoint to the Hub: CKPT=runs/ner/name REPO=user/name
 	@test -n "$(CKPT)" && test -n "$(REPO)" || { echo 'usage: make push CKPT=runs/ner/name REPO=user/name' >&2; exit 2; }
-	$(BIN)/python -m recipe push "$(CKPT)" $(REPO) $(ARGS)
+	$(BIN)/python -m recipe push "$(CKPT)" "$(REPO)" $(ARGS)
 
 bench: .venv/bench  ## speed and F1 beside plain scripts, two hours; DATA=folder of CoNLL-2003, TEXT="news/*.txt"
 	$(BIN)/python -m bench.speed $(if $(DATA),--data_dir "$(DATA)") $(if $(TEXT),--text "$(TEXT)")

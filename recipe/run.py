@@ -39,6 +39,7 @@ from recipe.training.checkpoints import (
     guard_save,
     lock_folder,
     read_manifest,
+    refuse_links,
     remove_results,
     write_manifest,
 )
@@ -144,6 +145,7 @@ class Run(AbstractContextManager):
             self.folder.mkdir(parents=True, exist_ok=True)
             if self.training_args.process_index:
                 return None
+            refuse_links(self.folder)
             (self.folder / ".gitignore").unlink(missing_ok=True)  # a link could lead elsewhere
             (self.folder / ".gitignore").write_text("\n".join([*PRIVATE, ""]))
             return lock_folder(self.folder)

@@ -19,6 +19,8 @@ def expand_files(key: str, patterns: list[str]) -> list[str]:
             if exists
             else [path for path in sorted(glob.glob(pattern, recursive=True)) if os.path.isfile(path)]
         )
+        if not matches and Path(pattern).exists() and not Path(pattern).is_dir():
+            raise RecipeError(f"{key}: {pattern} is a pipe or a device, which can be read only once: save it to a file")
         if not matches:
             raise RecipeError(f"{key}: no file at {pattern}: check the path")
         files += matches

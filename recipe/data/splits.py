@@ -100,6 +100,8 @@ def find_files(data_dir: str) -> dict[str, list[str]]:
         files = sorted(map(str, path.glob("*.ann"))) if path.is_dir() else [str(path)]
         if not split or not files:
             continue
+        if not (path.is_dir() or path.is_file()):
+            raise RecipeError(f"data_dir: {path} is a pipe, a device or a broken link: save the data to a file")
         if split in found:
             raise RecipeError(
                 f"data_dir: both {found[split][0]} and {files[0]} look like {split}: move one of them to another "

@@ -59,6 +59,8 @@ def read_text(path: str | Path, encoding: str) -> str:
 
 def _read_bytes(path: str | Path) -> bytes:
     """The bytes of a file, decompressed if its name ends in .gz. Refuses binary formats by their names."""
+    if Path(path).is_char_device() or Path(path).is_block_device():
+        raise RecipeError(f"{path}: this is a device, not a file: check the path")
     data = Path(path).read_bytes()
     if data.startswith(GZIP):
         data = gzip.decompress(data)

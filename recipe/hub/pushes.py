@@ -107,7 +107,8 @@ def open_repository(
 def list_files(folder: Path) -> dict[str, Path]:
     """The files of a run or checkpoint folder to push, by their paths in the repository.
 
-    Raises RecipeError if there are no weights, as in sharded checkpoints of FSDP.
+    Raises RecipeError if there are no weights, as in sharded checkpoints of FSDP, or if a file is a link, which could
+    lead to something that is not meant to be pushed.
     """
     files = [path for path in folder.iterdir() if any(fnmatch.fnmatch(path.name, pattern) for pattern in PUSHED)]
     if not any(path.suffix == ".safetensors" for path in files):
@@ -115,6 +116,13 @@ def list_files(folder: Path) -> dict[str, Path]:
     tensorboard = folder.glob("runs/**/*tfevents*")
     found = {path.relative_to(folder).as_posix(): path for path in sorted([*files, *tensorboard]) if path.is_file()}
     record = find_record(folder)
+    for path in [*found.values(), record]:
+        within = path.absolute().relative_to(record.parent.absolute())
+        parts = [record.parent.joinpath(*within.parts[: count + 1]) for count in range(len(within.parts))]
+        if link := next((part for part in parts if part.is_symlink()), None):
+            raise RecipeError(
+                f"{link}: is a link, and only files of the folder itself are pushed: replace it by a copy"
+            )
     return found | ({record.name: record} if record.exists() else {})
 
 

@@ -167,6 +167,20 @@ def replace_files(partial: Path, folder: Path) -> None:
     _sync(folder)
 
 
+def refuse_links(folder: Path) -> None:
+    """Raise RecipeError if a file or folder of the output folder is a link out of it, which a run would write to.
+
+    A checkpoint can be one, because checkpoints are only read, and replaced as a whole.
+    """
+    inside = folder.resolve()
+    for path in folder.iterdir():
+        if path.is_symlink() and find_step(path) is None and not path.resolve().is_relative_to(inside):
+            raise RecipeError(
+                f"output_dir {folder}: {path.name} is a link to {path.readlink()}, and a run writes only to its own "
+                "folder: remove the link, or set another output_dir"
+            )
+
+
 def lock_folder(folder: Path) -> TextIO:
     """Lock the output folder against other runs until this process ends or closes the returned file.
 

@@ -224,6 +224,25 @@ def test_a_checkpoint_is_pushed_later_without_training(hub, ner_flags, tmp_path,
     assert AutoModelForTokenClassification.from_pretrained("mara/early").config.id2label[0] == "O"
 
 
+def test_a_new_repository_is_private_unless_asked_otherwise(hub, ner_flags, tmp_path, monkeypatch):
+    run_ner.main(ner_flags(push_to_hub=False))
+    push_again(monkeypatch, tmp_path / "run", "mara/later")
+    assert hub.repositories["models", "mara/later"].private
+
+
+@pytest.mark.parametrize("name", ["vocab.txt", "report.txt", "runs"])
+def test_links_are_refused_by_name_and_nothing_is_pushed(hub, ner_flags, tmp_path, name):
+    run_ner.main(ner_flags(push_to_hub=False))
+    secret = tmp_path / "elsewhere"
+    secret.mkdir()
+    (secret / "events.out.tfevents.1").write_text("secret")
+    path = tmp_path / "run" / name
+    path.unlink(missing_ok=True)
+    path.symlink_to(secret if name == "runs" else secret / "events.out.tfevents.1")
+    with pytest.raises(RecipeError, match=f"{name}: is a link, and only files of the folder itself are pushed"):
+        pushes.list_files(tmp_path / "run")
+
+
 def test_the_text_of_the_data_is_never_pushed(hub, ner_flags, tmp_path):
     run_ner.main(ner_flags(hub_strategy="all_checkpoints"))
     assert SECRET in (tmp_path / "run" / "predictions" / "test.conll").read_text()

@@ -1,6 +1,7 @@
 """Bad input, by the scripts: one line on stderr that says where and what to do, exit status 2, no traceback."""
 
 import json
+import os
 
 import pytest
 from transformers import (
@@ -160,6 +161,30 @@ def test_bad_text_is_refused(folder, refusal, name, content, expected, streaming
     (folder / name).write_bytes(content)
     more = {"streaming": True, "do_eval": False, "disable_tqdm": True} if streaming else {}
     assert expected in refusal(run_mlm, train_file=folder / name, **more)
+
+
+@pytest.mark.parametrize("script", [run_ner, run_mlm])
+def test_pipes_and_devices_are_refused(folder, refusal, script):
+    os.mkfifo(folder / "pipe.txt")
+    for file in (folder / "pipe.txt", "/dev/zero"):
+        line = refusal(script, train_file=file, validation_file=file, data_dir=None)
+        assert f"{file} is a pipe or a device, which can be read only once: save it to a file" in line
+
+
+def test_a_pipe_in_a_folder_of_data_is_refused(folder, refusal):
+    (folder / "valid.txt").unlink()
+    os.mkfifo(folder / "valid.txt")
+    assert "valid.txt is a pipe, a device or a broken link: save the data to a file" in refusal(run_ner)
+
+
+@pytest.mark.parametrize("name", ["predictions", "trainer_state.json", "README.md"])
+def test_nothing_outside_the_output_folder_is_written_through_a_link(folder, refusal, name):
+    (folder / "elsewhere").mkdir()
+    (folder / "out").mkdir()
+    (folder / "out" / name).symlink_to(folder / "elsewhere")
+    line = refusal(run_ner)
+    assert f"{name} is a link to {folder / 'elsewhere'}, and a run writes only to its own folder: remove" in line
+    assert not list((folder / "elsewhere").iterdir())
 
 
 @pytest.mark.parametrize("streaming", [False, True])
