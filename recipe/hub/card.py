@@ -1,6 +1,8 @@
 """The model card, rendered from the files of a run's folder: metadata for the Hub, and the text in `card.md.jinja`."""
 
+import json
 import re
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -47,17 +49,27 @@ def render_card(folder: Path, name: str | None = None) -> ModelCard:
 
 
 def _load_template() -> Template:
-    """The template of the card. It is Markdown, not HTML: only what passes the filter `literal` is escaped."""
+    """The template of the card. It is Markdown, not HTML: what is not its own passes a filter.
+
+    `literal` is for text in a line, `fenced` for a block of code, `quoted` for a string in Python.
+    """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"literal": _escape, "figure": "{:.3f}".format, "share": "{:.0%}".format}
+    environment.filters |= {"literal": _escape, "fenced": _fence, "quoted": partial(json.dumps, ensure_ascii=False)}
+    environment.filters |= {"figure": "{:.3f}".format, "share": "{:.0%}".format}
     return environment.get_template("card.md.jinja")
 
 
-def _escape(text: str) -> str:
+def _escape(text: object) -> str:
     """One line of Markdown that shows `text` as it is, also in the cell of a table."""
-    return re.sub(r"([\\|<`*\[])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\|<`*\[])", r"\\\1", " ".join(str(text).split()))
+
+
+def _fence(text: str, language: str) -> str:
+    """A block of code, between fences that are longer than any row of backquotes in it."""
+    fence = "`" * max(3, *(len(row) + 1 for row in re.findall("`+", text)), 0)
+    return f"{fence}{language}\n{text}\n{fence}"
 
 
 def _collect_metadata(run: RunFolder, title: str) -> ModelCardData:

@@ -269,3 +269,25 @@ def test_a_card_has_the_pipelines_figures_and_no_folder_of_this_machine(tmp_path
     assert str(tmp_path) not in text
     same = {"dev": part | {"running_text": {"sentences": 12, "tagger": 0.8, "pipeline": 0.795}}}
     assert "use the Tagger" not in str(render_card(write_run(folder, settings, scores=same)))
+
+
+NOTE = "letters\n\n# Heading\n```\n| a | b |\n<script>alert(1)</script> [link](http://example.org)"
+
+
+def test_notes_commands_and_names_stay_in_their_places(tmp_path):
+    folder = write_run(tmp_path, {"hub_data_note": NOTE}, command="python run_ner.py --note '````\n# x'", commit="a|b")
+    text = str(render_card(folder, 'path/to/a"b`c`\\d'))
+    (line,) = [line for line in text.splitlines() if line.startswith("- Domain and year")]
+    assert line.endswith(
+        "letters # Heading \\`\\`\\` \\| a \\| b \\| \\<script>alert(1)\\</script> \\[link](http://example.org)."
+    )
+    assert "`````sh\npython run_ner.py --note '````\n# x'\n`````\n" in text
+    assert "| commit of the recipe | a\\|b |" in text
+    assert 'Tagger.load("path/to/a\\"b`c`\\\\d")' in text
+    assert '# a"b\\`c\\`\\\\d\n' in text
+
+
+def test_code_without_backquotes_has_a_plain_fence(tmp_path):
+    assert "```sh\npython run_ner.py" in str(
+        render_card(write_run(tmp_path, command="python run_ner.py"), "mara/tagger")
+    )
