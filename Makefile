@@ -22,7 +22,7 @@ $(foreach name,$(NAMES),$(foreach sign,$(ODD),$(if $(findstring $(sign),$(value 
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart mlm ner sweep reproduce reproduce-local silver tag push bench bench-gpu study table test test-all test-gpu coverage lint format
+.PHONY: help setup quickstart mlm ner sweep reproduce reproduce-local silver tag push bench bench-gpu soak study table test test-all test-gpu coverage lint format
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -130,6 +130,9 @@ bench: .venv/bench  ## speed and F1 beside plain scripts, two hours; DATA=folder
 
 bench-gpu: .venv/bench  ## speed on one GPU beside plain scripts, and of tagging, minutes; DATA=folder of CoNLL-2003, TEXT="news/*.txt"
 	$(BIN)/python -m bench.gpu $(if $(DATA),--data_dir "$(DATA)") $(if $(TEXT),--text "$(TEXT)")
+
+soak: .venv/bench  ## 200 runs of eight configurations, killed at random moments: all must end with the same weights
+	$(BIN)/python -m bench.soak
 
 study: .venv/bench  ## what raises F1, days: DATA=folder of CoNLL-2003, CONLLPP=its corrected test, TEXT="news/*.txt", SILVER="news/*.txt"
 	@test -n "$(DATA)" && test -n "$(CONLLPP)" && test -n "$(TEXT)" && test -n "$(SILVER)" || { \

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
+BATCH = 10_000  # sentences that are tokenized together: an encoding takes far more memory than its ids
 IGNORED = -100  # label of positions that are not predicted, the default ignore_index of torch
 
 
@@ -18,14 +19,15 @@ def special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[
 def tokenize_words(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[list[str]]) -> list[list[list[int]]]:
     """The sub-word ids of each word of each sentence. A word without sub-words becomes the unknown token."""
     unknown = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.pad_token_id
-    sentences = [[_replace_surrogates(word) for word in words] for words in sentences]
-    encodings = tokenizer(sentences, is_split_into_words=True, add_special_tokens=False, verbose=False).encodings
     result = []
-    for words, encoding in zip(sentences, encodings, strict=True):
-        pieces: list[list[int]] = [[] for _ in words]
-        for token_id, word in zip(encoding.ids, encoding.word_ids, strict=True):
-            pieces[word].append(token_id)
-        result.append([ids or [unknown] for ids in pieces])
+    for first in range(0, len(sentences), BATCH):
+        batch = [[_replace_surrogates(word) for word in words] for words in sentences[first : first + BATCH]]
+        encodings = tokenizer(batch, is_split_into_words=True, add_special_tokens=False, verbose=False).encodings
+        for words, encoding in zip(batch, encodings, strict=True):
+            pieces: list[list[int]] = [[] for _ in words]
+            for token_id, word in zip(encoding.ids, encoding.word_ids, strict=True):
+                pieces[word].append(token_id)
+            result.append([ids or [unknown] for ids in pieces])
     return result
 
 

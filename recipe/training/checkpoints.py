@@ -146,7 +146,9 @@ def guard_save(partial: Path) -> Iterator[None]:
         yield
     except (torch.distributed.DistError, torch.OutOfMemoryError, torch.AcceleratorError):
         raise  # not a problem of the disk
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except Exception as error:
+        if not isinstance(error, OSError | RuntimeError | SafetensorError) and type(error) is not Exception:
+            raise  # tokenizers raises a plain Exception if the disk is full
         folder = partial.parent
         free = shutil.disk_usage(folder).free >> 20
         shutil.rmtree(partial, ignore_errors=True)
