@@ -1,5 +1,6 @@
 """A Trainer with exact resumption: a resumed run ends with the same weights as one that was never interrupted."""
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator, Sized
 from pathlib import Path
@@ -10,6 +11,7 @@ from torch.utils.data import DataLoader, IterableDataset, RandomSampler, Sampler
 from transformers import PreTrainedModel, Trainer
 from transformers.trainer_callback import ExportableState
 
+from recipe.files import write_whole
 from recipe.seeds import derive_seed
 from recipe.training.batching import LengthGroupedSampler
 from recipe.training.checkpoints import (
@@ -188,6 +190,11 @@ class ResumableTrainer(Trainer):
 
     def _load_position(self, checkpoint: str) -> dict:
         return json.loads((Path(checkpoint) / self._position_file).read_text())
+
+    def save_state(self):
+        if self.is_world_process_zero():
+            content = json.dumps(dataclasses.asdict(self.state), indent=2, sort_keys=True) + "\n"
+            write_whole(self.args.folder / "trainer_state.json", content)
 
     def _save(self, output_dir=None, state_dict=None):
         folder = Path(output_dir or self.args.folder)
