@@ -20,7 +20,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from recipe.arguments import NerArguments, RunArguments, check_metric, parse
+from recipe.arguments import NerArguments, RunArguments, check_metric, check_type_metric, parse
 from recipe.data.conll import write_conll
 from recipe.data.documents import Notes, list_sentences, list_tags
 from recipe.data.raw_text import choose_splitter
@@ -87,9 +87,13 @@ def main(
             name = model_args.model_name_or_path
             labels = set_labels(config, list_labels(documents["train"]), name, data_args.new_head)
         check_labels(documents, labels)
+        if metrics is None:
+            check_type_metric(training_args, labels)
         documents = limit_sentences(documents, data_args)
         run.facts["sentences"] = {split: len(list_sentences(documents[split])) for split in documents}
         tokenizer = load_tokenizer(model_args, training_args.do_train)
+        if not model_args.model_name_or_path:
+            config.vocab_size, config.pad_token_id = len(tokenizer), tokenizer.pad_token_id
         check_vocabulary(tokenizer, config)
         if training_args.process_index == 0:
             for split in documents:

@@ -3,7 +3,8 @@
 python -m bench.soak [--kills 25]
 
 Eight configurations of both stages, small models with random weights on the embedded corpus; `make soak`. Writes
-`results/soak.json`: for each configuration, the kills, and how many runs ended with the same SHA-256 of the weights.
+`results/reliability/soak.json`: for each configuration, the kills, and how many runs ended with the same SHA-256 of the
+weights.
 """
 
 import argparse
@@ -25,7 +26,7 @@ import run_ner
 from recipe.errors import exit_with
 from recipe.hub.provenance import describe_hardware, find_commit
 
-RESULT = Path("results/soak.json")
+RESULT = Path("results/reliability/soak.json")
 CORPUS = "data/newswire-mini"
 COMMON = {
     "model_type": "bert",

@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 import yaml
 from transformers import HfArgumentParser
 
+from recipe.data.schemes import list_types
 from recipe.data.settings import EntityArguments, TextArguments
 from recipe.errors import RecipeError
 from recipe.hub.settings import CardArguments
@@ -118,6 +119,15 @@ def check_metric(arguments: RunArguments, names: Sequence[str]) -> None:
     metric = (arguments.metric_for_best_model or "loss").removeprefix("eval_")
     if not any(re.fullmatch(name.replace("TYPE", ".+"), metric) for name in names):
         raise RecipeError(f"metric_for_best_model: {metric} is not one of {' '.join(names)}")
+
+
+def check_type_metric(arguments: RunArguments, labels: Sequence[str]) -> None:
+    """Raise RecipeError if `metric_for_best_model` is the F1 of a type that `labels` lack."""
+    metric, types = (arguments.metric_for_best_model or "").removeprefix("eval_"), list_types(labels)
+    if metric.startswith("f1_") and metric.removeprefix("f1_") not in types:
+        raise RecipeError(
+            f"metric_for_best_model: {metric}: the labels have no such type, only {' '.join(sorted(types))}"
+        )
 
 
 def _name_output(config: str) -> Path:

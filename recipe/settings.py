@@ -9,19 +9,25 @@ from typing import Any, Literal
 Resume = Literal["free", "same", "fixed"]
 
 
-def setting(default: Any, help: str, *, resume: Resume = "same", at_least: float | None = None) -> Any:
+def setting(
+    default: Any, help: str, *, resume: Resume = "same", at_least: float | None = None, at_most: float | None = None
+) -> Any:
     """A dataclass field for one setting.
 
     resume: whether a resumed run can have another value. "free": yes. "same": only if the user asks for it, because
     the result then matches neither run. "fixed": no, because the saved state of the optimizer depends on it.
-    at_least: the smallest value that `check_limits` accepts.
+    at_least, at_most: the smallest and the largest value that `check_limits` accepts.
     """
-    return dataclasses.field(default=default, metadata={"help": help, "resume": resume, "at_least": at_least})
+    limits = {"at_least": at_least, "at_most": at_most}
+    return dataclasses.field(default=default, metadata={"help": help, "resume": resume} | limits)
 
 
 def check_limits(arguments: Any) -> None:
-    """Raise ValueError for the first field of a dataclass instance that is below its `at_least`."""
+    """Raise ValueError for the first field of a dataclass instance outside of its limits, or not a number."""
     for field in dataclasses.fields(arguments):
-        value, limit = getattr(arguments, field.name), field.metadata.get("at_least")
-        if None not in (value, limit) and value < limit:
-            raise ValueError(f"{field.name}: {value} is too small: it must be at least {limit}")
+        value, least, most = getattr(arguments, field.name), *map(field.metadata.get, ("at_least", "at_most"))
+        if None not in (value, least) and not value >= least:
+            kind = "not a number" if value != value else "too small"
+            raise ValueError(f"{field.name}: {value} is {kind}: it must be at least {least}")
+        if None not in (value, most) and value > most:
+            raise ValueError(f"{field.name}: {value} is too large: it must be at most {most}")

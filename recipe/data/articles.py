@@ -18,7 +18,7 @@ from recipe.data.conll import read_columns
 from recipe.data.settings import TextArguments
 from recipe.data.sources import expand_files, load_hub, pick_column
 from recipe.data.splits import HUB_NAMES, SPLITS
-from recipe.data.text_files import check_lines, refuse_nul, split_articles
+from recipe.data.text_files import check_array, check_cells, check_lines, refuse_nul, split_articles
 from recipe.errors import RecipeError
 
 COLUMN_FILE = ".conll"
@@ -122,13 +122,15 @@ def _load_files(split: str, arguments: TextArguments) -> Articles:
         raise RecipeError(f"{key}: expected files of one kind, {known}; found {' '.join(sorted(kinds))}")
     if not any(Path(file).stat().st_size for file in files):
         raise RecipeError(f"{key}: {' '.join(files)}: no articles, the file is empty: check the files")
-    if kinds == {".jsonl"} and not streaming:
-        for file in files:  # the reader of `datasets` would turn a number among texts into text
-            check_lines(file, arguments.encoding, arguments.text_column_name or "text")
+    if not streaming:  # the reader of `datasets` would turn a number among texts into text, and drop cells
+        checks = {".jsonl": check_lines, ".json": check_array, ".csv": check_cells}
+        for file in files if kinds <= checks.keys() else ():
+            checks[next(iter(kinds))](file, arguments.encoding, arguments.text_column_name or "text")
     builder = BUILDERS[kinds.pop()]
     options = {} if builder == "parquet" else {"encoding": arguments.encoding}
     by_line = builder == "text" and _separates_by_line(files, arguments)
     options |= {"sample_by": "line" if by_line else "paragraph"} if builder == "text" else {}
+    options |= {"keep_default_na": False} if builder == "csv" else {}  # otherwise texts such as None would be empty
     if builder != "parquet" and not streaming and not arguments.encoding.lower().startswith(("utf-16", "utf-32")):
         for file in files:
             refuse_nul(file)

@@ -12,7 +12,7 @@ from recipe.data.spans import Span, tag_text
 from recipe.data.text_files import read_lines, read_text
 from recipe.errors import RecipeError
 
-ENTITY = re.compile(r"T\S*\t(?P<kind>\S+) (?P<offsets>\d+ \d+(?:;\d+ \d+)*)(?:\t.*)?")
+ENTITY = re.compile(r"T\S*\t(?P<kind>\S+) (?P<offsets>\d+ \d+(?:;\d+ \d+)*)(?:\t(?P<quoted>.*))?")
 
 
 def read_brat(path: str, arguments: EntityArguments, notes: Notes) -> list[Document]:
@@ -20,7 +20,7 @@ def read_brat(path: str, arguments: EntityArguments, notes: Notes) -> list[Docum
 
     Raises RecipeError with file and line if the file or its text cannot be read.
     """
-    text = read_text(Path(path).with_suffix(".txt"), arguments.encoding)
+    text = read_text(Path(path).with_suffix(".txt"), arguments.encoding).removeprefix("\ufeff")
     spans = []
     for number, line in enumerate(read_lines(path, arguments.encoding), 1):
         if not line.startswith("T"):
@@ -32,7 +32,7 @@ def read_brat(path: str, arguments: EntityArguments, notes: Notes) -> list[Docum
             notes.remark("entity(ies) in several pieces were left out", f"{path}:{number}")
             continue
         start, end = map(int, match["offsets"].split())
-        spans.append(Span(start, end, match["kind"]))
+        spans.append(Span(start, end, match["kind"], match["quoted"]))
     document = tag_text(text, spans, path, notes)
     if not list_sentences([document]):
         return []

@@ -24,6 +24,9 @@ MOST_SLIPS = 0.1  # places that break the scheme of a file, as a share of its en
 LONGEST_LINE = 100_000  # characters
 DOCUMENT_MARK = re.compile(r"#\s+newdoc(\s+id\s*=.*)?\s*$|#begin document\b")  # of CoNLL-U and CoNLL-2012
 # Types of syntactic chunks, which CoNLL-2003 has in the column before the entities.
+# Names of columns in a header line.
+WORD_NAMES = {"word", "words", "token", "tokens", "form", "text"}
+TAG_NAMES = {"tag", "tags", "label", "labels", "ner", "ner_tag", "ner_tags", "entity", "iob", "bio"}
 CHUNKS = {"NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"}
 
 logger = logging.getLogger(__name__)
@@ -72,6 +75,8 @@ def _read(
     known = convert_layout(path, lines) if (word_column, tag_column) == (0, -1) else None
     if known:
         lines, notes.comments = known[0], notes.comments + known[1]
+    if check:
+        _refuse_named_header(path, lines, word_column, tag_column)
     spelling = _find_spelling(lines, tag_column, comment_prefix)
     if spelling.tags:
         notes.remark(spelling.note, str(path))
@@ -181,6 +186,18 @@ def _is_tag(cells: Sequence[str], column: int, chunks: bool = True) -> bool:
         return False
     tag = cells[column].strip()
     return is_tag(tag) and (chunks or split_tag(tag)[1] not in CHUNKS)
+
+
+def _refuse_named_header(path: str | Path, lines: Sequence[Line], word_column: int, tag_column: int) -> None:
+    """Raise RecipeError if the first line has the names of columns, which can look like a word and a type."""
+    first = next((line for line in lines if line.cells and not line.opens), None)
+    if first is None or not all(-len(first.cells) <= column < len(first.cells) for column in (word_column, tag_column)):
+        return
+    word, tag = (first.cells[column].strip(" #").lower() for column in (word_column, tag_column))
+    if word in WORD_NAMES and tag in TAG_NAMES:
+        raise RecipeError(
+            f"{path}:{first.number}: {first.text.strip()!r} names columns: remove this line, or set comment_prefix"
+        )
 
 
 def _refuse_header(path: str | Path, rows: Sequence[Line], tag_column: int) -> None:

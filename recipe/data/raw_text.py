@@ -27,7 +27,7 @@ CLITIC = rf"(?i:['\u2019](?:s|re|ve|ll|d|m)|n['\u2019]t)(?!{LETTER})"
 NUMBER = r"(?<!\S)(?>[+.]?\d+(?:[.,:/\-]\d+)*=?)(?=[\s,;?!)\]]|\.(?:\s|$)|$)"
 WORD = regex.compile(
     rf"(?V1){CLITIC}|-{{2,}}|\.{{2,}}|''|``|{NUMBER}|(?:US|[A-Z])\$(?=\s?\d)|[{UNSPACED}]\p{{M}}*\u30fc*|{LETTER}+?(?=(?i:n['\u2019]t)(?!{LETTER}))"
-    rf"|(?:(?:[{LETTER}--\d]\.){{2,}}(?!{LETTER})|{LETTER}+)(?:(?!{CLITIC})[\-.,/&@'\u2019]{LETTER}+)*|(?=[^\w\s\x1c-\x1f])\X"
+    rf"|(?:(?:[{LETTER}--\d]\.){{2,}}(?!{LETTER})|{LETTER}+)(?:(?!{CLITIC})(?:[\-./&@'\u2019]|(?<=\d),(?=\d)){LETTER}+)*|(?=[^\w\s\x1c-\x1f])\X"
 )
 # How text is split into words; a model keeps the key that fits its training data.
 SPLITTERS = {"punctuation": WORD, "spaces": regex.compile(r"[^\s\x1c-\x1f]+")}

@@ -8,6 +8,7 @@ import ast
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,8 @@ TEXT_KEYS = ("text", "content", "data", "sentence")
 SPAN_KEYS = ("spans", "entities", "ents", "label", "labels", "annotations", "annotation")
 SENTENCE_KEYS = ("sentence_id", "sentence #", "sentence", "sent_id", "sentence_number", "sentence id")
 
+NUMPY_GAP = re.compile(r"""(?<=\w|[^\s\[,])(['"])\s+(?=['"])""")  # between two strings in a list as NumPy prints it
+
 Row = Any  # what JSON can hold
 Rows = list[tuple[str, Row]]  # with the place of each
 
@@ -39,7 +42,7 @@ def read_rows(path: str, arguments: EntityArguments, notes: Notes) -> list[Docum
         rows = _load_parquet(path)
     else:
         text = read_text(path, arguments.encoding).removeprefix("\ufeff")
-        rows = _parse_csv(path, text) if suffix == ".csv" else _parse_json(path, text)
+        rows = _parse_csv(path, text, arguments) if suffix == ".csv" else _parse_json(path, text)
     documents = [Document()]
     for place, row in rows:
         read = _read_row(place, row, arguments, notes)
@@ -104,10 +107,18 @@ def _load_parquet(path: str) -> Rows:
         names = {key: getattr(getattr(kind, "feature", None), "names", None) for key, kind in table.features.items()}
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise RecipeError(f"{path}: not a Parquet file: {str(error).splitlines()[0]}: check the file") from None
-    rows = enumerate(table, 1)
+    numbered = {key: own for key, own in names.items() if own}
     return [
-        (f"{path}:{number}", {"label_names": next(filter(None, names.values()), None)} | row) for number, row in rows
+        (f"{path}:{number}", {key: _name_tags(value, numbered.get(key)) for key, value in row.items()})
+        for number, row in enumerate(table, 1)
     ]
+
+
+def _name_tags(value: Any, names: Sequence[str] | None) -> Any:
+    """A list of numbers as the names that its column gives them; -1, a hidden tag, stays a number."""
+    if not names or not isinstance(value, list):
+        return value
+    return [names[tag] if isinstance(tag, int) and 0 <= tag < len(names) else tag for tag in value]
 
 
 def _parse_json(path: str, text: str) -> Rows:
@@ -144,7 +155,7 @@ def _parse_object(text: str) -> dict | None:
     return whole if isinstance(whole, dict) else None
 
 
-def _parse_csv(path: str, text: str) -> Rows:
+def _parse_csv(path: str, text: str, arguments: EntityArguments) -> Rows:
     """The rows of a CSV file: of one word each, which are joined to sentences, or of one text or sentence each."""
     try:
         dialect: Any = csv.Sniffer().sniff(text.partition("\n")[0], ",;\t")
@@ -158,26 +169,36 @@ def _parse_csv(path: str, text: str) -> Rows:
         ]
     except csv.Error as error:
         raise RecipeError(f"{path}:{reader.line_num}: {error}: fix the line") from None
-    sentence, word, tag = (
-        _find_key(keys.values(), names) for names in (SENTENCE_KEYS, WORD_KEYS[::-1], TAG_KEYS[::-1])
+    given = [name.strip().lower() if name else None for name in (arguments.text_column_name, _set_by_user(arguments))]
+    word, tag = (
+        name or _find_key(keys.values(), names)
+        for name, names in zip(given, (WORD_KEYS[::-1] + TEXT_KEYS, TAG_KEYS[::-1]), strict=True)
     )
+    sentence = _find_key([key for key in keys.values() if key not in (word, tag)], SENTENCE_KEYS)
+    if {word, tag} - {None} - set(keys.values()):
+        word = None  # explained by the first row
     alone = word and all(len((row[word] or "_").split()) == 1 for _, row in rows)  # a word in each row
     if word and alone and tag and sentence and sentence not in (word, tag):
-        return _join_words(rows, sentence, word, tag)
+        named = (arguments.text_column_name or WORD_KEYS[0], arguments.label_column_name)
+        return _join_words(rows, sentence, (word, tag), named)
     return [(place, {key: _parse_list(cell) for key, cell in row.items()}) for place, row in rows]
 
 
-def _join_words(rows: Rows, sentence: str, word: str, tag: str) -> Rows:
-    """Rows of one word each -> rows of one sentence each. An empty cell continues the sentence."""
+def _join_words(rows: Rows, sentence: str, columns: tuple[str, str], named: tuple[str, str]) -> Rows:
+    """Rows of one word each -> rows of one sentence each. An empty cell continues the sentence.
+
+    columns: those of the words and the tags; named: their keys in the rows of sentences.
+    """
+    (word, tag), (words, tags) = columns, named
     joined: Rows = []
     current = None
     for place, row in rows:
         name = (row[sentence] or "").strip()
         if not joined or (name and name != current):
-            joined.append((place, {"tokens": [], "ner_tags": []}))
+            joined.append((place, {words: [], tags: []}))
             current = name
-        joined[-1][1]["tokens"].append(row[word] or "_")
-        joined[-1][1]["ner_tags"].append((row[tag] or "").strip())
+        joined[-1][1][words].append(row[word] or "_")
+        joined[-1][1][tags].append((row[tag] or "").strip())
     return joined
 
 
@@ -185,6 +206,7 @@ def _parse_list(cell: Any) -> Any:
     """A cell that contains a list as Python or JSON writes it, as that list; any other cell as it is."""
     if not isinstance(cell, str) or not cell.lstrip().startswith("["):
         return cell
+    cell = NUMPY_GAP.sub(r"\1, ", cell)  # without commas, Python would join the strings
     try:
         return ast.literal_eval(cell.strip())
     except (ValueError, SyntaxError, RecursionError, MemoryError):
@@ -216,15 +238,18 @@ def _read_row(place: str, row: Row, arguments: EntityArguments, notes: Notes) ->
     if words is not None and tags is not None and all(isinstance(word, str) for word in words):
         return make_sentence(words, tags, place, names)
     if isinstance(data := row.get("data"), dict):  # Label Studio
-        row = row | data | {"annotations": _pick_annotator(row.get("annotations"), place, notes)}
-        if not row["annotations"]:
+        done = _pick_annotator(row.get("annotations"), place, notes)
+        if not done:
             return None
+        text = _find_value(data, arguments.text_column_name, TEXT_KEYS, str)
+        row = {"text": text, "annotations": done}
     text = _find_value(row, arguments.text_column_name, TEXT_KEYS, str)
     if text is not None:
         labels = _find_value(row, _set_by_user(arguments), TAG_KEYS, str)
-        if labels is not None:
+        has_spans = any(isinstance(row.get(key), list) for key in SPAN_KEYS)
+        if labels is not None and not has_spans:  # a text beside spans is the class of the text, or a note
             return make_sentence(text.split(), labels.split(), place, names)
-        spans = _find_value(row, _set_by_user(arguments), SPAN_KEYS, list)
+        spans = _find_value(row, _set_by_user(arguments), SPAN_KEYS, list, filled=True)
         if spans is not None and not (spans and all(isinstance(span, str) for span in spans)):
             return tag_text(text, [found for span in spans for found in read_spans(span, place)], place, notes)
         if spans is not None:
@@ -248,10 +273,13 @@ def _set_by_user(arguments: EntityArguments) -> str | None:
     return arguments.label_column_name if arguments.label_column_name != TAG_KEYS[0] else None
 
 
-def _find_value(row: Mapping[str, Any], key: str | None, keys: Sequence[str], kind: type) -> Any:
-    """The value of `key`, or without it of the first of `keys`, that has the type `kind`; None if there is none."""
-    values = (row.get(name) for name in ([key] if key else keys))
-    return next((value for value in values if isinstance(value, kind)), None)
+def _find_value(row: Mapping[str, Any], key: str | None, keys: Sequence[str], kind: type, filled: bool = False) -> Any:
+    """The value of `key`, or without it of the first of `keys`, that has the type `kind`; None if there is none.
+
+    filled: rather one that is not empty.
+    """
+    values = [value for name in ([key] if key else keys) if isinstance(value := row.get(name), kind)]
+    return next((value for value in values if value or not filled), values[0] if values else None)
 
 
 def _explain(place: str, row: Row, arguments: EntityArguments) -> RecipeError:

@@ -37,7 +37,7 @@ class TextArguments(SourceArguments):
     )
     streaming: bool = setting(False, "Read the training text while training; needs max_steps.", resume="fixed")
     validation_split_percentage: float = setting(
-        5, "Percentage of training articles to hold out if there are no validation data."
+        5, "Percentage of training articles to hold out if there are no validation data.", at_least=0, at_most=100
     )
 
 

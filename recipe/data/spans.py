@@ -14,11 +14,12 @@ KINDS = ("label", "labels", "type", "entity", "tag", "entity_type", "entity_grou
 
 
 class Span(NamedTuple):
-    """An entity in a text: `text[start:end]`, in characters."""
+    """An entity in a text: `text[start:end]`, in characters. quoted: that text, if the data give it."""
 
     start: int
     end: int
     kind: str
+    quoted: str | None = None
 
 
 def tag_text(text: str, spans: Iterable[Span], place: str, notes: Notes) -> Document:
@@ -38,14 +39,23 @@ def tag_text(text: str, spans: Iterable[Span], place: str, notes: Notes) -> Docu
                 f"{place}: the span {span.start} to {span.end} ({span.kind}) is not in the text, which has {len(text)} "
                 "characters: check that offsets count characters, and that end comes after the last one"
             )
+        if span.quoted is not None and span.quoted.split() != text[span.start : span.end].split():
+            raise RecipeError(
+                f"{place}: the span {span.start} to {span.end} ({span.kind}) is {text[span.start : span.end]!r} in the "
+                f"text, but {span.quoted!r} in the data: check that offsets count characters (not bytes or UTF-16 "
+                "units), and that line ends were not converted"
+            )
         covered = [number for number, word in enumerate(words) if word.start < span.end and word.end > span.start]
         if not covered:
             notes.remark("span(s) without a word were left out", place)
         elif any(tags[number] != "O" for number in covered):
-            notes.remark("span(s) inside or across longer ones were left out", place)
+            lost = f"{place}: {text[span.start : span.end]!r}, {span.kind}"
+            notes.remark("span(s) inside or across longer ones, or in the same word, were left out", lost)
         else:
             if _cuts(words[covered[0]], words[covered[-1]], text, span):
-                notes.remark("span(s) cut words and were extended to whole words", place)
+                whole = text[words[covered[0]].start : words[covered[-1]].end]
+                grown = f"{place}: {text[span.start : span.end]!r} to {whole!r}"
+                notes.remark("span(s) cut words and were extended to whole words", grown)
             for number in covered:
                 tags[number] = f"{'B' if number == covered[0] else 'I'}-{span.kind}"
             inside.update(covered[1:])
@@ -60,7 +70,8 @@ def read_spans(annotation: Any, place: str) -> Iterator[Span]:
     if isinstance(annotation, dict) and isinstance(annotation.get("result"), list):  # Label Studio: one annotator
         for result in annotation["result"]:
             value = result.get("value") if isinstance(result, dict) else None
-            if isinstance(value, dict) and "start" in value:  # others are choices or ratings
+            labelled = isinstance(value, dict) and "start" in value and {"labels", "label"} & value.keys()
+            if labelled:  # others are choices, ratings or comments
                 yield from read_spans(value, place)
         return
     if isinstance(annotation, dict) and isinstance(annotation.get("points"), list):  # Dataturks
@@ -76,7 +87,8 @@ def read_spans(annotation: Any, place: str) -> Iterator[Span]:
     if type(start) is not int or type(end) is not int or not isinstance(kind, str) or not kind.strip():
         shown = json.dumps(annotation, ensure_ascii=False)[:80]
         raise RecipeError(f"{place}: {shown}: expected a span [start, end, label], in characters: fix the row")
-    yield Span(start, end, kind.strip())
+    quoted = annotation.get("text") if isinstance(annotation, dict) else None
+    yield Span(start, end, kind.strip(), quoted if isinstance(quoted, str) else None)
 
 
 def _cuts(first: Word, last: Word, text: str, span: Span) -> bool:

@@ -1,7 +1,9 @@
 """Text files read by line or by article; errors name the file and line."""
 
 import codecs
+import csv
 import gzip
+import io
 import json
 import re
 import zlib
@@ -85,7 +87,7 @@ def check_lines(path: str, encoding: str, column: str, others: bool = False) -> 
                 text = decoder.decode(line, final=not line.endswith(b"\n"))
                 if path.endswith(".jsonl"):
                     _check_json(path, number, text, column, others, kinds)
-    except (OSError, LookupError, ValueError) as error:
+    except (OSError, LookupError, ValueError, TypeError) as error:  # TypeError: rot13 is no encoding of text
         raise explain_unreadable(path, encoding, error, number) from None
 
 
@@ -115,6 +117,37 @@ def _check_json(
             raise RecipeError(
                 f"{path}:{number}: {key!r} is {KINDS[type(value)]}, but {kind} in line {line}: make all lines alike"
             )
+
+
+def check_array(path: str, encoding: str, column: str) -> None:
+    """Raise RecipeError for the first item of a JSON array whose text, in the key `column`, is none."""
+    text = read_text(path, encoding)
+    if not text.lstrip().startswith("["):
+        return
+    try:
+        rows = json.loads(text)
+    except (ValueError, RecursionError):
+        return  # the reader explains it
+    for number, row in enumerate(rows, 1):
+        value = row.get(column) if isinstance(row, dict) else None
+        words = isinstance(value, list) and all(isinstance(word, str | None) for word in value)
+        if not (value is None or isinstance(value, str) or words):
+            raise RecipeError(f"{path}: item {number}: {column!r} is {KINDS[type(value)]}, expected text: fix the item")
+
+
+def check_cells(path: str, encoding: str, column: str) -> None:
+    """Raise RecipeError for the first row of a CSV file with more cells than the header. column: any of them."""
+    try:
+        reader = csv.reader(io.StringIO(read_text(path, encoding), newline=""))
+        header = next(reader, [])
+        for row in reader:
+            if len(row) > len(header):
+                raise RecipeError(
+                    f"{path}:{reader.line_num}: {len(row)} cells, but the header has {len(header)}: put quotes around "
+                    "text that contains a comma"
+                )
+    except csv.Error:
+        return  # the reader explains it
 
 
 def refuse_nul(path: str) -> None:

@@ -132,4 +132,6 @@ def main(argv: list[str]) -> None:
     args = parser.parse_args(argv)
     if not args.folder.is_dir():
         raise RecipeError(f"{args.folder}: no such folder")
+    if not (args.folder / "config.json").exists():
+        raise RecipeError(f"{args.folder}: has no model, only scores: give the folder of a training, or a checkpoint")
     print(render_card(args.folder, args.name), end="")

@@ -23,12 +23,18 @@ class PretrainedArguments:
 class BlockArguments:
     """Blocks of text and their masks."""
 
-    block_size: int = setting(256, "Tokens in a block, special tokens included.")
-    mlm_probability: float = setting(0.15, "Share of the tokens to predict.")
-    mask_replace_prob: float = setting(0.8, "Share of the predicted tokens that become the mask token.")
-    random_replace_prob: float = setting(0.1, "Share of the predicted tokens that become a random token.")
+    block_size: int = setting(256, "Tokens in a block, special tokens included.", at_least=3)
+    mlm_probability: float = setting(0.15, "Share of the tokens to predict.", at_least=0.001, at_most=1)
+    mask_replace_prob: float = setting(
+        0.8, "Share of the predicted tokens that become the mask token.", at_least=0, at_most=1
+    )
+    random_replace_prob: float = setting(
+        0.1, "Share of the predicted tokens that become a random token.", at_least=0, at_most=1
+    )
     eval_mask_seed: int = setting(0, "Seed of the masks for evaluation, which are drawn once.")
-    preprocessing_num_workers: int | None = setting(None, "Number of processes for tokenizing.")
+    preprocessing_num_workers: int | None = setting(
+        None, "Number of processes for tokenizing.", at_least=1, at_most=1024
+    )
 
 
 @dataclass
@@ -38,7 +44,7 @@ class VocabularyArguments:
     tokenizer_type: Literal["wordpiece", "bpe"] = setting(
         "wordpiece", "From scratch: type of tokenizer to train (bpe is byte-level)."
     )
-    vocab_size: int = setting(30522, "From scratch: size of the vocabulary.")
+    vocab_size: int = setting(30522, "From scratch: size of the vocabulary.", at_least=10, at_most=10**7)
     lowercase: bool = setting(False, "From scratch: convert to lower case and strip accents.")
 
 
@@ -55,4 +61,6 @@ class WindowArguments:
         resume="free",
         at_least=0,
     )
-    max_seq_length: int | None = setting(None, "Tokens in a window, special tokens included (default: 512).")
+    max_seq_length: int | None = setting(
+        None, "Tokens in a window, special tokens included (default: 512).", at_least=3
+    )

@@ -1,5 +1,7 @@
 """Loading the tokenizer of an encoder, set up for lists of words."""
 
+import logging
+
 from tokenizers import normalizers, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
@@ -8,6 +10,8 @@ from recipe.inputs.added_words import NEW, add_words
 from recipe.inputs.case_markers import add_case_markers
 from recipe.inputs.pretrained import load_pretrained
 from recipe.inputs.settings import PretrainedArguments
+
+logger = logging.getLogger(__name__)
 
 
 class _PortableTokenizer(PreTrainedTokenizerFast):
@@ -35,6 +39,8 @@ def load_tokenizer(arguments: PretrainedArguments, training: bool = True) -> Pre
     _prefix_space(tokenizer)
     tokenizer.padding_side = "right"
     new = add_words(tokenizer, arguments.added_words) if arguments.added_words and training else {}
+    if new:
+        logger.warning("added_words: %d words became single tokens, such as %s", len(new), tokenizer.decode(min(new)))
     if arguments.case_markers and training:
         tokenizer = add_case_markers(tokenizer)
     if new:

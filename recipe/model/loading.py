@@ -19,7 +19,8 @@ from recipe.model.attention import ATTENTION
 from recipe.model.dropout import lighten_dropout
 from recipe.model.settings import ModelArguments
 
-BUILD_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+BUILD_ERRORS = (ImportError, ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError)
+BUILD_ERRORS += (TypeError, ValueError)
 logger = logging.getLogger(__name__)
 
 
@@ -166,7 +167,10 @@ def load_model(auto_class: Any, arguments: ModelArguments, config: PreTrainedCon
         try:
             model = auto_class.from_config(config, **options)
         except BUILD_ERRORS as error:  # sizes that do not fit together, or a model type without this head
-            raise RecipeError(f"{name_config(arguments)}: {str(error).splitlines()[0]}") from None
+            source = name_config(arguments)
+            if arguments.attn_implementation and "attn" in str(error).lower() + type(error).__name__.lower():
+                source = f"attn_implementation {arguments.attn_implementation}"
+            raise RecipeError(f"{source}: {' '.join(str(error).split())[:200]}: change the setting") from None
     if arguments.light_dropout:
         lighten_dropout(model)
     return model

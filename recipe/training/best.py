@@ -28,6 +28,13 @@ class EarlyStopping(TrainerCallback):
         best = max(range(len(values)), key=lambda number: (sign * values[number], -number), default=0)
         if len(values) - 1 - best >= self.patience:
             control.should_training_stop = True
+            if state.is_world_process_zero:
+                metric = (args.metric_for_best_model or "loss").removeprefix("eval_")
+                print(
+                    f"stopped at step {state.global_step}: {metric} was no better than {values[best]:.3f} in the last "
+                    f"{self.patience} evaluation(s)",
+                    flush=True,
+                )
 
 
 def describe_decline(state: TrainerState, args: TrainingArguments) -> str | None:

@@ -66,6 +66,7 @@ class TrainingArguments(transformers.TrainingArguments):
         "CPU threads of each process (default: the physical cores, divided among the processes).",
         resume="free",
         at_least=1,
+        at_most=1024,
     )
     onednn_matmul: bool = setting(True, "CPU: use oneDNN for fp32 products if that is faster and as exact.")
     reuse_memory: bool = setting(

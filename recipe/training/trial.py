@@ -54,19 +54,22 @@ def try_model(
     """
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(args.mixed_precision)
     config = copy.deepcopy(config)
-    if (config.pad_token_id or 0) >= config.vocab_size:
+    size = getattr(config, "vocab_size", None)
+    if not isinstance(size, int):
+        raise RecipeError(f"{source}: {config.model_type} has no vocabulary of its own to start from scratch with")
+    if (getattr(config, "pad_token_id", None) or 0) >= size:
         config.pad_token_id = 0  # that of the tokenizer, which is not known yet, replaces it
     # Warnings come again when the model is built to be trained.
     with torch.random.fork_rng(), _quietly(), tempfile.TemporaryDirectory() as folder:
         model = build(config).to(args.device)  # type: ignore[arg-type]
         try:
-            ids = torch.full(BATCH, min(5, config.vocab_size - 1), device=args.device)
+            ids = torch.full(BATCH, min(5, size - 1), device=args.device)
             with torch.autocast(args.device.type, dtype=dtype, enabled=dtype is not None):
                 logits = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
             logits.float().mean().backward()
             model.save_pretrained(folder)
         except Exception as error:  # whatever the code of the model raises
-            reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+            reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
             raise RecipeError(f"{source}: a model of this configuration cannot be trained: {reason}: fix it") from error
 
 

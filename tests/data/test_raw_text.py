@@ -105,3 +105,15 @@ def test_a_sentence_does_not_end_inside_a_character():
 )
 def test_full_stops_and_numbers_are_split_as_in_entity_corpora(text, words):
     assert " ".join(word.text for sentence in find_sentences(text) for word in sentence) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("pain,GTN given", ["pain", ",", "GTN", "given"]),
+        ("1,250.75 of 3mg,twice", ["1,250.75", "of", "3mg", ",", "twice"]),
+        ("aspirin/clopidogrel", ["aspirin/clopidogrel"]),
+    ],
+)
+def test_a_comma_separates_words_unless_it_stands_between_digits(text, words):
+    assert [word.text for word in find_words(text)] == words

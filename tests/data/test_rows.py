@@ -129,8 +129,8 @@ def test_spans_that_are_no_words_are_extended_left_out_and_counted(tmp_path):
     assert list_pairs(load(tmp_path / "a.jsonl", notes)) == [list(zip(WORDS, TAGS, strict=True))]
     place = f"{tmp_path}/a.jsonl:2"
     assert notes[0].remarks == {
-        "span(s) cut words and were extended to whole words": (place, 1),
-        "span(s) inside or across longer ones were left out": (place, 1),
+        "span(s) cut words and were extended to whole words": (f"{place}: 'Mara O' to 'Mara Okello'", 1),
+        "span(s) inside or across longer ones, or in the same word, were left out": (f"{place}: 'Mara', PER", 1),
         "span(s) without a word were left out": (place, 1),
     }
 
@@ -254,3 +254,66 @@ def test_any_table_is_read_or_refused_in_one_line(tmp_path_factory, cells):
         load(path)
     except RecipeError as error:
         assert "\n" not in str(error)  # noqa: PT017 - many are read
+
+
+def read_all(path, **settings):
+    return [pair for pairs in list_pairs(load(path, **settings)) for pair in pairs]
+
+
+def test_numbers_in_parquet_are_named_by_their_own_column(tmp_path):
+    names = {"chunk_tags": ["O", "B-NP", "I-NP", "B-VP"], "ner_tags": ["O", "B-PER", "I-PER", "B-LOC"]}
+    kinds = {key: datasets.List(datasets.ClassLabel(names=own)) for key, own in names.items()}
+    features = datasets.Features({"tokens": datasets.List(datasets.Value("string")), **kinds})
+    rows = {"tokens": [["Mara", "Okello", "left"]], "chunk_tags": [[1, 2, 3]], "ner_tags": [[1, 2, 0]]}
+    datasets.Dataset.from_dict(rows, features).to_parquet(tmp_path / "a.parquet")
+    assert read_all(tmp_path / "a.parquet") == [("Mara", "B-PER"), ("Okello", "I-PER"), ("left", "O")]
+    found = read_all(tmp_path / "a.parquet", label_column_name="chunk_tags")
+    assert found == [("Mara", "B-NP"), ("Okello", "I-NP"), ("left", "B-VP")]
+
+
+@pytest.mark.parametrize(
+    ("content", "settings"),
+    [
+        ("sentence_id,form,gold\n1,Mara,PER\n1,Okello,PER\n1,left,O\n", {"text": "form", "label": "gold"}),
+        ("sentence_id,text,label\n1,Mara,PER\n1,Okello,PER\n1,left,O\n", {}),
+        ("id,sentence_id,word,tag,ner\n1,1,Mara,NP,PER\n2,1,Okello,NP,PER\n3,1,left,VP,O\n", {"label": "ner"}),
+    ],
+)
+def test_columns_of_a_word_for_each_row_are_those_of_the_settings(tmp_path, content, settings):
+    (tmp_path / "a.csv").write_text(content)
+    named = {f"{key}_column_name": value for key, value in settings.items()}
+    assert list_pairs(load(tmp_path / "a.csv", **named)) == [[("Mara", "B-PER"), ("Okello", "I-PER"), ("left", "O")]]
+
+
+def test_lists_as_numpy_prints_them_stay_lists(tmp_path):
+    cells = "\"['Mara' 'Okello' 'left']\",\"['B-PER' 'I-PER' 'O']\""
+    (tmp_path / "a.csv").write_text(f'tokens,ner_tags\n{cells}\n"[\'Oslo\', ""it\'s""]","[\'B-LOC\', \'O\']"\n')
+    words = [("Mara", "B-PER"), ("Okello", "I-PER"), ("left", "O"), ("Oslo", "B-LOC"), ("it's", "O")]
+    assert read_all(tmp_path / "a.csv") == words
+
+
+RESULT = {"value": {"start": 0, "end": 4, "text": "Mara", "labels": ["PER"]}}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"data": {"text": "Mara left", "entities": [], "label": "news"}, "annotations": [{"result": [RESULT]}]},
+        {"text": "Mara left", "spans": [], "entities": [[0, 4, "PER"]]},
+        {"text": "Mara left", "spans": [[0, 4, "PER"]], "label": "PER", "answer": "accept"},
+        {
+            "data": {"text": "Mara left"},
+            "annotations": [{"result": [RESULT, {"value": {"start": 0, "choices": ["x"]}}]}],
+        },
+    ],
+)
+def test_other_keys_do_not_hide_the_spans(tmp_path, row):
+    (tmp_path / "a.json").write_text(json.dumps([row]))
+    assert read_all(tmp_path / "a.json") == [("Mara", "B-PER"), ("left", "O")]
+
+
+def test_a_span_whose_text_is_another_is_refused(tmp_path):
+    row = {"text": "Mara left Oslo", "spans": [{"start": 5, "end": 9, "text": "Oslo", "label": "LOC"}]}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row))
+    with pytest.raises(RecipeError, match=r"a.jsonl:1: the span 5 to 9 \(LOC\) is 'left' in the text, but 'Oslo' in"):
+        load(tmp_path / "a.jsonl")

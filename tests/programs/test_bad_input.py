@@ -67,7 +67,8 @@ def refusal(folder, encoder, capsys):
         (b"Ana B-PER\nle\0ft O\n", "valid.txt:2: a NUL byte: fix the file, or set encoding"),
         (b"Ana B-PER\nleft O\rOslo B-LOC\r\n", "valid.txt:2: a carriage return within the line"),
         (GOOD.encode("utf-16-le"), "valid.txt:1: a NUL byte: fix the file, or set encoding"),
-        (b"word tag\n" + GOOD.encode(), "valid.txt:1: 'tag' is not a tag, but all other lines have one: remove this"),
+        (b"word tag\n" + GOOD.encode(), "valid.txt:1: 'word tag' names columns: remove this line, or set"),
+        (b"Wort Art\n" + GOOD.encode(), "valid.txt:1: 'Art' is not a tag, but all other lines have one: remove this"),
         (b"Ana B-PER\n" + b"x" * 1_000_000 + b" O\n", "valid.txt:2: 1000002 characters in one line"),
     ],
 )
@@ -112,7 +113,7 @@ def test_bad_json_lines_are_refused_by_file_and_line(folder, refusal, content, e
             "max_seq_length: 65 is more than the 64 tokens that the model accepts: set a lower value",
         ),
         ({"resume_from_checkpoint": "/no/folder"}, "resume_from_checkpoint: no folder at /no/folder"),
-        ({"max_seq_length": 2}, "max_seq_length: 2 leaves no room between the special tokens"),
+        ({"max_seq_length": 2}, "max_seq_length: 2 is too small: it must be at least 3"),
         ({"context_size": -1}, "context_size: -1 is too small: it must be at least 0"),
         ({"max_eval_samples": 0}, "max_eval_samples: 0 is too small: it must be at least 1"),
         (
@@ -151,6 +152,7 @@ def test_bad_settings_of_ner_are_refused_by_name(refusal, changes, expected):
         ("a.jsonl", b'{"text": "a"}\n\n{"text": {"a": 1}}\n', "a.jsonl:3: 'text' is an object, expected text"),
         ("a.jsonl", b'{"text": "a"}\n{"text": null}\n{"text": ["a"]}\n', "'text' is a list, but text in line 1"),
         ("a.jsonl", b'{"text": "a"}\n[1]\n', "a.jsonl:2: a list, expected an object with a key for the text"),
+        ("a.json", b'[{"text": {"a": 1}}, {"text": {"a": 1}}]', "'text'"),
         ("a.csv", b"text\n1\n2\n", "the column 'text' has no text: found 1"),
         ("a.csv", b"text\nR\xe9mi\n", "a.csv:2: byte 0xe9 is not utf-8: set encoding"),
         ("a.parquet", b"PAR1", "a.parquet"),
@@ -185,6 +187,24 @@ def test_nothing_outside_the_output_folder_is_written_through_a_link(folder, ref
     line = refusal(run_ner)
     assert f"{name} is a link to {folder / 'elsewhere'}, and a run writes only to its own folder: remove" in line
     assert not list((folder / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.csv", "text\nRain fell, in Lima.\n", "a.csv:2: 2 cells, but the header has 1: put quotes around text"),
+        ("a.json", '[{"text": "a"}, {"text": 5}]', "a.json: item 2: 'text' is a number, expected text: fix the item"),
+    ],
+)
+def test_text_that_would_be_lost_or_changed_is_refused(folder, refusal, name, content, expected):
+    (folder / name).write_text(content)
+    assert expected in refusal(run_mlm, train_file=folder / name)
+
+
+def test_a_metric_of_a_type_that_the_data_lack_is_refused_before_training(refusal):
+    changes = {"metric_for_best_model": "f1_ORG", "load_best_model_at_end": True, "eval_strategy": "steps"}
+    changes |= {"eval_steps": 1, "save_strategy": "steps", "save_steps": 1}
+    assert "metric_for_best_model: f1_ORG: the labels have no such type, only LOC PER" in refusal(run_ner, **changes)
 
 
 @pytest.mark.parametrize("streaming", [False, True])
@@ -222,9 +242,14 @@ def test_bad_bytes_in_text_are_named_by_line(folder, refusal, content, place):
         ({"train_file": "none.txt"}, "train_file: no file at none.txt: check the path"),
         ({"train_file": None}, "no data: set train_file or dataset_name"),
         ({"block_size": 65}, "block_size: 65 is more than the 64 tokens that the model accepts: set a lower value"),
-        ({"block_size": 2}, "block_size: 2 leaves no room"),
+        ({"block_size": 2}, "block_size: 2 is too small: it must be at least 3"),
         ({"streaming": True, "max_steps": -1}, "streaming: the length of streamed text is not known: set max_steps"),
-        ({"mlm_probability": 2}, "masking: mlm_probability"),
+        ({"mlm_probability": 2}, "mlm_probability: 2.0 is too large: it must be at most 1"),
+        ({"mlm_probability": "nan"}, "mlm_probability: nan is not a number"),
+        ({"validation_split_percentage": "nan"}, "validation_split_percentage: nan is not a number"),
+        ({"vocab_size": -5}, "vocab_size: -5 is too small"),
+        ({"preprocessing_num_workers": -1}, "preprocessing_num_workers: -1 is too small"),
+        ({"encoding": "rot13"}, "rot13"),
         ({"metric_for_best_model": "eval_accuracy"}, "accuracy is not one of loss perplexity masked_accuracy"),
         ({"model_name_or_path": None}, "no model: set model_name_or_path"),
         ({"do_train": False}, "nothing to do: set do_train or do_eval"),
