@@ -89,6 +89,7 @@ def _read(
     if check:
         _refuse_header(path, rows, tag_column)
         _check_word_column(path, rows, word_column, tag_column)
+        _note_wide_lines(path, rows, (word_column, tag_column), notes)
         _check_tag_column(path, rows, word_column, tag_column)
     documents, sentence = [Document()], None
     for line in lines:
@@ -188,6 +189,16 @@ def _is_tag(cells: Sequence[str], column: int, chunks: bool = True) -> bool:
     return is_tag(tag) and (chunks or split_tag(tag)[1] not in CHUNKS)
 
 
+def _note_wide_lines(path: str | Path, rows: Sequence[Line], columns: tuple[int, int], notes: Notes) -> None:
+    """Note lines with more cells than the two that almost all others have: a word with a space loses its end."""
+    wide = [line for line in rows if len(line.cells) > 2]
+    if columns == (0, -1) and len(wide) < len(rows) / 10:
+        for line in wide:
+            notes.remark(
+                "line(s) have more than two cells, of which the first was read as the word", f"{path}:{line.number}"
+            )
+
+
 def _refuse_named_header(path: str | Path, lines: Sequence[Line], word_column: int, tag_column: int) -> None:
     """Raise RecipeError if the first line has the names of columns, which can look like a word and a type."""
     first = next((line for line in lines if line.cells and not line.opens), None)
@@ -212,6 +223,12 @@ def _refuse_header(path: str | Path, rows: Sequence[Line], tag_column: int) -> N
 
 def _check_word_column(path: str | Path, rows: Sequence[Line], word_column: int, tag_column: int) -> None:
     """Raise RecipeError if the words are the numbers of the lines, and another column can be the words."""
+    empty = [line for line in rows if word_column < len(line.cells) and not line.cells[word_column]]
+    if 2 * len(empty) > len(rows):
+        raise RecipeError(
+            f"{path}:{empty[0].number}: most words in column {word_column} are empty: set word_column, or, if the "
+            "column numbers the sentences, name the file .csv"
+        )
     width = min((len(line.cells) for line in rows), default=0)
     if width < max(3, word_column + 1) or not all(NUMBER.fullmatch(line.cells[word_column]) for line in rows):
         return

@@ -4,11 +4,13 @@ A file in one of them is turned into lines of two columns, word and tag.
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from recipe.data.schemes import is_tag
+from recipe.data.spelling import find_spelling
 from recipe.errors import RecipeError
 
 COMMENT = "#"  # of both layouts
@@ -47,9 +49,8 @@ def convert_layout(path: str | Path, lines: Sequence[Line]) -> tuple[list[Line],
 def _convert_conllu(path: str | Path, lines: Sequence[Line], rows: Sequence[Line]) -> list[Line]:
     """Syntactic words and the tag in their MISC column; ranges and empty nodes are left out."""
     found = {key for line in rows for key in _read_attributes(line.cells[MISC]) if key.lower() in TAG_KEYS}
-    keys = [
-        key for key in sorted(found) if all(is_tag(_read_attributes(line.cells[MISC]).get(key, "O")) for line in rows)
-    ]
+    written = {key: Counter(_read_tag(line, key) for line in rows) for key in sorted(found)}
+    keys = [key for key, tags in written.items() if all(map(is_tag, map(find_spelling(tags).spell, tags)))]
     if len(keys) != 1:
         raise RecipeError(
             f"{path}: a CoNLL-U file with {len(keys) or 'no'} attributes for tags in its last column: expected one, "
@@ -60,9 +61,13 @@ def _convert_conllu(path: str | Path, lines: Sequence[Line], rows: Sequence[Line
         if not line.cells or line.opens:
             converted.append(line)
         elif line.cells[0].isdigit():
-            tag = _read_attributes(line.cells[MISC]).get(keys[0], "O")
-            converted.append(line._replace(cells=[line.cells[FORM], tag]))
+            converted.append(line._replace(cells=[line.cells[FORM], _read_tag(line, keys[0])]))
     return converted
+
+
+def _read_tag(line: Line, key: str) -> str:
+    tag = _read_attributes(line.cells[MISC]).get(key, "O")
+    return "O" if tag == "_" else tag
 
 
 def _read_attributes(cell: str) -> dict[str, str]:
@@ -74,7 +79,8 @@ def _convert_ontonotes(path: str | Path, lines: Sequence[Line]) -> list[Line]:
     converted, kind = [], ""
     for line in lines:
         if not line.cells or line.opens:
-            kind = ""
+            if kind:
+                raise RecipeError(f"{path}:{line.number}: the sentence ends inside ({kind}*: close the bracket")
             converted.append(line)
             continue
         cell = line.cells[ONTONOTES_NAME]

@@ -27,6 +27,7 @@ WORD_KEYS = ("tokens", "words", "token", "word")
 TAG_KEYS = ("ner_tags", "tags", "labels", "ner", "label", "ner_labels", "tag", "ner_tag", "entities")
 TEXT_KEYS = ("text", "content", "data", "sentence")
 SPAN_KEYS = ("spans", "entities", "ents", "label", "labels", "annotations", "annotation")
+DOCUMENT_KEYS = ("doc", "doc_id", "document", "document_id", "file", "file_name", "filename")
 SENTENCE_KEYS = ("sentence_id", "sentence #", "sentence", "sent_id", "sentence_number", "sentence id")
 
 NUMPY_GAP = re.compile(r"""(?<=\w|[^\s\[,])(['"])\s+(?=['"])""")  # between two strings in a list as NumPy prints it
@@ -192,9 +193,12 @@ def _join_words(rows: Rows, sentence: str, columns: tuple[str, str], named: tupl
     (word, tag), (words, tags) = columns, named
     joined: Rows = []
     current = None
+    documents = [key for key in DOCUMENT_KEYS if rows and key in rows[0][1]]
     for place, row in rows:
         name = (row[sentence] or "").strip()
-        if not joined or (name and name != current):
+        name = " ".join([*(row[key] or "" for key in documents), name]) if name else ""
+        opens = row[word] == DOCUMENT_START  # has no number of its own
+        if not joined or (name and name != current) or opens or joined[-1][1][words] == [DOCUMENT_START]:
             joined.append((place, {words: [], tags: []}))
             current = name
         joined[-1][1][words].append(row[word] or "_")

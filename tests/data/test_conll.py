@@ -182,3 +182,41 @@ def test_conll2003_counts(conll2003, name, documents, sentences, words, entities
     tags = [tag for sentence in list_tags(found) for tag in sentence]
     counts = (len(found), len(list_sentences(found)), len(tags), sum(tag.startswith("B-") for tag in tags))
     assert counts == (documents, sentences, words, entities)
+
+
+def test_numbers_of_sentences_are_not_words(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text("Sentence: 1\tMara\tB-PER\n\tOkello\tI-PER\n\tleft\tO\n")
+    with pytest.raises(
+        RecipeError, match=r"a.tsv:2: most words in column 0 are empty: set word_column, or, if the col"
+    ):
+        read_conll(path)
+
+
+def test_a_word_with_a_space_is_noted(tmp_path):
+    path = tmp_path / "a.conll"
+    path.write_text("Mara B-PER\nNew York B-LOC\n" + "left O\n" * 20)
+    notes = Notes()
+    read_conll(path, notes=notes)
+    assert notes.remarks == {
+        "line(s) have more than two cells, of which the first was read as the word": (f"{path}:2", 1)
+    }
+
+
+@pytest.mark.parametrize("spelt", [("PER", "_"), ("B_PER", "O"), ("b-per", "o")])
+def test_conllu_tags_can_be_spelt_otherwise(tmp_path, spelt):
+    rows = [
+        f"{n}\t{word}" + "\t_" * 7 + f"\tNER={tag}" for n, (word, tag) in enumerate(zip(("Mara", "left"), spelt), 1)
+    ]
+    path = tmp_path / "a.conllu"
+    path.write_text("\n".join(rows) + "\n")
+    (document,) = read_conll(path)
+    assert [tag.upper() for tag in document.sentences[0].tags] == ["B-PER", "O"]
+
+
+def test_an_unclosed_name_of_conll_2012_is_refused(tmp_path):
+    path = tmp_path / "a.conll"
+    cells = ["x", "0", "0", "Mara", "-", "-", "-", "-", "-", "-", "(PERSON*", "-"]
+    path.write_text("#begin document (x); part 0\n" + " ".join(cells) + "\n\n")
+    with pytest.raises(RecipeError, match=r"a.conll:3: the sentence ends inside \(PERSON\*: close the bracket"):
+        read_conll(path)

@@ -317,3 +317,11 @@ def test_a_span_whose_text_is_another_is_refused(tmp_path):
     (tmp_path / "a.jsonl").write_text(json.dumps(row))
     with pytest.raises(RecipeError, match=r"a.jsonl:1: the span 5 to 9 \(LOC\) is 'left' in the text, but 'Oslo' in"):
         load(tmp_path / "a.jsonl")
+
+
+def test_sentences_of_two_documents_with_one_number_stay_apart(tmp_path):
+    rows = "a,1,Mara,B-PER\na,1,left,O\nb,1,Oslo,B-LOC\n,,-DOCSTART-,O\nb,1,won,O\n"
+    (tmp_path / "a.csv").write_text(f"doc,sentence_id,word,tag\n{rows}")
+    documents = load(tmp_path / "a.csv")
+    words = [[sentence.words for sentence in document.sentences] for document in documents]
+    assert words == [[["Mara", "left"], ["Oslo"]], [["won"]]]
