@@ -166,10 +166,9 @@ def test_grouping_by_length_pads_little_and_leaves_predictions_in_order(tokenize
     assert [int((row != -100).sum()) for batch in batches for row in batch] == lengths
 
 
-def measure_padding(loader):
-    """Tokens with padding over tokens without."""
-    masks = [batch["attention_mask"] for batch in loader]
-    return sum(mask.numel() for mask in masks) / sum(int(mask.sum()) for mask in masks)
+def measure_padding(loader, windows):
+    """Tokens of all batches, padding included, over those of the windows."""
+    return sum(batch["input_ids"].numel() for batch in loader) / sum(len(window["input_ids"]) for window in windows)
 
 
 def test_conll2003_in_batches_of_32_pads_at_most_6_percent(conll2003, tmp_path):
@@ -177,14 +176,13 @@ def test_conll2003_in_batches_of_32_pads_at_most_6_percent(conll2003, tmp_path):
     documents = read_conll(conll2003 / "eng.train")
     windows = build_windows(documents, tokenizer, list_labels(documents), max_seq_length=128)
     sizes = {"per_device_train_batch_size": 32, "per_device_eval_batch_size": 32}
-    trainer = make_trainer(tokenizer, tmp_path, windows, train_sampling_strategy="group_by_length", **sizes)
-    assert measure_padding(trainer.get_train_dataloader()) <= 1.06
-    assert measure_padding(trainer.get_eval_dataloader(windows)) <= 1.06
-    trainer = make_trainer(tokenizer, tmp_path, windows, **sizes)  # random batches, packed
-    batches = list(trainer.get_train_dataloader())
-    assert measure_padding(batches) > 2
-    packed = sum(trainer._packer(batch)["input_ids"].numel() for batch in batches)
-    assert packed <= 1.06 * sum(int(batch["attention_mask"].sum()) for batch in batches)
+    by_length = make_trainer(tokenizer, tmp_path, windows, train_sampling_strategy="group_by_length", **sizes)
+    assert measure_padding(by_length.get_train_dataloader(), windows) <= 1.06
+    assert measure_padding(by_length.get_eval_dataloader(windows), windows) <= 1.06
+    packed = make_trainer(tokenizer, tmp_path, windows, **sizes)  # random batches
+    assert measure_padding(packed.get_train_dataloader(), windows) <= 1.06
+    padded = make_trainer(tokenizer, tmp_path, windows, pack_batches=False, **sizes)
+    assert measure_padding(padded.get_train_dataloader(), windows) > 2
 
 
 def test_two_evaluations_agree_to_the_last_digit(tokenizer, tmp_path):
