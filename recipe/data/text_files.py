@@ -120,7 +120,7 @@ def _check_json(
 
 
 def check_array(path: str, encoding: str, column: str) -> None:
-    """Raise RecipeError for the first item of a JSON array whose text, in the key `column`, is none."""
+    """Raise RecipeError for the first item of a JSON array that has something else than text in the key `column`."""
     text = read_text(path, encoding)
     if not text.lstrip().startswith("["):
         return
