@@ -110,13 +110,17 @@ def _check_json(
         if value is None or not (others or key == column):
             continue
         kind, line = kinds.setdefault(key, (KINDS[type(value)], number))
-        words = isinstance(value, list) and all(isinstance(word, str | None) for word in value)
-        if key == column and not (isinstance(value, str) or words):
+        if key == column and not _is_text(value):
             raise RecipeError(f"{path}:{number}: {key!r} is {KINDS[type(value)]}, expected text: fix the line")
         if KINDS[type(value)] != kind:
             raise RecipeError(
                 f"{path}:{number}: {key!r} is {KINDS[type(value)]}, but {kind} in line {line}: make all lines alike"
             )
+
+
+def _is_text(value: object) -> bool:
+    """Whether a value is text, or a list of words."""
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(word, str | None) for word in value))
 
 
 def check_array(path: str, encoding: str, column: str) -> None:
@@ -130,8 +134,7 @@ def check_array(path: str, encoding: str, column: str) -> None:
         return  # the reader explains it
     for number, row in enumerate(rows, 1):
         value = row.get(column) if isinstance(row, dict) else None
-        words = isinstance(value, list) and all(isinstance(word, str | None) for word in value)
-        if not (value is None or isinstance(value, str) or words):
+        if not (value is None or _is_text(value)):
             raise RecipeError(f"{path}: item {number}: {column!r} is {KINDS[type(value)]}, expected text: fix the item")
 
 

@@ -5,6 +5,7 @@ nothing, so that fused attention can be used, and gets the positions of its labe
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,8 +29,8 @@ class BatchPreparer:
     def __init__(self, model: PreTrainedModel, packer: Packer | None, splits: bool, owners: bool):
         self._packer, self._splits, self._owners = packer, splits, owners
         # your own model may need the mask
-        known = type(model).__module__.startswith("transformers.") and model.config.model_type in ARCHITECTURES
-        self._drops_mask = known
+        own = not type(model).__module__.startswith("transformers.")
+        self._drops_mask = not own and model.config.model_type in ARCHITECTURES
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Prepare a batch of (examples, length) tensors; other values, such as a stream's position, are kept."""
@@ -50,19 +51,11 @@ class BatchPreparer:
 
     def wrap(self, collate: Callable[[list], dict]) -> Callable[[list], dict]:
         """The collator `collate`, with its batches prepared."""
-        return _Chain(collate, self)
+        return partial(_collate, collate, self)  # not a closure: it is pickled for workers that are not forks
 
 
-class _Chain:
-    """One function after another. Not a closure: a collator is pickled for workers that are not forks."""
-
-    def __init__(self, *steps: Callable):
-        self._steps = steps
-
-    def __call__(self, value):
-        for step in self._steps:
-            value = step(value)
-        return value
+def _collate(collate: Callable[[list], dict], prepare: BatchPreparer, examples: list) -> dict:
+    return prepare(collate(examples))
 
 
 def drop_labels(batch: dict[str, Any], kept: int) -> None:

@@ -125,7 +125,7 @@ class TrainingArguments(transformers.TrainingArguments):
             )
         if self.dataloader_num_workers is None:
             self.dataloader_num_workers = 0 if self.use_cpu else WORKERS
-            self.dataloader_persistent_workers = not self.use_cpu  # starting them anew takes seconds in each epoch
+            self.dataloader_persistent_workers = not self.use_cpu  # starting them takes seconds in each epoch
         if self.tf32 is None and not self.use_cpu and is_torch_tf32_available():
             self.tf32 = True
         if self.metric_for_best_model in ("perplexity", "eval_perplexity") and self.greater_is_better is None:
