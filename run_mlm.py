@@ -21,9 +21,11 @@ from recipe.errors import RecipeError, exit_with
 from recipe.evaluation.masked import score_positions, summarize_positions
 from recipe.inputs.blocks import build_blocks
 from recipe.inputs.masking import build_collator, draw_masks
+from recipe.inputs.overview import format_text_overview
 from recipe.inputs.stream import BlockStream
 from recipe.inputs.tokenizer import load_tokenizer
 from recipe.inputs.vocabulary import train_tokenizer
+from recipe.model.causality import make_causal
 from recipe.model.loading import (
     check_length,
     check_vocabulary,
@@ -32,9 +34,11 @@ from recipe.model.loading import (
     load_model,
     refuse_decoder,
 )
+from recipe.model.objective import begin_pretraining, resolve_objective
 from recipe.model.settings import ModelArguments
 from recipe.run import Outcome, Run
 from recipe.training.loss import Loss, token_mean_loss
+from recipe.training.trained_tokens import TokenCounter
 from recipe.training.trainer import RecipeTrainer
 
 
@@ -65,6 +69,7 @@ def main(
     with Run(model_args, training_args) as run:
         config = load_config(model_args)
         refuse_decoder(config)
+        data_args = resolve_objective(data_args, config)
         run.begin(data_args, config)
         build_model = build_model or partial(load_model, AutoModelForMaskedLM, model_args)
         run.try_model(build_model, config)
@@ -88,6 +93,10 @@ def main(
                 split: build_blocks(articles[split], tokenizer, data_args, name_source(data_args, split))
                 for split in articles
             }
+        if training_args.process_index == 0:
+            for split, found in articles.items():
+                line = format_text_overview(name_source(data_args, split), found, blocks[split], tokenizer)
+                print(f"data: {split}: {line}", flush=True)
         collator = build_collator(tokenizer, data_args, training_args.seed)
         if isinstance(stream := blocks.get("train"), IterableDataset):
             blocks["train"] = BlockStream(
@@ -107,6 +116,9 @@ def main(
 
         model = build_model(config)
         grow_embeddings(model, tokenizer)
+        pretraining = begin_pretraining(model, data_args.objective)
+        if pretraining.is_causal:
+            make_causal(model)
         trainer = RecipeTrainer(
             args=training_args,
             loss=loss,
@@ -121,6 +133,7 @@ def main(
             preprocess_logits_for_metrics=score_positions,
         )
         if training_args.do_train:
+            trainer.add_callback(TokenCounter(pretraining, data_args.block_size))
             run.train(trainer)
         scores = {}
         if training_args.do_eval:

@@ -91,6 +91,7 @@ def main(
             check_type_metric(training_args, labels)
         documents = limit_sentences(documents, data_args)
         run.facts["sentences"] = {split: len(list_sentences(documents[split])) for split in documents}
+        run.facts["remarks"] = {split: notes[split].count_remarks() for split in documents if notes[split].remarks}
         tokenizer = load_tokenizer(model_args, training_args.do_train)
         if not model_args.model_name_or_path:
             config.vocab_size, config.pad_token_id = len(tokenizer), tokenizer.pad_token_id

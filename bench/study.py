@@ -37,7 +37,8 @@ SHOWN = {  # in the README
     "mpnet-markers-document",
     "mpnet-markers-mixed",
 }
-SEEDED = SHOWN - {"mpnet-markers-mixed"} | {"minilm-mlm7M-markers-document", "minilm-markers-none"}
+SEEDED = SHOWN - {"mpnet-markers-mixed"}
+SEEDED |= {"minilm-mlm7M-markers-document", "minilm-markers-none", "minilm-mlm14M-autoregressive-markers-document"}
 SEEDS = (42, 43, 44)  # for SEEDED; other runs use the first only
 MLM_STEPS = 244  # steps for a million tokens, 4,096 tokens each
 LAUNCH = (sys.executable, "-m", "accelerate.commands.launch", "--quiet")
@@ -75,6 +76,7 @@ ENCODERS = {
 class Run:
     """One fine-tuning: its encoder, pretraining and data, and for a trial its name and changed settings.
 
+    autoregressive: pretrain with the objective masked_autoregressive.
     extra: additional training data: "dev", or "silver" for text tagged by MPNet.
     changes, mlm_changes: changed settings of the fine-tuning and of the masked pretraining.
     articles: also pretrain on the articles of the training split.
@@ -92,12 +94,20 @@ class Run:
     mlm_changes: dict = field(default_factory=dict)
     articles: bool = False
     averaged: bool = False
+    autoregressive: bool = False
 
     @property
     def line(self) -> str:
         """The name of the combination of factors, such as mpnet-markers-document."""
         mlm = f"mlm{self.millions}M" if self.millions else ""
-        return _join(self.encoder, mlm, self.extra, "markers" * self.markers, self.context)
+        return _join(
+            self.encoder,
+            mlm,
+            "autoregressive" * self.autoregressive,
+            self.extra,
+            "markers" * self.markers,
+            self.context,
+        )
 
     @property
     def name(self) -> str:
@@ -119,7 +129,9 @@ class Run:
     def pretraining(self) -> Path:
         """The output folder of the masked pretraining with the checkpoint that this run starts from."""
         trial = self.trial if self.articles or self.mlm_changes else ""
-        return RUNS / _join(self.encoder, "mlm", "markers" * self.markers, trial)
+        return RUNS / _join(
+            self.encoder, "mlm", "autoregressive" * self.autoregressive, "markers" * self.markers, trial
+        )
 
     @property
     def pretraining_result(self) -> Path:
@@ -171,6 +183,7 @@ def list_runs() -> list[Run]:
         runs += [Run(name, *line) for line in product((0, encoder.millions), (False, True), ("none", "document"))]
         runs += [Run(name, extra="dev"), Run(name, context="mixed")]
     runs += [Run("minilm", millions, extra="silver") for millions in (0, ENCODERS["minilm"].millions)]
+    runs += [Run("minilm", 14, autoregressive=True)]
     runs += [Run("mpnet", extra="silver")]  # tagged by MPNet itself
     return [*runs, *(replace(run, seed=seed) for run in runs if run.line in SEEDED for seed in SEEDS[1:]), *TRIALS]
 
@@ -181,6 +194,7 @@ def pretrain(run: Run, data: Data) -> Path:
     if not checkpoint.exists():
         settings = {"case_markers": run.markers, "max_steps": MLM_STEPS * run.millions, "save_total_limit": 100}
         settings |= {"resume_from_checkpoint": "last", "output_dir": run.pretraining}
+        settings |= {"objective": "masked_autoregressive"} if run.autoregressive else {}
         text = [data.text, write_articles(data)] if run.articles else data.text
         launch("run_mlm.py", config=ENCODERS[run.encoder].mlm, train_file=text, **settings, **run.mlm_changes)
         run.pretraining_result.parent.mkdir(parents=True, exist_ok=True)

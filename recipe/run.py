@@ -154,7 +154,9 @@ class Run(AbstractContextManager):
 
     def _list_settings(self) -> dict:
         groups = {**vars(self.model_args), **vars(self.data_args)}
-        return json.loads(json.dumps(groups, default=str)) | json.loads(self.training_args.to_json_string())
+        training = json.loads(self.training_args.to_json_string())
+        del training["hub_token"]
+        return json.loads(json.dumps(groups, default=str)) | training
 
     @property
     def compared(self) -> dict:

@@ -6,7 +6,9 @@ of a column file.
 
 import glob
 import hashlib
+import io
 import logging
+import zlib
 from collections.abc import Collection, Iterator
 from functools import partial
 from itertools import chain
@@ -16,15 +18,24 @@ import datasets
 
 from recipe.data.conll import read_columns
 from recipe.data.settings import TextArguments
-from recipe.data.sources import expand_files, load_hub, pick_column
+from recipe.data.sources import expand_files, find_suffix, load_hub, pick_column
 from recipe.data.splits import HUB_NAMES, SPLITS
-from recipe.data.text_files import check_array, check_cells, check_lines, refuse_nul, split_articles
+from recipe.data.text_files import (
+    check_array,
+    check_cells,
+    check_lines,
+    find_delimiter,
+    open_bytes,
+    parse_list,
+    refuse_nul,
+    split_articles,
+)
 from recipe.errors import RecipeError
 
 COLUMN_FILE = ".conll"
 COLUMN_SETTINGS = ("word_column", "tag_column", "encoding", "comment_prefix")
 BUILDERS = {".txt": "text", ".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
-READ_ERRORS = (datasets.exceptions.DatasetsError, OSError, ValueError, LookupError)
+READ_ERRORS = (datasets.exceptions.DatasetsError, OSError, EOFError, zlib.error, ValueError, LookupError)
 FILE_SETTINGS = {split: SPLITS[split].files for split in ("train", "dev")}
 BATCH = 1000  # articles
 # `datasets` caches the result of a mapped function by the function's name and arguments. The functions here take this
@@ -91,7 +102,7 @@ def explain_reading(arguments: TextArguments, error: Exception, split: str = "tr
     key = FILE_SETTINGS[split]
     try:
         for file in expand_files(key, getattr(arguments, key) or []):
-            if not file.endswith(".parquet"):
+            if find_suffix(file) != ".parquet":
                 check_lines(file, arguments.encoding, arguments.text_column_name or "text", others=True)
     except RecipeError as fault:
         return fault
@@ -110,7 +121,7 @@ def name_source(arguments: TextArguments, split: str) -> str:
 def _load_files(split: str, arguments: TextArguments) -> Articles:
     key, streaming = FILE_SETTINGS[split], arguments.streaming and split == "train"
     files = expand_files(key, getattr(arguments, key))
-    kinds = {Path(file).suffix for file in files}
+    kinds = {find_suffix(file) for file in files}
     if kinds == {COLUMN_FILE}:
         columns = {key: getattr(arguments, key) for key in COLUMN_SETTINGS}
         documents = [document for file in files for document in read_columns(file, check=True, **columns)]
@@ -128,16 +139,17 @@ def _load_files(split: str, arguments: TextArguments) -> Articles:
             checks[next(iter(kinds))](file, arguments.encoding, arguments.text_column_name or "text")
     builder = BUILDERS[kinds.pop()]
     options = {} if builder == "parquet" else {"encoding": arguments.encoding}
-    by_line = builder == "text" and _separates_by_line(files, arguments)
-    options |= {"sample_by": "line" if by_line else "paragraph"} if builder == "text" else {}
-    options |= {"keep_default_na": False} if builder == "csv" else {}  # otherwise texts such as None would be empty
     if builder != "parquet" and not streaming and not arguments.encoding.lower().startswith(("utf-16", "utf-32")):
         for file in files:
-            refuse_nul(file)
+            refuse_nul(file, arguments.encoding)
     # The JSON reader logs each error that it raises; explain_reading already reports it.
     logging.getLogger("datasets.packaged_modules.json.json").setLevel(logging.CRITICAL)
     paths = [glob.escape(file) for file in files]  # load_dataset reads paths as globs
     try:
+        if builder == "text":
+            options["sample_by"] = "line" if _separates_by_line(files, arguments) else "paragraph"
+        if builder == "csv":  # without keep_default_na, texts such as None would be empty
+            options |= {"keep_default_na": False, "sep": _find_delimiter(files, arguments.encoding)}
         # pyrefly: ignore[no-matching-overload]  # its overloads expect a literal True or False for streaming
         rows = datasets.load_dataset(builder, data_files=paths, split="train", streaming=streaming, **options)
     except READ_ERRORS as error:
@@ -148,6 +160,20 @@ def _load_files(split: str, arguments: TextArguments) -> Articles:
         part = partial(_split_articles, code=CODE)
         rows = rows.map(part, batched=True, batch_size=size, features=rows.features)
     return rows
+
+
+def _find_delimiter(files: list[str], encoding: str) -> str:
+    """What separates the cells of all CSV files of a split. Raises RecipeError if they differ."""
+    found = {}
+    for path in files:
+        with open_bytes(path) as file, io.TextIOWrapper(file, encoding, errors="replace") as text:
+            found[find_delimiter(text.readline())] = path
+    if len(found) > 1:
+        first, second, *_ = found.items()
+        raise RecipeError(
+            f"{first[1]} separates cells by {first[0]!r}, but {second[1]} by {second[0]!r}: convert one of them"
+        )
+    return next(iter(found))
 
 
 def _separates_by_line(files: list[str], arguments: TextArguments) -> bool:
@@ -166,7 +192,7 @@ def _separates_by_line(files: list[str], arguments: TextArguments) -> bool:
 def _has_blank_line(path: str) -> bool:
     """Whether there is a blank line between two others."""
     seen, blank = False, False
-    with open(path, "rb") as file:
+    with open_bytes(path) as file:
         for line in file:
             if line.strip(b" \t\r\n\0\f\v"):
                 if blank:
@@ -183,7 +209,7 @@ def _split_articles(rows: dict[str, list[str]], code: str) -> dict[str, list[str
 
 
 def _as_text(rows: Articles, arguments: TextArguments, split: str) -> Articles:
-    """Keep only the text column, renamed to `text`; a column of words is joined by spaces."""
+    """Keep only the text column, renamed to `text`; a column of lists of words is joined by spaces."""
     try:
         remaining = iter(rows)  # only once: each iterator over a stream opens its file again
         first = next(remaining, None)
@@ -194,6 +220,8 @@ def _as_text(rows: Articles, arguments: TextArguments, split: str) -> Articles:
         sample = next((row[column] for row in chain([first], remaining) if row[column] is not None), None)
     except READ_ERRORS as error:
         raise explain_reading(arguments, error, split) from error
+    if _is_words(parse_list(sample)):  # CSV has no lists, so they are written as text
+        sample = parse_list(sample)
     if not all(isinstance(cell, str | None) for cell in (sample if isinstance(sample, list) else [sample])):
         raise explain_reading(arguments, ValueError(f"the column {column!r} has no text: found {sample!r}"), split)
     if isinstance(sample, list):
@@ -203,7 +231,12 @@ def _as_text(rows: Articles, arguments: TextArguments, split: str) -> Articles:
 
 
 def _join_words(row: dict, column: str, code: str) -> dict[str, str]:
-    return {"text": " ".join(filter(None, row[column] or []))}
+    cell = parse_list(row[column])
+    return {"text": " ".join(filter(None, cell or [])) if isinstance(cell, list | None) else row[column]}
+
+
+def _is_words(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(word, str) for word in value)
 
 
 def _hold_out(articles: datasets.Dataset, percentage: float) -> dict[str, datasets.Dataset]:

@@ -45,6 +45,10 @@ class Notes:
         first, count = self.remarks.get(text, (place, 0))
         self.remarks[text] = (first, count + 1)
 
+    def count_remarks(self) -> dict[str, int]:
+        """How often each remark was made."""
+        return {text: count for text, (_, count) in self.remarks.items()}
+
 
 def list_sentences(documents: Iterable[Document]) -> list[Sentence]:
     """All sentences of `documents`, in order."""

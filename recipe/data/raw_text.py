@@ -39,6 +39,7 @@ CLOSING = re.compile(r"[.,;:!?%)\]}]+|'s|n't|'(?:re|ve|ll|d|m)|\.\.\.", re.IGNOR
 OPENING = re.compile(r"[(\[{$\u00a3#]+")  # nor after these
 HTML_ENTITY = re.compile(r"&(#\d{1,7};|#[xX][0-9a-fA-F]{1,6};|\w+;)")
 BLANK_LINE = re.compile(r"\n\s*\n|\r\s*\r|\u2029")
+CONTINUED = re.compile("[\"'\u201d\u2019)\\]]*\\s*[,;:]")  # no sentence begins with these
 # Full stops, exclamation and question marks of scripts without spaces, with closing quotes and brackets after them.
 STOP = re.compile("[\u3002\uff01\uff1f\uff61]+[\u300d\u300f\u201d\u2019\uff09)\\]]*")
 
@@ -117,8 +118,8 @@ def join_words(words: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
 
 def _find_borders(paragraph: str) -> list[int]:
     """The character offsets at which the sentences of a paragraph begin, and its end."""
-    ends = {end for _, end in nupunkt.sent_spans(paragraph)} | {match.end() for match in STOP.finditer(paragraph)}
-    return sorted({0, *ends, len(paragraph)})
+    ends = {end for _, end in nupunkt.sent_spans(paragraph) if not CONTINUED.match(paragraph, end)}
+    return sorted({0, *ends, *(match.end() for match in STOP.finditer(paragraph)), len(paragraph)})
 
 
 def _resolve_entities(text: str) -> tuple[str, Sequence[int], Sequence[int]]:

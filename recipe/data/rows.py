@@ -4,23 +4,21 @@ What a row contains is recognised by its keys and values; the settings `text_col
 the keys otherwise.
 """
 
-import ast
 import csv
 import io
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from recipe.data.conll import DOCUMENT_START, convert_tags
 from recipe.data.documents import Document, Notes, Sentence, list_sentences
 from recipe.data.schemes import split_tag
 from recipe.data.settings import EntityArguments
+from recipe.data.sources import find_suffix
 from recipe.data.spans import read_spans, tag_text
 from recipe.data.spelling import find_spelling
-from recipe.data.text_files import read_text
+from recipe.data.text_files import find_delimiter, parse_list, read_text
 from recipe.errors import RecipeError
 
 WORD_KEYS = ("tokens", "words", "token", "word")
@@ -30,7 +28,7 @@ SPAN_KEYS = ("spans", "entities", "ents", "label", "labels", "annotations", "ann
 DOCUMENT_KEYS = ("doc", "doc_id", "document", "document_id", "file", "file_name", "filename")
 SENTENCE_KEYS = ("sentence_id", "sentence #", "sentence", "sent_id", "sentence_number", "sentence id")
 
-NUMPY_GAP = re.compile(r"""(?<=\w|[^\s\[,])(['"])\s+(?=['"])""")  # between two strings in a list as NumPy prints it
+UNANNOTATED = "row(s) without annotations were left out"
 
 Row = Any  # what JSON can hold
 Rows = list[tuple[str, Row]]  # with the place of each
@@ -38,14 +36,18 @@ Rows = list[tuple[str, Row]]  # with the place of each
 
 def read_rows(path: str, arguments: EntityArguments, notes: Notes) -> list[Document]:
     """The documents of a file of rows, tagged in IOB2. Raises RecipeError with file and line if it cannot be read."""
-    suffix = Path(path.removesuffix(".gz")).suffix
+    suffix = find_suffix(path)
     if suffix == ".parquet":
         rows = _load_parquet(path)
     else:
         text = read_text(path, arguments.encoding).removeprefix("\ufeff")
         rows = _parse_csv(path, text, arguments) if suffix == ".csv" else _parse_json(path, text)
+    annotated = any(isinstance(row, dict) and _has_spans(row) for _, row in rows)
     documents = [Document()]
     for place, row in rows:
+        if annotated and isinstance(row, dict) and _is_unannotated(row, arguments):
+            notes.remark(UNANNOTATED, place)
+            continue
         read = _read_row(place, row, arguments, notes)
         if isinstance(read, Document):
             documents += [read, Document()]
@@ -158,11 +160,7 @@ def _parse_object(text: str) -> dict | None:
 
 def _parse_csv(path: str, text: str, arguments: EntityArguments) -> Rows:
     """The rows of a CSV file: of one word each, which are joined to sentences, or of one text or sentence each."""
-    try:
-        dialect: Any = csv.Sniffer().sniff(text.partition("\n")[0], ",;\t")
-    except csv.Error:
-        dialect = csv.excel
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=dialect.delimiter)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=find_delimiter(text.partition("\n")[0]))
     keys = {key: (key or "").strip().lower() for key in reader.fieldnames or []}
     try:
         rows = [
@@ -182,7 +180,7 @@ def _parse_csv(path: str, text: str, arguments: EntityArguments) -> Rows:
     if word and alone and tag and sentence and sentence not in (word, tag):
         named = (arguments.text_column_name or WORD_KEYS[0], arguments.label_column_name)
         return _join_words(rows, sentence, (word, tag), named)
-    return [(place, {key: _parse_list(cell) for key, cell in row.items()}) for place, row in rows]
+    return [(place, {key: parse_list(cell) for key, cell in row.items()}) for place, row in rows]
 
 
 def _join_words(rows: Rows, sentence: str, columns: tuple[str, str], named: tuple[str, str]) -> Rows:
@@ -204,17 +202,6 @@ def _join_words(rows: Rows, sentence: str, columns: tuple[str, str], named: tupl
         joined[-1][1][words].append(row[word] or "_")
         joined[-1][1][tags].append((row[tag] or "").strip())
     return joined
-
-
-def _parse_list(cell: Any) -> Any:
-    """A cell that contains a list as Python or JSON writes it, as that list; any other cell as it is."""
-    if not isinstance(cell, str) or not cell.lstrip().startswith("["):
-        return cell
-    cell = NUMPY_GAP.sub(r"\1, ", cell)  # without commas, Python would join the strings
-    try:
-        return ast.literal_eval(cell.strip())
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return cell
 
 
 def _find_key(keys: Iterable[str], names: Sequence[str]) -> str | None:
@@ -250,8 +237,7 @@ def _read_row(place: str, row: Row, arguments: EntityArguments, notes: Notes) ->
     text = _find_value(row, arguments.text_column_name, TEXT_KEYS, str)
     if text is not None:
         labels = _find_value(row, _set_by_user(arguments), TAG_KEYS, str)
-        has_spans = any(isinstance(row.get(key), list) for key in SPAN_KEYS)
-        if labels is not None and not has_spans:  # a text beside spans is the class of the text, or a note
+        if labels is not None and not _has_spans(row):  # a text beside spans is the class of the text, or a note
             return make_sentence(text.split(), labels.split(), place, names)
         spans = _find_value(row, _set_by_user(arguments), SPAN_KEYS, list, filled=True)
         if spans is not None and not (spans and all(isinstance(span, str) for span in spans)):
@@ -261,12 +247,23 @@ def _read_row(place: str, row: Row, arguments: EntityArguments, notes: Notes) ->
     raise _explain(place, row, arguments)
 
 
+def _has_spans(row: Mapping[str, Any]) -> bool:
+    return any(isinstance(row.get(key), list) for key in SPAN_KEYS)
+
+
+def _is_unannotated(row: Mapping[str, Any], arguments: EntityArguments) -> bool:
+    """Whether a row is a text only: tools leave out the key of the spans, or write null, if nobody has annotated it."""
+    keys = {*SPAN_KEYS, *TAG_KEYS, _set_by_user(arguments)}
+    texts = _find_value(row, arguments.text_column_name, TEXT_KEYS, str)
+    return texts is not None and all(row.get(key) is None for key in keys)
+
+
 def _pick_annotator(annotations: Any, place: str, notes: Notes) -> list:
     """The work of the first annotator who finished a task of Label Studio, in a list; empty if there is none."""
     given = annotations if isinstance(annotations, list) else []
     done = [one for one in given if isinstance(one, dict) and not one.get("was_cancelled")]
     if not done:
-        notes.remark("row(s) without annotations were left out", place)
+        notes.remark(UNANNOTATED, place)
     if len(done) > 1:
         notes.remark("row(s) have several annotators, of whom the first was read", place)
     return done[:1]

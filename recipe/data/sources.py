@@ -27,6 +27,12 @@ def expand_files(key: str, patterns: list[str]) -> list[str]:
     return files
 
 
+def find_suffix(path: str | Path) -> str:
+    """The ending that tells the kind of a file: in lower case, without `.gz`, and `.jsonl` for `.ndjson`."""
+    suffix = Path(str(path).lower().removesuffix(".gz")).suffix
+    return ".jsonl" if suffix == ".ndjson" else suffix
+
+
 def load_hub(arguments: SourceArguments, cache_dir: str | None = None, streaming: bool = False) -> dict:
     """All splits of `dataset_name`, by their names on the Hub. Raises RecipeError if they cannot be loaded."""
     import datasets  # this import takes a second and is not needed for local files

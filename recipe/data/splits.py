@@ -11,7 +11,7 @@ from recipe.data.documents import Document, Notes, list_sentences
 from recipe.data.rows import finish_documents, make_sentence, read_rows
 from recipe.data.schemes import build_labels, is_iob2, list_types
 from recipe.data.settings import EntityArguments
-from recipe.data.sources import expand_files, load_hub, pick_column
+from recipe.data.sources import expand_files, find_suffix, load_hub, pick_column
 from recipe.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -119,10 +119,11 @@ def find_files(data_dir: str) -> dict[str, list[str]]:
 
 def _find_split(path: Path) -> str | None:
     """The split that the name of a file or folder stands for, if any."""
-    name = path.name.removesuffix(".gz")
+    stem, suffix = Path(path.name.lower().removesuffix(".gz")).stem, find_suffix(path.name)
     for split, names in FILE_NAMES.items():
-        is_stem = Path(name).stem in names and (Path(name).suffix in SUFFIXES or path.is_dir())
-        if is_stem or (Path(name).suffix.removeprefix(".") in names and not path.is_dir()):
+        if stem in names and (suffix in SUFFIXES or path.is_dir()):
+            return split
+        if suffix.removeprefix(".") in names and not path.is_dir():
             return split
     return None
 
@@ -160,7 +161,7 @@ def _read_files(paths: list[str], arguments: EntityArguments, notes: Notes) -> l
 
 
 def _read_file(path: str, arguments: EntityArguments, notes: Notes) -> list[Document]:
-    suffix = Path(path.removesuffix(".gz")).suffix
+    suffix = find_suffix(path)
     if suffix in ROW_FILES:
         return read_rows(path, arguments, notes)
     if suffix == ".ann":

@@ -1,5 +1,6 @@
 """Text files read by line or by article; errors name the file and line."""
 
+import ast
 import codecs
 import csv
 import gzip
@@ -8,7 +9,9 @@ import json
 import re
 import zlib
 from pathlib import Path
+from typing import Any, BinaryIO
 
+from recipe.data.sources import find_suffix
 from recipe.errors import RecipeError
 
 GZIP = b"\x1f\x8b"
@@ -21,8 +24,10 @@ BINARY = {  # the first bytes of files that are not text
     b"SQLite format 3": "an SQLite file",
     b"\xd0\xcf\x11\xe0": "a file of an older Office version",
 }
+csv.field_size_limit(2**31 - 1)  # whole documents can be in one cell
 BINARY_HINT = "give it its usual name (.parquet), unpack it, or convert it"
 BLANK_LINES = re.compile(r"\n\s*\n")
+NUMPY_GAP = re.compile(r"""(?<=\w|[^\s\[,])(['"])\s+(?=['"])""")  # between two strings in a list as NumPy prints it
 
 
 def split_articles(text: str) -> list[str]:
@@ -72,6 +77,32 @@ def _read_bytes(path: str | Path) -> bytes:
     return data
 
 
+def open_bytes(path: str | Path) -> BinaryIO:
+    """Open a file to read its bytes, decompressed if it is a gzip file."""
+    with open(path, "rb") as file:
+        compressed = file.read(len(GZIP)) == GZIP
+    return gzip.open(path) if compressed else open(path, "rb")
+
+
+def find_delimiter(header: str) -> str:
+    """What separates the cells of a CSV file with this header: a comma, a semicolon or a tab."""
+    try:
+        return csv.Sniffer().sniff(header, ",;\t").delimiter
+    except csv.Error:
+        return ","
+
+
+def parse_list(cell: Any) -> Any:
+    """A cell that contains a list as Python, NumPy or JSON writes it, as that list; any other cell as it is."""
+    if not isinstance(cell, str) or not cell.lstrip().startswith("["):
+        return cell
+    cell = NUMPY_GAP.sub(r"\1, ", cell)  # without commas, Python would join the strings
+    try:
+        return ast.literal_eval(cell.strip())
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return cell
+
+
 def check_lines(path: str, encoding: str, column: str, others: bool = False) -> None:
     """Raise RecipeError for the first line that cannot be decoded or, in a `.jsonl` file, is no row like the others.
 
@@ -82,12 +113,14 @@ def check_lines(path: str, encoding: str, column: str, others: bool = False) -> 
     number, kinds = 0, dict[str, tuple[str, int]]()
     try:
         decoder = codecs.getincrementaldecoder(encoding)()
-        with open(path, "rb") as file:
+        with open_bytes(path) as file:
             for number, line in enumerate(file, 1):
                 text = decoder.decode(line, final=not line.endswith(b"\n"))
-                if path.endswith(".jsonl"):
+                if find_suffix(path) == ".jsonl":
+                    text = text.removeprefix("\ufeff") if number == 1 else text
                     _check_json(path, number, text, column, others, kinds)
-    except (OSError, LookupError, ValueError, TypeError) as error:  # TypeError: rot13 is no encoding of text
+    except (OSError, EOFError, zlib.error, LookupError, ValueError, TypeError) as error:
+        # TypeError: rot13 is no encoding of text
         raise explain_unreadable(path, encoding, error, number) from None
 
 
@@ -125,7 +158,7 @@ def _is_text(value: object) -> bool:
 
 def check_array(path: str, encoding: str, column: str) -> None:
     """Raise RecipeError for the first item of a JSON array that has something else than text in the key `column`."""
-    text = read_text(path, encoding)
+    text = read_text(path, encoding).removeprefix("\ufeff")
     if not text.lstrip().startswith("["):
         return
     try:
@@ -141,27 +174,31 @@ def check_array(path: str, encoding: str, column: str) -> None:
 def check_cells(path: str, encoding: str, column: str) -> None:
     """Raise RecipeError for the first row of a CSV file with more cells than the header. column: any of them."""
     try:
-        reader = csv.reader(io.StringIO(read_text(path, encoding), newline=""))
+        text = read_text(path, encoding)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=find_delimiter(text.partition("\n")[0]))
         header = next(reader, [])
         for row in reader:
             if len(row) > len(header):
                 raise RecipeError(
                     f"{path}:{reader.line_num}: {len(row)} cells, but the header has {len(header)}: put quotes around "
-                    "text that contains a comma"
+                    f"text that contains {reader.dialect.delimiter!r}"
                 )
     except csv.Error:
         return  # the reader explains it
 
 
-def refuse_nul(path: str) -> None:
-    """Raise RecipeError for the first NUL byte of a file, if there is one."""
+def refuse_nul(path: str, encoding: str) -> None:
+    """Raise RecipeError for the first NUL byte of a file, if there is one, and for damaged gzip data."""
     line = 1
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            if b"\0" in chunk:
-                line += chunk.count(b"\n", 0, chunk.index(b"\0"))
-                raise explain_nul(path, line)
-            line += chunk.count(b"\n")
+    try:
+        with open_bytes(path) as file:
+            while chunk := file.read(1 << 20):
+                if b"\0" in chunk:
+                    line += chunk.count(b"\n", 0, chunk.index(b"\0"))
+                    raise explain_nul(path, line)
+                line += chunk.count(b"\n")
+    except (OSError, EOFError, zlib.error) as error:
+        raise explain_unreadable(path, encoding, error, line) from None
 
 
 def explain_unreadable(path: str | Path, encoding: str, error: Exception, line: int) -> RecipeError:

@@ -6,19 +6,21 @@ An item is a text or a document of words. A line that cannot be read raises an e
 import codecs
 import json
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from io import BufferedReader
-from pathlib import Path
+from itertools import chain
 from typing import Any, BinaryIO
 
 from recipe.data.conll import DOCUMENT_START
 from recipe.data.documents import Document, Sentence
-from recipe.data.sources import expand_files
+from recipe.data.sources import expand_files, find_suffix
+from recipe.data.text_files import explain_unreadable, open_bytes
 from recipe.errors import RecipeError
 
 STDIN = "-"
-JSON_LINES = {".jsonl", ".ndjson"}
+JSON_LINES = ".jsonl"
 COLUMN_FILES = {".conll", ".iob", ".iob2", ".bio", ".tsv", ".testa", ".testb", ".train"}
 
 
@@ -60,9 +62,13 @@ class Reader:
             yield from self._read_file(path)
 
     def _read_file(self, path: str) -> Iterator[Item]:
-        suffix = Path(path).suffix.lower()
+        suffix = find_suffix(path)
         lines = self._read_lines(path)
-        if suffix in JSON_LINES:
+        if path == STDIN:
+            first = next(lines, None)
+            suffix = JSON_LINES if first and _is_object(first[1]) else ""
+            lines = chain([first] if first else [], lines)
+        if suffix == JSON_LINES:
             yield from self._read_json(lines)
         elif suffix in COLUMN_FILES:
             yield from map(Item, self._read_columns(lines))
@@ -74,7 +80,7 @@ class Reader:
         try:
             if codecs.lookup(self.encoding).name.startswith(("utf-16", "utf-32")):  # their line ends are not a byte
                 raise RecipeError(f"encoding: {self.encoding} cannot be read line by line: convert the files to utf-8")
-            with sys.stdin.buffer if path == STDIN else open(path, "rb") as file:
+            with sys.stdin.buffer if path == STDIN else open_bytes(path) as file:
                 for number, line in enumerate(_split_lines(file), 1):
                     place = f"{'standard input' if path == STDIN else path}:{number}"
                     try:
@@ -90,8 +96,8 @@ class Reader:
             raise RecipeError(
                 f"encoding: Python does not know {self.encoding!r}: set another one, such as utf-8 or latin-1"
             ) from None
-        except OSError as error:
-            raise RecipeError(f"{path}: {error.strerror}: check the path") from None
+        except (OSError, EOFError, zlib.error) as error:
+            raise explain_unreadable(path, self.encoding, error, 0) from None
 
     def _read_text(self, lines: Iterator[tuple[str, str]]) -> Iterator[str]:
         """Each line that is not blank, or each article with its line breaks."""
@@ -172,12 +178,20 @@ def list_files(patterns: Iterable[str]) -> list[str]:
     files = [path for pattern in given for path in ([STDIN] if pattern == STDIN else expand_files("files", [pattern]))]
     if files.count(STDIN) > 1 or (STDIN in files and sys.stdin is None):
         raise RecipeError("files: standard input (-) can be read only once, and must be open")
-    known = {"", ".txt", ".md", *JSON_LINES, *COLUMN_FILES}
+    known = {"", ".txt", ".md", JSON_LINES, *COLUMN_FILES}
     for path in files:
-        if (suffix := Path(path).suffix.lower()) not in known:
+        if (suffix := find_suffix(path)) not in known:
             expected = " ".join(sorted(known - {""}))
             raise RecipeError(f"{path}: files that end in {suffix} cannot be tagged: expected one of {expected}")
     return files
+
+
+def _is_object(line: str) -> bool:
+    """Whether a line is a JSON object."""
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _split_lines(file: BinaryIO | BufferedReader) -> Iterator[bytes]:

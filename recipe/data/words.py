@@ -11,8 +11,8 @@ from pathlib import Path
 from recipe.command_line import VerbParser
 from recipe.data.conll import write_conll
 from recipe.data.documents import Document, Sentence
-from recipe.data.raw_text import find_words
-from recipe.data.sources import expand_files
+from recipe.data.raw_text import find_sentences
+from recipe.data.sources import expand_files, find_suffix
 from recipe.data.text_files import read_articles
 from recipe.errors import RecipeError
 
@@ -24,7 +24,7 @@ def write_words(patterns: list[str], output: str | Path, every: int = 1, encodin
     Raises RecipeError if a file is missing, does not end in .txt, cannot be decoded, or is also `output`.
     """
     files = expand_files("files", patterns)
-    others = [file for file in files if Path(file).suffix != ".txt"]
+    others = [file for file in files if find_suffix(file) != ".txt"]
     if others:
         raise RecipeError(f"{others[0]}: not a plain text file: expected files that end in .txt")
     if Path(output).resolve() in [Path(file).resolve() for file in files]:
@@ -38,7 +38,7 @@ def write_words(patterns: list[str], output: str | Path, every: int = 1, encodin
 
 def split_words(article: str) -> Document:
     """The words of an article, all tagged `O`; each line with words is a sentence."""
-    lines = ([word.text for word in find_words(line)] for line in article.split("\n"))
+    lines = ([word.text for words in find_sentences(line) for word in words] for line in article.split("\n"))
     return Document([Sentence(words, ["O"] * len(words)) for words in lines if words])
 
 

@@ -1,14 +1,20 @@
-"""One line that says what was read for a split, so that a misread file is noticed before training."""
+"""What was read for a split, in one line, so that a misread file is noticed before training."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import datasets
+import pyarrow.compute as pc
 from transformers import PreTrainedTokenizerBase
 
+from recipe.data.articles import Articles
 from recipe.data.documents import Document, Notes, list_sentences
 from recipe.data.schemes import list_entities
 from recipe.inputs.tokens import tokenize_words
+
+FEW = 100  # entities; in smaller data, a type of a single entity is no surprise
 
 
 def format_overview(split: str, documents: Sequence[Document], notes: Notes, tokenizer: PreTrainedTokenizerBase) -> str:
@@ -27,7 +33,32 @@ def format_overview(split: str, documents: Sequence[Document], notes: Notes, tok
         f"longest sentence {longest:,} words",
     ]
     remarks = [f"data: {split}: {count:,} x {text} (first: {place})" for text, (place, count) in notes.remarks.items()]
-    return "\n".join([f"data: {split}: {'; '.join(parts)}", *remarks])
+    doubts = [f"data: {split}: {doubt}" for doubt in _list_doubts(kinds)]
+    return "\n".join([f"data: {split}: {'; '.join(parts)}", *remarks, *doubts])
+
+
+def _list_doubts(kinds: Counter[str]) -> list[str]:
+    """What can be wrong with entity types: names that are almost equal, and a type that occurs only once."""
+    spellings: dict[str, list[str]] = {}
+    for kind in sorted(kinds):
+        spellings.setdefault(re.sub(r"[\W_]", "", kind).casefold() or kind, []).append(kind)
+    alike = [f"types that differ only in case or signs: {', '.join(same)}" for same in spellings.values() if same[1:]]
+    once = [kind for kind, count in sorted(kinds.items()) if count == 1 and kinds.total() >= FEW]
+    return alike + ([f"types of only one entity, which can be mistakes: {', '.join(once)}"] if once else [])
+
+
+def format_text_overview(source: str, articles: Articles, blocks: Articles, tokenizer: PreTrainedTokenizerBase) -> str:
+    """Source, articles, blocks, tokens and unknown tokens of text. Streamed text is not counted."""
+    if not (isinstance(articles, datasets.Dataset) and isinstance(blocks, datasets.Dataset)):
+        return f"{source}; streamed"
+    ids = blocks.with_format("arrow")[:]["input_ids"]
+    tokens = pc.sum(pc.list_value_length(ids)).as_py()
+    unknown = tokenizer.unk_token_id
+    count = 0 if unknown is None else pc.sum(pc.equal(pc.list_flatten(ids), unknown)).as_py()
+    return (
+        f"{source}; {len(articles):,} article(s); {len(blocks):,} blocks, {tokens:,} tokens; {count:,} of them unknown "
+        "to the tokenizer"
+    )
 
 
 def count_unknown(words: Counter[str], tokenizer: PreTrainedTokenizerBase) -> int:

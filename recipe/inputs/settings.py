@@ -5,6 +5,8 @@ from typing import Literal
 
 from recipe.settings import setting
 
+Objective = Literal["masked", "masked_autoregressive"]
+
 
 @dataclass
 class PretrainedArguments:
@@ -23,13 +25,23 @@ class PretrainedArguments:
 class BlockArguments:
     """Blocks of text and their masks."""
 
+    objective: Objective | None = setting(
+        None,
+        "masked: predict from both sides; masked_autoregressive: from the left (default: the model's, or masked).",
+    )
     block_size: int = setting(256, "Tokens in a block, special tokens included.", at_least=3)
     mlm_probability: float = setting(0.15, "Share of the tokens to predict.", at_least=0.001, at_most=1)
-    mask_replace_prob: float = setting(
-        0.8, "Share of the predicted tokens that become the mask token.", at_least=0, at_most=1
+    mask_replace_prob: float | None = setting(
+        None,
+        "Share of the predicted tokens that become the mask token (default: 0.8; masked_autoregressive: 1).",
+        at_least=0,
+        at_most=1,
     )
-    random_replace_prob: float = setting(
-        0.1, "Share of the predicted tokens that become a random token.", at_least=0, at_most=1
+    random_replace_prob: float | None = setting(
+        None,
+        "Share of the predicted tokens that become a random token (default: 0.1; masked_autoregressive: 0).",
+        at_least=0,
+        at_most=1,
     )
     eval_mask_seed: int = setting(0, "Seed of the masks for evaluation, which are drawn once.")
     preprocessing_num_workers: int | None = setting(

@@ -3,7 +3,7 @@
 An architecture that is not listed works too, without the shortcuts. Tests compare each entry with the plain model.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from transformers import PreTrainedConfig
 
@@ -16,6 +16,7 @@ class Architecture:
     Not if the model caps scores, shares keys among heads, or has keys and values of different types.
     packing: the attention accepts a mask of (rows, 1, length, length), so that examples can share a row.
     sparse_head: the masked-language-model head works on each position separately.
+    causal: the attention accepts a causal mask (`recipe.model.causality`).
     positions_after_padding: the first position is the padding id plus 1, not 0.
     fp32_only: fails in mixed precision, so that fp32 is the automatic choice.
     """
@@ -23,12 +24,13 @@ class Architecture:
     light_attention: bool = False
     packing: bool = False
     sparse_head: bool = False
+    causal: bool = False
     positions_after_padding: bool = False
     fp32_only: bool = False
 
 
-ROBERTA = Architecture(light_attention=True, packing=True, sparse_head=True, positions_after_padding=True)
-BERT = Architecture(light_attention=True, packing=True, sparse_head=True)
+BERT = Architecture(light_attention=True, packing=True, sparse_head=True, causal=True)
+ROBERTA = replace(BERT, positions_after_padding=True)
 UNPACKED = Architecture(light_attention=True, sparse_head=True)
 ATTENTION_ONLY = Architecture(light_attention=True)
 ARCHITECTURES = {
@@ -41,7 +43,7 @@ ARCHITECTURES = {
     "electra": BERT,
     "ernie": ATTENTION_ONLY,
     "esm": ATTENTION_ONLY,
-    "modernbert": UNPACKED,
+    "modernbert": replace(UNPACKED, causal=True),
     "mpnet": ROBERTA,
     "roberta": ROBERTA,
     "xlm-roberta": ROBERTA,

@@ -21,6 +21,7 @@ from recipe.model.settings import ModelArguments
 
 BUILD_ERRORS = (ImportError, ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError)
 BUILD_ERRORS += (TypeError, ValueError)
+LARGEST_WEIGHT = 1000  # of a class in the loss
 logger = logging.getLogger(__name__)
 
 
@@ -89,26 +90,28 @@ def _name_labels(config: PreTrainedConfig, labels: Sequence[str]) -> None:
 def read_class_weights(text: str | None, labels: Sequence[str]) -> list[float] | None:
     """The weight of each label in the loss, from text such as `PER=2,B-LOC=3,O=0.5`; 1 for labels it does not name.
 
-    None if there is no text. Raises RecipeError for a name that is no type or label, and for a weight that is no number
-    above 0.
+    The weight of a label takes precedence over that of its type. None if there is no text.
+    Raises RecipeError for a name that is no type or label or is given twice, and for a weight that is not above 0 and
+    at most `LARGEST_WEIGHT`.
     """
     if not text:
         return None
-    weights = dict.fromkeys(labels, 1.0)
+    named: dict[str, float] = {}
     for pair in text.split(","):
         name, _, value = (part.strip() for part in pair.rpartition("="))
-        named = [label for label in labels if name and name in (label, label[2:])]
         try:
             weight = float(value)
         except ValueError:
             weight = math.nan
-        if not named or not 0 < weight < math.inf:
-            raise RecipeError(
-                f"class_weights: {pair}: expected a type or label and a number above 0, such as PER=2; labels: "
-                f"{' '.join(labels)}"
-            )
-        weights.update(dict.fromkeys(named, weight))
-    return list(weights.values())
+        reason = "is given twice" if name in named else None
+        if not 0 < weight <= LARGEST_WEIGHT:
+            reason = f"expected a number above 0 and at most {LARGEST_WEIGHT:,}"
+        if not any(name and name in (label, label[2:]) for label in labels):
+            reason = "expected a type or label"
+        if reason:
+            raise RecipeError(f"class_weights: {pair}: {reason}, such as PER=2; labels: {' '.join(labels)}")
+        named[name] = weight
+    return [named.get(label, named.get(label[2:], 1.0)) for label in labels]
 
 
 def replace_head(model: PreTrainedModel, labels: Sequence[str]) -> PreTrainedModel:
@@ -146,7 +149,8 @@ def load_model(auto_class: Any, arguments: ModelArguments, config: PreTrainedCon
     """Load `model_name_or_path` with `auto_class` (`AutoModelFor...`), or without it build a new model from `config`.
 
     Weights are always loaded in float32: the Trainer handles mixed precision, and weights loaded in half precision
-    would also be updated in half precision. If the recipe's own attention is not known to work for the model, "eager"
+    would also be updated in half precision. The attribute `new_head` of the model says whether its head has no trained
+    weights yet. If the recipe's own attention is not known to work for the model, "eager"
     is used. Raises RecipeError if the model cannot be loaded or built.
     """
     attention = arguments.attn_implementation
@@ -163,6 +167,7 @@ def load_model(auto_class: Any, arguments: ModelArguments, config: PreTrainedCon
         with _without_report():
             model, found = load_pretrained(auto_class, name, arguments, **options)
         _check_encoder(name, model, found["missing_keys"])
+        new_head = any(not key.startswith(f"{model.base_model_prefix}.") for key in found["missing_keys"])
     else:
         try:
             model = auto_class.from_config(config, **options)
@@ -171,8 +176,10 @@ def load_model(auto_class: Any, arguments: ModelArguments, config: PreTrainedCon
             if arguments.attn_implementation and "attn" in str(error).lower() + type(error).__name__.lower():
                 source = f"attn_implementation {arguments.attn_implementation}"
             raise RecipeError(f"{source}: {' '.join(str(error).split())[:200]}: change the setting") from None
+        new_head = True
     if arguments.light_dropout:
         lighten_dropout(model)
+    model.new_head = new_head
     return model
 
 

@@ -107,12 +107,15 @@ class Packer:
 
     def mask(self, segments: torch.Tensor) -> torch.Tensor:
         """The attention mask, (rows, 1, length, length), of rows in which tokens of equal `segments` see each other."""
-        attended = segments[:, None, :, None] == segments[:, None, None, :]
-        dtype = self._mask_dtype
-        if dtype is None or dtype == torch.bool:
-            return attended
-        hidden = torch.zeros(attended.shape, dtype=dtype, device=segments.device)
-        return hidden.masked_fill(~attended, torch.finfo(dtype).min)
+        return convert_mask(segments[:, None, :, None] == segments[:, None, None, :], self._mask_dtype)
+
+
+def convert_mask(visible: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
+    """A boolean mask as an attention expects it (`MASK_DTYPES`): boolean, or numbers that are added to the scores."""
+    if dtype is None or dtype == torch.bool:
+        return visible
+    hidden = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
+    return hidden.masked_fill(~visible, torch.finfo(dtype).min)
 
 
 def plan_rows(lengths: list[int]) -> tuple[list[list[int]], int]:

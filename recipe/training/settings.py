@@ -28,6 +28,7 @@ REFUSED = {
     "prediction_loss_only": "the reports need all predictions",
     "auto_find_batch_size": "a resumed run uses the batch size of its settings",
     "logging_nan_inf_filter": "it would wait for the GPU in each step",
+    "label_names": "a batch has one column of labels, labels",
     "save_on_each_node": "all machines share one output folder",
 }
 # Resume rules (`recipe.settings.Resume`) of the fields from transformers; all other fields have "same".

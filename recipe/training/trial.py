@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedConfig, PreTrainedModel, Trainer
 from transformers.utils import is_liger_kernel_available
 from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
@@ -31,6 +32,9 @@ def try_trainer(args: TrainingArguments) -> None:
     what = "settings of the Trainer"
     try:
         trainer = Trainer(model, args, train_dataset=[{}], eval_dataset=[{}])  # type: ignore[arg-type]
+        if args.gradient_checkpointing:
+            what = "gradient_checkpointing_kwargs"
+            checkpoint(torch.nn.Identity(), torch.ones(1, requires_grad=True), **_list_options(args))
         what = f"optim {getattr(args.optim, 'value', args.optim)}"
         optimizer = trainer.create_optimizer()
         what = f"lr_scheduler_type {getattr(args.lr_scheduler_type, 'value', args.lr_scheduler_type)}"
@@ -42,6 +46,11 @@ def try_trainer(args: TrainingArguments) -> None:
     except Exception as error:  # each library has its own
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise RecipeError(f"{what}: {reason}: change or remove the setting") from error
+
+
+def _list_options(args: TrainingArguments) -> dict:
+    """The options of `torch.utils.checkpoint`, of which transformers sets one if none is given."""
+    return {"use_reentrant": True} | (args.gradient_checkpointing_kwargs or {})
 
 
 def try_model(

@@ -1,3 +1,4 @@
+import gzip
 import json
 
 import datasets
@@ -141,3 +142,41 @@ def test_columns_of_a_column_file_are_those_of_the_settings(tmp_path):
         load_articles(MlmArguments(train_file=[str(tmp_path / "a.conll")], comment_prefix="#"), wanted=["train"])
     arguments = MlmArguments(train_file=[str(tmp_path / "a.conll")], comment_prefix="#", word_column=1)
     assert load_articles(arguments, wanted=["train"])["train"]["text"] == ["Oslo fell"]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.txt.gz", gzip.compress(b"one, two\n\nthree")),
+        ("a.jsonl.gz", gzip.compress(b'{"text": "one, two"}\n{"text": "three"}')),
+        ("a.ndjson", b'{"text": "one, two"}\n{"text": "three"}'),
+        ("A.JSONL", b'\xef\xbb\xbf{"text": "one, two"}\n{"text": "three"}'),
+        ("A.TXT", b"one, two\n\nthree"),
+        ("a.csv", b"id;text\n1;one, two\n2;three"),
+        ("a.csv", b"id\ttext\n1\tone, two\n2\tthree"),
+        ("a.csv", b"id,text\n1,\"['one,', 'two']\"\n2,['three']"),
+    ],
+)
+def test_other_endings_separators_and_written_lists_are_read(tmp_path, name, content, streaming):
+    (tmp_path / name).write_bytes(content)
+    arguments = MlmArguments(train_file=[str(tmp_path / name)], streaming=streaming)
+    articles = load_articles(arguments, ["train"], str(tmp_path))
+    assert [row["text"].strip() for row in articles["train"]] == ["one, two", "three"]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_damaged_and_unlike_files_are_refused(tmp_path, streaming):
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"one two\nthree four\n" * 99)[:-20])
+    (tmp_path / "a.csv").write_text("id;text\n1;one")
+    (tmp_path / "b.csv").write_text("id,text\n1,one")
+    for pattern, message in [("*.gz", r"a\.txt\.gz: damaged gzip data"), ("*.csv", r"separates cells by ';', but")]:
+        arguments = MlmArguments(train_file=[str(tmp_path / pattern)], streaming=streaming)
+        with pytest.raises(RecipeError, match=message):
+            load_articles(arguments, ["train"], str(tmp_path))
+
+
+def test_a_long_document_fits_into_a_cell(tmp_path):
+    (tmp_path / "a.csv").write_text(f'text\n"{"one, two " * 20_000}"\nthree\n')
+    arguments = MlmArguments(train_file=[str(tmp_path / "a.csv")])
+    assert [len(row["text"]) for row in load_articles(arguments, ["train"], str(tmp_path))["train"]] == [180_000, 5]

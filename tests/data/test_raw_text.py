@@ -117,3 +117,8 @@ def test_full_stops_and_numbers_are_split_as_in_entity_corpora(text, words):
 )
 def test_a_comma_separates_words_unless_it_stands_between_digits(text, words):
     assert [word.text for word in find_words(text)] == words
+
+
+def test_no_sentence_begins_with_a_comma_or_a_semicolon():
+    text = 'Sales in the U.S.; sales in Lima. He asked "why?", and left.'
+    assert [words[0].text for words in find_sentences(text)] == ["Sales", "He"]

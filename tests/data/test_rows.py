@@ -325,3 +325,19 @@ def test_sentences_of_two_documents_with_one_number_stay_apart(tmp_path):
     documents = load(tmp_path / "a.csv")
     words = [[sentence.words for sentence in document.sentences] for document in documents]
     assert words == [[["Mara", "left"], ["Oslo"]], [["won"]]]
+
+
+@pytest.mark.parametrize(
+    "empty", [{"text": TEXT}, {"text": TEXT, "label": None}, {"content": TEXT, "annotation": None}]
+)
+def test_texts_that_nobody_has_annotated_are_left_out_and_counted(tmp_path, empty):
+    (tmp_path / "a.json").write_text(json.dumps([empty, {"text": TEXT, "label": LABELLED}]))
+    notes: list[Notes] = []
+    assert len(load(tmp_path / "a.json", notes)) == 1
+    assert notes[0].remarks == {"row(s) without annotations were left out": (f"{tmp_path}/a.json: item 1", 1)}
+
+
+def test_endings_are_read_in_any_case(tmp_path):
+    for name in ("a.NDJSON", "A.JSON"):
+        (tmp_path / name).write_text(json.dumps({"tokens": WORDS, "ner_tags": TAGS}))
+        assert list_pairs(load(tmp_path / name)) == [list(zip(WORDS, TAGS, strict=True))]

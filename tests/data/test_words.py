@@ -17,7 +17,7 @@ from recipe.errors import RecipeError
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("Ms. Orr's first visit, on May 3.", "Ms . Orr 's first visit , on May 3 ."),
+        ("Ms. Orr's first visit, on May 3.", "Ms. Orr 's first visit , on May 3 ."),
         ("The U.S. team, U.S.-based, won 3-1 at Saint-Malo!", "The U.S. team , U.S.-based , won 3-1 at Saint-Malo !"),
         ("U.S.A or Y.M.C.A. of a.b.com, i.e., one", "U.S.A or Y.M.C.A. of a.b.com , i.e. , one"),
         ("They're O\u2019Neill\u2019s, 1,000 or 2.5%", "They 're O\u2019Neill \u2019s , 1,000 or 2.5 %"),

@@ -1,6 +1,7 @@
 """`python -m recipe tag`: formats in and out, order, memory, bad lines, interruption."""
 
 import contextlib
+import gzip
 import html
 import io
 import json
@@ -88,6 +89,21 @@ def test_marked_text_and_a_page_show_the_entities(run, tmp_path):
 def test_standard_input_is_read_as_text(run, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
     assert len(run("-").out.splitlines()) == 2
+
+
+def test_json_lines_in_standard_input_are_recognised(run, monkeypatch):
+    lines = b'{"text": "Oslo", "id": 7}\n{"text": "Lima", "id": 8}\n'
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
+    assert [json.loads(line)["id"] for line in run("-").out.splitlines()] == [7, 8]
+
+
+def test_compressed_text_is_tagged_and_damaged_refused(run, tmp_path):
+    data = gzip.compress(TEXT.encode())
+    (tmp_path / "a.txt.gz").write_bytes(data)
+    assert len(run(tmp_path / "a.txt.gz").out.splitlines()) == 2
+    (tmp_path / "b.txt.gz").write_bytes(data[:-9])
+    with pytest.raises(RecipeError, match=r"b\.txt\.gz: damaged gzip data"):
+        run(tmp_path / "b.txt.gz")
 
 
 def test_a_bad_line_is_named_or_counted_and_left_out(run, tmp_path):

@@ -150,7 +150,8 @@ def test_class_weights_are_given_by_type_or_label():
     labels = ["O", "B-X", "I-X", "B-Y", "I-Y"]
     assert read_class_weights(None, labels) is None
     assert read_class_weights("X=2, O=0.5,I-Y=3", labels) == [0.5, 2, 2, 1, 3]
-    for odd in ("Z=2", "X", "X=0", "X=-1", "X=nan", "X=two", "=2", ","):
+    assert read_class_weights("B-X=3,X=2", labels) == read_class_weights("X=2,B-X=3", labels) == [1, 3, 2, 1, 1]
+    for odd in ("Z=2", "X", "X=0", "X=-1", "X=nan", "X=two", "=2", ",", "X=1e38", "X=2,X=3"):
         with pytest.raises(RecipeError, match=r"class_weights: .*such as PER=2; labels: O B-X"):
             read_class_weights(odd, labels)
 

@@ -51,6 +51,10 @@ def test_numbers_out_of_range_are_refused_by_name(tmp_path, setting, value, mess
         ({"optim": "galore_adamw"}, "optim galore_adamw: .*galore_torch"),
         ({"optim": "adamw_bnb_8bit"}, "optim adamw_bnb_8bit: .*bitsandbytes"),
         ({"use_liger_kernel": "true"}, "use_liger_kernel: liger-kernel is not installed"),
+        (
+            {"gradient_checkpointing": "true", "gradient_checkpointing_kwargs": '{"x": 1}'},
+            "gradient_checkpointing_kwargs: ",
+        ),
         ({"torch_compile_backend": "nope"}, "settings of the Trainer: 'NOPE' is not a valid DynamoBackend"),
     ],
 )
@@ -67,6 +71,8 @@ def test_what_the_libraries_refuse_late_is_refused_early(tmp_path, flags, messag
     [
         {},
         {"lr_scheduler_type": "cosine", "optim": "adafactor"},
+        {"gradient_checkpointing": "true", "gradient_checkpointing_kwargs": '{"use_reentrant": false}'},
+        {"gradient_checkpointing": "true"},
         {"lr_scheduler_type": "reduce_lr_on_plateau", "eval_strategy": "steps"},
         {"push_to_hub": "true", "hub_model_id": "mara/tagger"},
     ],
