@@ -8,6 +8,8 @@ from typing import Any
 
 _EXPORTS = {
     "Document": "recipe.data.documents",
+    "Filler": "recipe.inference.filler",
+    "Scorer": "recipe.inference.scorer",
     "Sentence": "recipe.data.documents",
     "Tagger": "recipe.inference.tagger",
     "read_conll": "recipe.data.conll",

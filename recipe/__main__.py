@@ -20,6 +20,8 @@ class Verb(NamedTuple):
 
 VERBS = {
     "tag": Verb("recipe.inference.tag", "tag raw text, JSON lines or column files with a finished model"),
+    "fill": Verb("recipe.inference.fill", "fill the masks in texts with a masked language model"),
+    "likelihood": Verb("recipe.inference.likelihood", "score texts by how likely a masked language model finds them"),
     "score": Verb("recipe.evaluation.scoring", "score a file with gold and predicted tags"),
     "tables": Verb("recipe.evaluation.results", "print Markdown tables from the reports of several runs"),
     "words": Verb("recipe.data.words", "split plain text into words and write a column file to tag"),
@@ -30,7 +32,7 @@ VERBS = {
 
 def format_usage() -> str:
     """The usage line and the list of verbs."""
-    lines = [f"  {name:<8} {verb.help}" for name, verb in VERBS.items()]
+    lines = [f"  {name:<10} {verb.help}" for name, verb in VERBS.items()]
     return "\n".join(["usage: python -m recipe VERB ... (see python -m recipe VERB --help)", "", "verbs:", *lines])
 
 

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,9 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,-"
 
 
-def make_tokenizer(max_length: int = 64, letters: str = LETTERS) -> PreTrainedTokenizerFast:
-    """WordPiece over single characters: a word of n letters has n sub-words."""
-    pieces = [*SPECIAL, *letters, *(f"##{letter}" for letter in letters)]
+def make_tokenizer(max_length: int = 64, letters: str = LETTERS, words: Sequence[str] = ()) -> PreTrainedTokenizerFast:
+    """WordPiece over single characters: a word of n letters has n sub-words, unless it is one of `words`."""
+    pieces = [*SPECIAL, *letters, *(f"##{letter}" for letter in letters), *words]
     tokenizer = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

@@ -22,18 +22,18 @@ from recipe.data.schemes import is_iob2, list_entities
 from recipe.errors import RecipeError
 from recipe.files import write_whole
 from recipe.inference.decoding import compute_posteriors, decode, fit_temperature
+from recipe.inference.placing import place_model
 from recipe.inference.settings import KEY, TaggerSettings, read_settings
 from recipe.inputs.tokenizer import load_tokenizer
 from recipe.inputs.windows import Window, build_windows, collect_logits
 from recipe.model.attention import allow_cudnn
 from recipe.model.loading import check_length, check_vocabulary, find_longest, load_config, load_model, read_labels
 from recipe.model.settings import ModelArguments
-from recipe.precision import choose_precision, fast_matmul
+from recipe.precision import fast_matmul
 
 BATCH_TOKENS = {"cpu": 4096}  # tokens in a batch, padding included, by type of device
 GPU_TOKENS = 32768
 BUFFER_CHARACTERS = 200_000  # texts of about this size are prepared together and sorted by length
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Entity(NamedTuple):
@@ -121,12 +121,8 @@ class Tagger:
         if getattr(config, KEY, None) is None:  # not trained by this recipe
             settings = replace(settings, max_seq_length=min(settings.max_seq_length, find_longest(tokenizer, config)))
         check_length("max_seq_length", settings.max_seq_length, tokenizer, config)
-        place = torch.device(device or torch.accelerator.current_accelerator() or "cpu")
-        chosen, _ = choose_precision(precision, on_cpu=place.type == "cpu")
         model = load_model(AutoModelForTokenClassification, arguments, config)
-        # pyrefly: ignore[bad-argument-type]  # PreTrainedModel.to is wrapped, and seems to take `self` from the call
-        model = model.to(place, DTYPES[chosen])
-        return cls(labels, tokenizer, model.eval(), **asdict(settings))
+        return cls(labels, tokenizer, place_model(model, precision, device), **asdict(settings))
 
     def note_in(self, config: PreTrainedConfig) -> None:
         """Write the settings to the configuration of a model, which is saved and pushed with the weights."""

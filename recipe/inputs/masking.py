@@ -4,16 +4,21 @@ By default 15 % of the tokens are predicted: 80 % of these become the mask token
 unchanged (Devlin et al. 2019).
 """
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import datasets
 import torch
 from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerBase
 
 from recipe.errors import RecipeError
-from recipe.inputs.settings import BlockArguments
+from recipe.inputs.settings import BlockArguments, Objective
 from recipe.inputs.tokens import IGNORED
 from recipe.seeds import derive_seed
+
+# Of the predicted tokens, the share that becomes the mask token, and the share that becomes a random token.
+RATES: dict[Objective, tuple[float, float]] = {"masked": (0.8, 0.1), "masked_autoregressive": (1.0, 0.0)}
+Arguments = TypeVar("Arguments", bound=BlockArguments)
 
 
 class MaskingCollator(DataCollatorForLanguageModeling):
@@ -51,6 +56,7 @@ class MaskingCollator(DataCollatorForLanguageModeling):
 
 def build_collator(tokenizer: PreTrainedTokenizerBase, arguments: BlockArguments, seed: int = 0):
     """The collator for the given rates. Raises RecipeError for rates out of range or a tokenizer without mask token."""
+    arguments = resolve_rates(arguments)
     try:
         return MaskingCollator(
             tokenizer,
@@ -61,6 +67,27 @@ def build_collator(tokenizer: PreTrainedTokenizerBase, arguments: BlockArguments
         )
     except ValueError as error:
         raise RecipeError(f"masking: {error}") from None
+
+
+def resolve_rates(arguments: Arguments) -> Arguments:
+    """Replace masking rates of None by those of the objective.
+
+    Raises RecipeError for `masked_autoregressive` if some predicted tokens would stay as they are.
+    """
+    objective = arguments.objective or "masked"
+    masked, random = arguments.mask_replace_prob, arguments.random_replace_prob
+    if objective == "masked_autoregressive":
+        masked = 1 - random if masked is None and random is not None else masked
+        random = 1 - masked if random is None and masked is not None else random
+        if masked is not None and random is not None and masked + random < 1 - 1e-9:
+            raise RecipeError(
+                f"objective {objective}: tokens that stay as they are would be seen by their own prediction: set "
+                "mask_replace_prob and random_replace_prob to values whose sum is 1"
+            )
+    rates = [
+        default if rate is None else rate for rate, default in zip((masked, random), RATES[objective], strict=True)
+    ]
+    return replace(arguments, mask_replace_prob=rates[0], random_replace_prob=rates[1])
 
 
 def draw_masks(blocks: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, arguments: BlockArguments):

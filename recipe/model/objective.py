@@ -6,13 +6,11 @@ from typing import TypeVar
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from recipe.errors import RecipeError
+from recipe.inputs.masking import RATES, resolve_rates
 from recipe.inputs.settings import BlockArguments, Objective
 from recipe.model.architectures import find_architecture, list_types
 
 KEY = "masked_lm"  # in config.json
-# Of the predicted tokens, the share that becomes the mask token, and the share that becomes a random token. With
-# `masked_autoregressive`, a token that stays as it is would be seen by its own prediction.
-RATES: dict[Objective, tuple[float, float]] = {"masked": (0.8, 0.1), "masked_autoregressive": (1.0, 0.0)}
 Arguments = TypeVar("Arguments", bound=BlockArguments)
 
 
@@ -65,24 +63,10 @@ def note_pretraining(config: PreTrainedConfig, pretraining: Pretraining) -> None
 def resolve_objective(arguments: Arguments, config: PreTrainedConfig) -> Arguments:
     """Replace an objective of None by that of the model, and masking rates of None by those of the objective.
 
-    Raises RecipeError if the architecture is not known to work with the objective, or if its rates leak tokens.
+    Raises RecipeError if the architecture is not known to work with the objective, or if the rates leak tokens.
     """
     objective = arguments.objective or read_pretraining(config).objective
-    masked, random = arguments.mask_replace_prob, arguments.random_replace_prob
-    if objective == "masked_autoregressive":
-        if not find_architecture(config.model_type).causal:
-            known = ", ".join(list_types("causal"))
-            raise RecipeError(
-                f"objective {objective}: not known to work with {config.model_type}: choose one of {known}"
-            )
-        random = 1 - masked if random is None and masked is not None else random
-        masked = 1 - random if masked is None and random is not None else masked
-        if masked is not None and random is not None and masked + random < 1 - 1e-9:
-            raise RecipeError(
-                f"objective {objective}: tokens that stay as they are would be seen by their own prediction: set "
-                "mask_replace_prob and random_replace_prob to values whose sum is 1"
-            )
-    rates = [
-        default if rate is None else rate for rate, default in zip((masked, random), RATES[objective], strict=True)
-    ]
-    return replace(arguments, objective=objective, mask_replace_prob=rates[0], random_replace_prob=rates[1])
+    if objective == "masked_autoregressive" and not find_architecture(config.model_type).causal:
+        known = ", ".join(list_types("causal"))
+        raise RecipeError(f"objective {objective}: not known to work with {config.model_type}: choose one of {known}")
+    return resolve_rates(replace(arguments, objective=objective))

@@ -4,8 +4,9 @@ import json
 import math
 
 import pytest
+import torch
 import yaml
-from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
+from transformers import AutoModelForMaskedLM, AutoModelForTokenClassification, AutoTokenizer, pipeline
 
 import run_mlm
 import run_ner
@@ -13,6 +14,8 @@ from recipe.data.conll import read_columns, read_conll
 from recipe.data.documents import list_tags
 from recipe.errors import RecipeError
 from recipe.evaluation.scoring import score_file
+from recipe.inference.filler import Filler
+from recipe.model.objective import Pretraining
 
 
 def as_flags(**settings):
@@ -186,3 +189,23 @@ def test_ner_starts_from_an_mlm_checkpoint(encoder, articles_file, column_files,
     run_ner.main(flags)
     report = json.loads((tmp_path / "ner" / "report.json").read_text())
     assert report["run"]["model"] == start  # of a checkpoint, whose it is
+
+
+def test_mlm_with_the_autoregressive_objective_is_used_as_it_was_trained(encoder, articles_file, tmp_path, capsys):
+    flags = {"objective": "masked_autoregressive", "model_name_or_path": encoder}
+    run_mlm.main(mlm_flags(articles_file, tmp_path / "first", **flags))
+    run = yaml.safe_load((tmp_path / "first" / "run.yaml").read_text())["settings"]
+    assert (run["mask_replace_prob"], run["random_replace_prob"]) == (1.0, 0.0)
+    filler = Filler.load(tmp_path / "first", "fp32")
+    assert filler.pretraining == Pretraining("masked_autoregressive", False, 4 * 8 * 32)
+    left, right = (filler(text, mask_words=[2]) for text in ("article 3 tells of port", "article 3 ends its"))
+    assert left.predictions[0].candidates == right.predictions[0].candidates  # what lies to the right is not seen
+    stock = AutoModelForMaskedLM.from_pretrained(tmp_path / "first")
+    for one, other in zip(stock.parameters(), filler.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+    run_mlm.main(mlm_flags(articles_file, tmp_path / "second", model_name_or_path=tmp_path / "first"))
+    assert Filler.load(tmp_path / "second").pretraining == Pretraining("masked_autoregressive", False, 2 * 4 * 8 * 32)
+    run_mlm.main(
+        mlm_flags(articles_file, tmp_path / "third", model_name_or_path=tmp_path / "first", objective="masked")
+    )
+    assert not Filler.load(tmp_path / "third").pretraining.is_causal

@@ -45,6 +45,7 @@ RUNS = {
     "ner-mixed": (run_ner, NER | {"context": "mixed", "per_device_train_batch_size": 2}),
     "mlm": (run_mlm, MLM),
     "mlm-bf16": (run_mlm, MLM | {"precision": "bf16"}),
+    "mlm-autoregressive": (run_mlm, MLM | {"objective": "masked_autoregressive"}),
     "mlm-accumulated": (run_mlm, MLM | {"gradient_accumulation_steps": 3}),
     "mlm-workers": (run_mlm, MLM | {"dataloader_num_workers": 2, "dataloader_persistent_workers": True}),
     "mlm-streamed": (run_mlm, MLM | {"streaming": True, "gradient_accumulation_steps": 2}),

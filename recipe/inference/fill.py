@@ -1,0 +1,109 @@
+"""`python -m recipe fill`: fill the masks in texts or files with a masked language model."""
+
+import json
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+from transformers.utils.logging import disable_progress_bar
+
+from recipe.command_line import VerbParser
+from recipe.data.untagged import Item, Reader
+from recipe.errors import RecipeError
+from recipe.files import open_whole
+from recipe.inference.filler import FilledText, Filler, FillOptions, Order
+from recipe.inference.reading import add_reading, read_inputs
+
+
+def format_filled(filled: FilledText) -> str:
+    """The filled text, and below it a line for each masked position."""
+    lines = [filled.text]
+    for prediction in filled.predictions:
+        known = {None: "", True: " (the original)", False: f" (the original: {prediction.original})"}
+        listed = ", ".join(f"{token} {probability:.3f}" for token, probability in prediction.candidates)
+        lines.append(f"  {prediction.position}: {prediction.token}{known[prediction.is_recovered]}: {listed}")
+    lines.append(f"  log-probability {filled.log_probability:.3f} in {filled.passes} pass(es)")
+    return "\n".join([*lines, ""])
+
+
+def make_row(item: Item, filled: FilledText) -> dict[str, Any]:
+    """A row of JSON lines: the filled text, its gaps and predictions, and the other keys of the input row."""
+    predictions = [
+        {
+            **prediction._asdict(),
+            "log_probability": round(prediction.log_probability, 6),
+            "candidates": [[token, round(probability, 6)] for token, probability in prediction.candidates],
+            "recovered": prediction.is_recovered,
+        }
+        for prediction in filled.predictions
+    ]
+    row = {item.key or "text": filled.text, "gaps": [list(gap) for gap in filled.gaps], "predictions": predictions}
+    row |= {"log_probability": round(filled.log_probability, 6), "passes": filled.passes}
+    return row | {key: value for key, value in item.row.items() if key not in row}
+
+
+def main(argv: list[str]) -> None:
+    """`python -m recipe fill`: print filled texts, or write them as JSON lines."""
+    parser = VerbParser(
+        "fill",
+        "Fill the masks in texts or files with a masked language model.",
+        'python -m recipe fill --model runs/mlm/name "The ship left [MASK] on [MASK]."\n'
+        '  python -m recipe fill --model runs/mlm/name "Mara Okello left Oslo on Monday." --mask_words 2 4\n'
+        "  python -m recipe fill --model runs/mlm/name texts.txt --lines --output filled.jsonl",
+    )
+    parser.add_argument(
+        "inputs", nargs="+", metavar="TEXT|FILE", help="texts, files or globs; - is standard input; a mask is [MASK]"
+    )
+    parser.add_argument("--model", required=True, help="a run's folder, a checkpoint or a Hub id")
+    masks = parser.add_argument_group("what is masked (default: the masks in the text; [MASK:3] is a word of 3 pieces)")
+    masks.add_argument("--mask_positions", type=int, nargs="+", help="token positions in the encoded text")
+    masks.add_argument("--mask_words", type=int, nargs="+", help="whole words, counted from 1")
+    masks.add_argument("--mask_fraction", type=float, help="a random share of the tokens (--seed)")
+    masks.add_argument(
+        "--pieces", default="1", help="pieces to try for a mask without a number, such as 1-4 (default: 1)"
+    )
+    how = parser.add_argument_group("how masks are filled")
+    how.add_argument(
+        "--order", choices=get_args(Order), help="default: left_to_right if the model was trained so, else confidence"
+    )
+    how.add_argument("--steps", type=int, help="forward passes, of several positions each (default: one position each)")
+    how.add_argument("--threshold", type=float, help="confidence: fill all positions of at least this probability")
+    how.add_argument("--temperature", type=float, default=0.0, help="sample; 0 takes the best token (default: 0)")
+    how.add_argument("--seed", type=int, default=0, help="seed of samples and of random masks (default: 0)")
+    parser.add_argument("--top", type=int, default=5, help="candidates to list for each position (default: 5)")
+    parser.add_argument("--output", type=Path, help="file of JSON lines to write (default: print)")
+    add_reading(parser)
+    args = parser.parse_args(argv)
+    names = FillOptions.__dataclass_fields__.keys() - {"pieces"}
+    chosen = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in vars(args).items() if name in names
+    }
+    options = chosen | {"pieces": parse_range(args.pieces)}
+    FillOptions(**options)  # before the model loads
+    items = read_inputs(args.inputs, Reader(args.encoding, args.lines, args.text_key))
+    disable_progress_bar()  # for loading the weights
+    filler = Filler.load(args.model, args.precision)
+    waiting: deque[Item] = deque()
+
+    def list_texts() -> Iterator[str]:
+        for item in items:
+            waiting.append(item)
+            yield str(item.content)
+
+    results = filler.stream(list_texts(), **options)
+    if args.output is None:
+        for filled in results:
+            print(format_filled(filled), flush=True)
+        return
+    with open_whole(args.output) as file:
+        for filled in results:
+            file.write(json.dumps(make_row(waiting.popleft(), filled), ensure_ascii=False) + "\n")
+
+
+def parse_range(text: str) -> tuple[int, ...]:
+    """`"3"` -> (3,), `"1-4"` -> (1, 2, 3, 4). Raises RecipeError for anything else."""
+    first, _, last = text.partition("-")
+    if not (first.isdecimal() and (last or first).isdecimal() and int(first) <= int(last or first)):
+        raise RecipeError(f"pieces: {text}: expected a number, or a range such as 1-4")
+    return tuple(range(int(first), int(last or first) + 1))

@@ -1,0 +1,306 @@
+"""Masked text -> filled text: predictions for masked positions, all at once or one after another.
+
+Orders: `parallel` predicts all positions from one forward pass. `left_to_right` (masked autoregressive) feeds each
+prediction back before the next one. `confidence` predicts the most certain positions first, as Mask-Predict
+(Ghazvininejad et al. 2019) and MaskGIT (Chang et al. 2022) do.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, get_args
+
+import torch
+
+from recipe.errors import RecipeError
+from recipe.inference.masked_model import MaskedModel, Row
+from recipe.inference.masks import (
+    MARKER,
+    MaskedText,
+    Slot,
+    Vocabulary,
+    fill_text,
+    mask_fraction,
+    mask_positions,
+    mask_typed,
+    mask_words,
+)
+from recipe.seeds import derive_seed
+
+Order = Literal["parallel", "left_to_right", "confidence"]
+BUFFER = 2048  # texts that are filled together
+
+
+@dataclass(frozen=True)
+class FillOptions:
+    """How masks are filled.
+
+    order: default: `left_to_right` for a masked autoregressive model, otherwise `confidence`.
+    steps: forward passes for each text, of about equally many positions (default: one position in each pass).
+    threshold: `confidence`: fill all positions in a pass whose best token has at least this probability.
+    temperature: sample from the distribution, flattened or sharpened by it; 0 takes the best token. seed: of samples
+    and of randomly chosen masks.
+    pieces: for a mask written without a number, the numbers of pieces to try; the one with the highest probability for
+    each token, as a geometric mean, is taken.
+    top: candidates to list for each position.
+    mask_positions, mask_words, mask_fraction: what to mask in texts, see `recipe.inference.masks`.
+    """
+
+    order: Order | None = None
+    steps: int | None = None
+    threshold: float | None = None
+    temperature: float = 0.0
+    seed: int = 0
+    pieces: Sequence[int] = (1,)
+    top: int = 5
+    mask_positions: Sequence[int] | None = None
+    mask_words: Sequence[int] | None = None
+    mask_fraction: float | None = None
+
+    def __post_init__(self):
+        """Raise RecipeError for values that are out of range or exclude each other."""
+        chosen = [name for name in ("mask_positions", "mask_words", "mask_fraction") if getattr(self, name) is not None]
+        if len(chosen) > 1:
+            raise RecipeError(f"{chosen[0]} and {chosen[1]}: set only one of them")
+        checks = {
+            "order": self.order in (None, *get_args(Order)),
+            "steps": self.steps is None or self.steps >= 1,
+            "threshold": self.threshold is None or 0 < self.threshold <= 1,
+            "temperature": 0 <= self.temperature < math.inf,
+            "pieces": bool(self.pieces) and all(1 <= count <= 20 for count in self.pieces),
+            "top": 1 <= self.top <= 1000,
+            "mask_fraction": self.mask_fraction is None or 0 < self.mask_fraction <= 1,
+        }
+        for name, is_valid in checks.items():
+            if not is_valid:
+                raise RecipeError(f"{name}: {getattr(self, name)} is out of range: see python -m recipe fill --help")
+        if self.threshold is not None and self.order not in (None, "confidence"):
+            raise RecipeError(f"threshold: has no effect with the order {self.order}: remove it, or set confidence")
+
+
+class Prediction(NamedTuple):
+    """The prediction at one masked position.
+
+    position: in the encoded text. token: as the tokenizer spells it, in lower case if it is uncased.
+    log_probability: natural logarithm of the token's probability when it was chosen. candidates: the best tokens with
+    their probabilities, from best to worst.
+    original: the token that was masked, if it is known.
+    """
+
+    position: int
+    token: str
+    log_probability: float
+    candidates: list[tuple[str, float]]
+    original: str | None
+
+    @property
+    def is_recovered(self) -> bool | None:
+        """Whether the original was found again; None if it is not known."""
+        return None if self.original is None else self.token == self.original
+
+
+class FilledText(NamedTuple):
+    """A filled text.
+
+    gaps: start, end and text of each filled gap. log_probability: of the chain of predictions, its natural logarithm.
+    passes: forward passes that this text took part in.
+    """
+
+    text: str
+    gaps: list[tuple[int, int, str]]
+    predictions: list[Prediction]
+    log_probability: float
+    passes: int
+
+
+@dataclass
+class _State:
+    """A text that is being filled. chosen: for each filled position, its token, log-probability and candidates."""
+
+    masked: MaskedText
+    ids: list[int]
+    remaining: list[Slot]
+    rounds: int
+    chosen: dict[int, tuple[int, float, list[tuple[int, float]]]] = field(default_factory=dict)
+    passes: int = 0
+
+    @property
+    def log_probability(self) -> float:
+        return sum(log_probability for _, log_probability, _ in self.chosen.values())
+
+
+class Filler(MaskedModel):
+    """Fills masks in text with a masked language model."""
+
+    def __init__(self, model, tokenizer):
+        super().__init__(model, tokenizer)
+        self.vocabulary = Vocabulary(tokenizer, model.config.vocab_size)
+
+    def __call__(self, texts: str | Iterable[str], **options: Any) -> Any:
+        """Fill the masks of one text, or of several; returns a `FilledText`, or a list of them.
+
+        options: fields of `FillOptions`. Raises RecipeError for a text without masks, or longer than the model accepts.
+        """
+        if isinstance(texts, str):
+            return next(self.stream([texts], **options))
+        return list(self.stream(texts, **options))
+
+    def stream(self, texts: Iterable[str], **options: Any) -> Iterator[FilledText]:
+        """Fill texts in order, without keeping all of them in memory."""
+        chosen = FillOptions(**options)
+        buffer: list[str] = []
+        for text in texts:
+            buffer.append(text)
+            if len(buffer) == BUFFER:
+                yield from self._fill(buffer, chosen)
+                buffer = []
+        if buffer:
+            yield from self._fill(buffer, chosen)
+
+    def mask(self, text: str, options: FillOptions) -> MaskedText:
+        """Mask a text as the options say. Raises RecipeError for positions or words that it does not have."""
+        if options.mask_positions is not None:
+            return mask_positions(text, self.vocabulary, options.mask_positions)
+        if options.mask_words is not None:
+            return mask_words(text, self.vocabulary, options.mask_words)
+        if options.mask_fraction is not None:
+            return mask_fraction(text, self.vocabulary, options.mask_fraction, options.seed)
+        return mask_typed([text], self.vocabulary)[0]
+
+    def _fill(self, texts: list[str], options: FillOptions) -> list[FilledText]:
+        named = any(name is not None for name in (options.mask_positions, options.mask_words, options.mask_fraction))
+        masked = [self.mask(text, options) for text in texts] if named else self._choose_pieces(texts, options)
+        return [self._finish(state) for state in self._run(masked, options)]
+
+    def _check(self, masked: MaskedText) -> None:
+        if not masked.gaps:
+            raise RecipeError(
+                f"no masks in {_quote(masked.text)}: write [MASK] where a word is missing, or set mask_words, "
+                "mask_positions or mask_fraction"
+            )
+        if len(masked.ids) > self.longest:
+            raise RecipeError(
+                f"{_quote(masked.text)} has {len(masked.ids)} tokens, but the model accepts {self.longest}: shorten it"
+            )
+
+    def _choose_pieces(self, texts: list[str], options: FillOptions) -> list[MaskedText]:
+        """Mask texts with typed masks; for each mask that gives no number, with the best number of pieces.
+
+        A model with case markers also decides for each mask whether there is one. Masks are decided from left to
+        right, while the others have one piece.
+        """
+        vocabulary = self.vocabulary
+        found = [list(vocabulary.typed.finditer(text)) for text in texts]
+        shapes = [[(int(match[1] or 1), False) for match in matches] for matches in found]
+        for number in range(max(map(len, found), default=0)):
+            tried: list[tuple[int, list[tuple[int, bool]]]] = []
+            for text, matches in enumerate(found):
+                if number < len(matches):
+                    given = matches[number][1]
+                    counts = (int(given),) if given else options.pieces
+                    marked = (False, True) if vocabulary.markers else (False,)
+                    variants = [(count, has_marker) for count in counts for has_marker in marked]
+                    if len(variants) > 1:
+                        before, after = shapes[text][:number], shapes[text][number + 1 :]
+                        tried += [(text, [*before, variant, *after]) for variant in variants]
+            if not tried:
+                continue
+            masked = mask_typed([texts[text] for text, _ in tried], vocabulary, [shape for _, shape in tried])
+            own = [item._replace(gaps=[item.gaps[number]]) for item in masked]
+            best: dict[int, float] = {}
+            for (text, shape), state in zip(tried, self._run(own, options, greedy=True), strict=True):
+                mean = state.log_probability / len(state.chosen)
+                if mean > best.get(text, -math.inf):
+                    best[text], shapes[text] = mean, shape
+        return mask_typed(texts, vocabulary, shapes)
+
+    def _run(self, masked: Sequence[MaskedText], options: FillOptions, greedy: bool = False) -> list[_State]:
+        """Predict all masked positions. greedy: take the best tokens, whatever the temperature."""
+        for item in masked:
+            self._check(item)
+        order = options.order or ("left_to_right" if self.pretraining.is_causal else "confidence")
+        states = []
+        for item in masked:
+            rounds = 1 if order == "parallel" else min(options.steps or len(item.slots), len(item.slots))
+            states.append(_State(item, list(item.ids), list(item.slots), rounds))
+        temperature = 0.0 if greedy else options.temperature
+        while active := [state for state in states if state.remaining]:
+            shown = [_next_slots(state, order) for state in active]
+            rows = [Row(state.ids, [slot.place for slot in slots]) for state, slots in zip(active, shown, strict=True)]
+            for numbers, scores in self.predict(rows):
+                batch = [(active[number], shown[number]) for number in numbers]
+                self._choose(batch, scores, options, temperature)
+        return states
+
+    def _choose(
+        self, batch: Sequence[tuple[_State, list[Slot]]], scores: torch.Tensor, options: FillOptions, temperature: float
+    ) -> None:
+        """Fill positions of one batch: states with the slots that were predicted.
+
+        scores: log-probabilities at these slots, (positions, vocabulary).
+        """
+        kinds = torch.tensor([slot.kind for _, slots in batch for slot in slots], device=scores.device)
+        allowed = self.vocabulary.allowed.to(scores.device)[kinds]
+        scores = scores.masked_fill(~allowed, -math.inf)
+        best = scores.topk(min(options.top, scores.shape[1]))
+        values, tokens = best.values.tolist(), best.indices.tolist()
+        first = 0
+        for state, slots in batch:
+            found = {}
+            for number, slot in enumerate(slots, first):
+                token = tokens[number][0]
+                if temperature > 0:
+                    token = _sample(scores[number], temperature, (options.seed, state.masked.text, slot.place))
+                probability = float(scores[number, token]) if temperature > 0 else values[number][0]
+                listed = [pair for pair in zip(tokens[number], values[number], strict=True) if pair[1] > -math.inf]
+                found[slot] = (token, probability, listed)
+            first += len(slots)
+            for slot in _pick(found, state, options):
+                state.ids[slot.place] = found[slot][0]
+                state.chosen[slot.place] = found[slot]
+                state.remaining.remove(slot)
+            state.rounds -= 1
+            state.passes += 1
+
+    def _finish(self, state: _State) -> FilledText:
+        names = self.tokenizer.convert_ids_to_tokens
+        text, places = fill_text(state.masked, state.ids, self.vocabulary)
+        predictions = []
+        for slot in _list_shown(state.masked):
+            token, log_probability, listed = state.chosen[slot.place]
+            candidates = [(names(candidate), math.exp(value)) for candidate, value in listed]
+            original = None if slot.original is None else names(slot.original)
+            predictions.append(Prediction(slot.place, names(token), log_probability, candidates, original))
+        gaps = [(start, end, text[start:end]) for start, end in places]
+        return FilledText(text, gaps, predictions, state.log_probability, state.passes)
+
+
+def _list_shown(masked: MaskedText) -> list[Slot]:
+    """The slots whose predictions are listed: a case marker that was masked with its word is not."""
+    return [slot for gap in masked.gaps for slot in gap.slots if slot.kind != MARKER or len(gap.slots) == 1]
+
+
+def _next_slots(state: _State, order: str) -> list[Slot]:
+    """The slots to predict in the next pass."""
+    if order == "left_to_right":
+        return state.remaining[: -(-len(state.remaining) // max(state.rounds, 1))]
+    return list(state.remaining)
+
+
+def _pick(found: dict[Slot, tuple], state: _State, options: FillOptions) -> list[Slot]:
+    """Of the predicted slots, those to fill in this pass: the most certain ones."""
+    certain = sorted(found, key=lambda slot: -found[slot][1])
+    count = -(-len(state.remaining) // max(state.rounds, 1))
+    if options.threshold is not None:
+        count = max(1, sum(math.exp(found[slot][1]) >= options.threshold for slot in certain))
+    return certain[:count]
+
+
+def _sample(scores: torch.Tensor, temperature: float, seed: tuple) -> int:
+    """A token drawn from a distribution, given as log-probabilities; equal for equal seeds, in any batch."""
+    draw = torch.Generator().manual_seed(derive_seed(seed[0], seed[2], seed[1].encode()))
+    return int(torch.multinomial((scores.cpu() / temperature).softmax(-1), 1, generator=draw))
+
+
+def _quote(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:60] + " ...")

@@ -1,0 +1,262 @@
+"""Text with masks: which tokens are masked, what may stand there, and how predicted tokens are written into the text.
+
+Masks are mask tokens in the text, or tokens and words that you choose by number.
+"""
+
+import random
+import re
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from transformers import BatchEncoding, PreTrainedTokenizerBase
+
+from recipe.data.raw_text import find_words
+from recipe.errors import RecipeError
+from recipe.inputs.case_markers import CAPITALISED, find_markers
+
+ANY, FIRST, INNER, MARKER = range(4)  # what may stand at a masked position, see `Vocabulary.allowed`
+MOST_SHOWN = 600  # characters of the list of tokens or words in an error
+
+
+class Slot(NamedTuple):
+    """A masked position: its place in the ids, what may stand there, and the original token, if it is known."""
+
+    place: int
+    kind: int
+    original: int | None = None
+
+
+class Gap(NamedTuple):
+    """Neighbouring masked positions, and the characters of the text, from start to end, that their tokens replace."""
+
+    slots: list[Slot]
+    start: int
+    end: int
+
+
+class MaskedText(NamedTuple):
+    """A text, its token ids with masks, and the gaps in it, from left to right."""
+
+    text: str
+    ids: list[int]
+    gaps: list[Gap]
+
+    @property
+    def slots(self) -> list[Slot]:
+        """The masked positions, from left to right."""
+        return [slot for gap in self.gaps for slot in gap.slots]
+
+
+class Vocabulary:
+    """What the tokens of a tokenizer are, and how they are written.
+
+    size: entries of the model's vocabulary, which can be larger than the tokenizer's.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, size: int):
+        self.tokenizer, self.size = tokenizer, size
+        self.markers = find_markers(tokenizer)
+        self.capitalised = tokenizer.convert_tokens_to_ids(CAPITALISED) if self.markers else None
+        self.typed = re.compile(rf"{re.escape(str(tokenizer.mask_token))}|\[MASK(?::([1-9]\d?))?\]")
+
+    @cached_property
+    def _tokens(self) -> list[str]:
+        return self.tokenizer.convert_ids_to_tokens(list(range(min(self.size, len(self.tokenizer)))))
+
+    @cached_property
+    def marks_spaces(self) -> bool:
+        """Whether tokens contain the space before a word, as in BPE and SentencePiece; WordPiece marks inner pieces."""
+        return any(token.startswith(("\u0120", "\u2581")) for token in self._tokens)
+
+    @cached_property
+    def allowed(self) -> torch.Tensor:
+        """For each kind of slot, the tokens that may stand there: (4, vocabulary).
+
+        ANY: no special token and no case marker. FIRST: of these, tokens that begin a word. INNER: tokens that continue
+        one. MARKER: case markers.
+        """
+        others = {*self.tokenizer.all_special_ids, *self.markers}
+        allowed = torch.zeros(4, self.size, dtype=torch.bool)
+        for number, token in enumerate(self._tokens):
+            if number in others:
+                continue
+            begins = token.startswith(("\u0120", "\u2581")) if self.marks_spaces else not token.startswith("##")
+            continues = not begins and (not self.marks_spaces or token[:1].isalnum())
+            allowed[ANY, number], allowed[FIRST, number], allowed[INNER, number] = True, begins, continues
+        allowed[MARKER, list(self.markers)] = True
+        return allowed
+
+    def write(self, ids: Sequence[int], before: int) -> str:
+        """Token ids as text without white space around it. A case marker, also `before` the ids, sets their case."""
+        written: list[str] = []
+        marker = before if before in self.markers else None
+        run: list[int] = []
+        for token in [*ids, None]:
+            if token is None or token in self.markers:
+                written += [self._set_case(self._decode(run), marker)] if run else []
+                marker, run = token, []
+            else:
+                run.append(token)
+        return " ".join(written)
+
+    def _decode(self, ids: list[int]) -> str:
+        return self.tokenizer.decode(ids, clean_up_tokenization_spaces=False).strip().removeprefix("##")
+
+    def _set_case(self, text: str, marker: int | None) -> str:
+        if marker is None:
+            return text
+        return text[:1].upper() + text[1:] if marker == self.capitalised else text.upper()
+
+    def describe(self, ids: Sequence[int]) -> str:
+        """The positions of an encoded text and their tokens, for errors."""
+        specials = {*self.tokenizer.all_special_ids} - self.markers
+        names = self.tokenizer.convert_ids_to_tokens(list(ids))
+        parts = [
+            f"{place} {name}{' (special)' if token in specials else ''}"
+            for place, (token, name) in enumerate(zip(ids, names, strict=True))
+        ]
+        return _shorten(", ".join(parts))
+
+
+def mask_typed(texts: Sequence[str], vocabulary: Vocabulary, pieces: Sequence[Sequence[tuple[int, bool]]] = ()) -> list:
+    """The `MaskedText` of texts that contain masks, such as `[MASK]` or, for a word of three pieces, `[MASK:3]`.
+
+    pieces: for each text and each of its masks, the number of pieces, and whether a case marker stands before them;
+    default: as written, without a marker. Texts without masks have no gaps.
+    """
+    masked = []
+    mask, mask_id = str(vocabulary.tokenizer.mask_token), vocabulary.tokenizer.mask_token_id
+    found = [list(vocabulary.typed.finditer(text)) for text in texts]
+    shapes = pieces or [[(int(match[1] or 1), False) for match in matches] for matches in found]
+    replaced = []
+    for text, matches, shape in zip(texts, found, shapes, strict=True):
+        parts, last = [], 0
+        for match, (count, marked) in zip(matches, shape, strict=True):
+            parts += [text[last : match.start()], mask * (count + marked)]
+            last = match.end()
+        replaced.append("".join([*parts, text[last:]]))
+    for text, matches, shape, ids in zip(texts, found, shapes, _encode(vocabulary, replaced).input_ids, strict=True):
+        places = iter([place for place, token in enumerate(ids) if token == mask_id])
+        gaps = []
+        for match, (count, marked) in zip(matches, shape, strict=True):
+            kinds = [MARKER] * marked + [FIRST if marked else ANY] + [INNER] * (count - 1)
+            gaps.append(Gap([Slot(next(places), kind) for kind in kinds], *match.span()))
+        masked.append(MaskedText(text, ids, gaps))
+    return masked
+
+
+def mask_positions(text: str, vocabulary: Vocabulary, positions: Iterable[int]) -> MaskedText:
+    """Mask tokens by their positions in the encoded text, special tokens included.
+
+    Raises RecipeError, with all positions and tokens, for a position that is out of range, special or repeated.
+    """
+    encoding = _encode(vocabulary, [text])
+    ids, chosen = encoding.input_ids[0], list(positions)
+    special = {*vocabulary.tokenizer.all_special_ids} - vocabulary.markers
+    for number, place in enumerate(chosen):
+        reason = None
+        if not 0 <= place < len(ids):
+            reason = "is out of range"
+        elif ids[place] in special:
+            reason = "is a special token"
+        elif place in chosen[:number]:
+            reason = "is given twice"
+        if reason:
+            raise RecipeError(f"mask_positions: {place} {reason}: choose among {vocabulary.describe(ids)}")
+    return _mask(text, vocabulary, encoding, [[place] for place in sorted(chosen)])
+
+
+def mask_words(text: str, vocabulary: Vocabulary, numbers: Iterable[int]) -> MaskedText:
+    """Mask whole words by their numbers, from 1; the words are those of the Tagger.
+
+    Raises RecipeError, with all words, for a number that is out of range or repeated.
+    """
+    encoding, words, chosen = _encode(vocabulary, [text]), find_words(text), list(numbers)
+    groups = []
+    for number, word in enumerate(chosen):
+        if not 1 <= word <= len(words) or word in chosen[:number]:
+            reason = "is out of range" if word not in chosen[:number] else "is given twice"
+            listed = _shorten(", ".join(f"{place} {found.text}" for place, found in enumerate(words, 1)))
+            raise RecipeError(f"mask_words: {word} {reason}: choose among {listed}")
+    for word in sorted(chosen):
+        start, end = words[word - 1].start, words[word - 1].end
+        offsets, markers = encoding.encodings[0].offsets, vocabulary.markers
+        ids = encoding.input_ids[0]
+        own = [place for place, (first, last) in enumerate(offsets) if start < last and first < end and first < last]
+        own = [place for place in own if ids[place] not in markers]
+        if own:
+            groups.append([own[0] - 1] * (ids[own[0] - 1] in markers) + own)
+    return _mask(text, vocabulary, encoding, groups)
+
+
+def mask_fraction(text: str, vocabulary: Vocabulary, fraction: float, seed: int) -> MaskedText:
+    """Mask a random share of the tokens, at least one; case markers are masked with the word that follows."""
+    encoding = _encode(vocabulary, [text])
+    ids = encoding.input_ids[0]
+    special = {*vocabulary.tokenizer.all_special_ids} | vocabulary.markers
+    plain = [place for place, token in enumerate(ids) if token not in special]
+    count = min(len(plain), max(1, round(fraction * len(plain))))
+    chosen = random.Random(f"{seed} {text}").sample(plain, count)
+    return _mask(
+        text,
+        vocabulary,
+        encoding,
+        [[place - 1] * (ids[place - 1] in vocabulary.markers) + [place] for place in sorted(chosen)],
+    )
+
+
+def _mask(text: str, vocabulary: Vocabulary, encoding: BatchEncoding, groups: Sequence[list[int]]) -> MaskedText:
+    """A text with the tokens of each group masked. The tokens of a group are a case marker, and pieces of a word."""
+    ids, offsets = list(encoding.input_ids[0]), encoding.encodings[0].offsets
+    gaps = []
+    for group in groups:
+        slots = []
+        for place in group:
+            kind = MARKER if ids[place] in vocabulary.markers else INNER if slots and slots[-1].kind != MARKER else ANY
+            follows_space = offsets[place][0] > 0 and text[offsets[place][0] - 1].isspace()
+            begins = not vocabulary.marks_spaces or follows_space
+            if kind == ANY and len(group) > 1 and begins and vocabulary.allowed[FIRST, ids[place]]:
+                kind = FIRST
+            slots.append(Slot(place, kind, ids[place]))
+        plain = [place for place in group if ids[place] not in vocabulary.markers]
+        first, last = (plain or group)[0], (plain or group)[-1]
+        start, end = (offsets[first][0], offsets[last][1]) if plain else (offsets[first][1], offsets[first][1])
+        start += len(text[start:end]) - len(text[start:end].lstrip())  # BPE's tokens contain the space before a word
+        gaps.append(Gap(slots, start, end))
+    mask_id = vocabulary.tokenizer.mask_token_id
+    masked = {slot.place for gap in gaps for slot in gap.slots}
+    return MaskedText(text, [mask_id if place in masked else token for place, token in enumerate(ids)], gaps)
+
+
+def fill_text(masked: MaskedText, ids: Sequence[int], vocabulary: Vocabulary) -> tuple[str, list[tuple[int, int]]]:
+    """The text with its gaps filled by the tokens of `ids`, and the start and end of each filled gap in it.
+
+    A gap whose original tokens were found again keeps its original text.
+    """
+    text, places, last = "", [], 0
+    for gap in masked.gaps:
+        text += masked.text[last : gap.start]
+        found = [ids[slot.place] for slot in gap.slots]
+        if found == [slot.original for slot in gap.slots]:
+            written = masked.text[gap.start : gap.end]
+        else:
+            written = vocabulary.write(found, ids[gap.slots[0].place - 1])
+            first = next((token for token in found if token not in vocabulary.markers), None)
+            begins = first is not None and bool(vocabulary.allowed[FIRST, first])
+            if begins and text[-1:].isalnum() and written[:1].isalnum():
+                text += " "
+        places.append((len(text), len(text) + len(written)))
+        text += written
+        last = gap.end
+    return text + masked.text[last:], places
+
+
+def _encode(vocabulary: Vocabulary, texts: Sequence[str]) -> BatchEncoding:
+    clean = [text if text.isascii() else text.encode("utf-8", "replace").decode() for text in texts]
+    return vocabulary.tokenizer(clean, return_attention_mask=False, verbose=False)
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + " ..."

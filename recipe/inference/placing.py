@@ -1,0 +1,22 @@
+"""A loaded model in the precision and on the device that it runs on."""
+
+from typing import TypeVar
+
+import torch
+from transformers import PreTrainedModel
+
+from recipe.precision import choose_precision
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+Model = TypeVar("Model", bound=PreTrainedModel)
+
+
+def place_model(model: Model, precision: str = "auto", device: str | None = None) -> Model:
+    """Move a model to `device` (default: a GPU if there is one, else the CPU) and convert its weights.
+
+    precision: fp32, bf16, fp16, or "auto", which is bf16 if the hardware supports it, else fp32.
+    """
+    place = torch.device(device or torch.accelerator.current_accelerator() or "cpu")
+    chosen, _ = choose_precision(precision, on_cpu=place.type == "cpu")
+    # pyrefly: ignore[bad-argument-type]  # PreTrainedModel.to is wrapped, and seems to take `self` from the call
+    return model.to(place, DTYPES[chosen]).eval()

@@ -1,0 +1,39 @@
+"""Texts for a masked language model: given on the command line, or read from files."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from recipe.command_line import VerbParser
+from recipe.data.untagged import STDIN, Item, Reader, list_files
+from recipe.errors import RecipeError
+
+FILE_ENDINGS = (".txt", ".md", ".jsonl", ".ndjson", ".gz")
+
+
+def read_inputs(given: list[str], reader: Reader) -> Iterator[Item]:
+    """The texts to work on: an input is a text, unless it is `-`, an existing file or glob, or a file name alone.
+
+    Raises RecipeError if a file cannot be read, or has words instead of texts.
+    """
+    for value in given:
+        named = " " not in value and value.lower().endswith(FILE_ENDINGS)
+        if value != STDIN and not named and not Path(value[:255]).is_file():
+            yield Item(value)
+            continue
+        for item in reader.read(list_files([value])):
+            if not isinstance(item.content, str):
+                raise RecipeError(f"{value}: has words, not texts: expected plain text, or a text in each line of JSON")
+            yield item
+
+
+def add_reading(parser: VerbParser) -> None:
+    """The options of verbs that read texts with a masked language model."""
+    parser.add_argument("--lines", action="store_true", help="plain text: treat each line as a text, not each article")
+    parser.add_argument("--text_key", default="text", help="JSON lines: key of the text (default: text)")
+    parser.add_argument("--encoding", default="utf-8", help="encoding of the files (default: utf-8)")
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "bf16", "fp16"),
+        default="auto",
+        help="precision of the weights (default: auto, which is bf16 if the hardware supports it, else fp32)",
+    )

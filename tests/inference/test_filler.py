@@ -1,0 +1,365 @@
+"""Filling of masks: what is masked, the three orders, and the text that comes out."""
+
+import json
+import math
+
+import pytest
+import torch
+from tokenizers import ByteLevelBPETokenizer
+from transformers import BertForMaskedLM, PreTrainedTokenizerFast
+
+from conftest import make_config, make_tokenizer
+from recipe.__main__ import main
+from recipe.errors import RecipeError
+from recipe.inference.filler import Filler, FillOptions
+from recipe.inference.masks import (
+    INNER,
+    MARKER,
+    Vocabulary,
+    fill_text,
+    mask_fraction,
+    mask_positions,
+    mask_typed,
+    mask_words,
+)
+from recipe.inputs.case_markers import MARKERS, add_case_markers
+from recipe.model.objective import Pretraining, note_pretraining
+
+HELLO = "Hello, how are you today?"
+WORDS = [
+    "hello",
+    "how",
+    "are",
+    "you",
+    "today",
+    "oslo",
+    "lima",
+    "left",
+    "on",
+    "monday",
+    "mara",
+    "okello",
+    "nato",
+    "play",
+]
+
+
+def make_word_tokenizer(markers=False):
+    """WordPiece with whole words, so that texts are short; other words are cut into characters."""
+    tokenizer = make_tokenizer(words=[*MARKERS, *WORDS])
+    return add_case_markers(tokenizer) if markers else tokenizer
+
+
+def make_filler(markers=False, objective="masked"):
+    tokenizer = make_word_tokenizer(markers)
+    torch.manual_seed(0)
+    model = BertForMaskedLM(make_config(vocab_size=len(tokenizer) + 3, initializer_range=0.5))
+    note_pretraining(model.config, Pretraining(objective))
+    return Filler(model, tokenizer)
+
+
+@pytest.fixture(scope="module")
+def filler():
+    return make_filler()
+
+
+@pytest.fixture(scope="module")
+def vocabulary():
+    return Vocabulary(make_word_tokenizer(), 200)
+
+
+def test_the_documented_example(vocabulary):
+    """Nine tokens, of which position 0 is special and position 9 does not exist."""
+    masked = mask_positions(HELLO, vocabulary, [6, 1, 4])
+    assert len(masked.ids) == 9
+    assert [slot.place for slot in masked.slots] == [1, 4, 6]
+    assert [HELLO[gap.start : gap.end] for gap in masked.gaps] == ["Hello", "are", "today"]
+    for positions, message in [
+        ([0], "mask_positions: 0 is a special token: choose among 0 \\[CLS\\] \\(special\\), 1 hello, 2 ,, 3 how"),
+        ([9], "mask_positions: 9 is out of range: choose among .*8 \\[SEP\\] \\(special\\)$"),
+        ([-1], "mask_positions: -1 is out of range"),
+        ([2, 3, 2], "mask_positions: 2 is given twice"),
+    ]:
+        with pytest.raises(RecipeError, match=message):
+            mask_positions(HELLO, vocabulary, positions)
+
+
+def test_words_are_masked_whole_and_counted_from_one(vocabulary):
+    masked = mask_words("Norvik left Oslo.", vocabulary, [3, 1])
+    assert [len(gap.slots) for gap in masked.gaps] == [6, 1]
+    assert masked.gaps[0].slots[1].kind == INNER
+    for words, message in [
+        ([0], "0 is out of range: choose among 1 Norvik, 2 left, 3 Oslo, 4 ."),
+        ([5], "5 is out of"),
+    ]:
+        with pytest.raises(RecipeError, match=message):
+            mask_words("Norvik left Oslo.", vocabulary, words)
+    with pytest.raises(RecipeError, match="mask_words: 1 is given twice"):
+        mask_words("Norvik left Oslo.", vocabulary, [1, 1])
+
+
+def test_a_random_share_depends_on_the_seed_and_the_text_alone(vocabulary):
+    first = mask_fraction(HELLO, vocabulary, 0.43, seed=3)
+    assert len(first.slots) == 3
+    assert mask_fraction(HELLO, vocabulary, 0.43, seed=3) == first
+    assert any(mask_fraction(HELLO, vocabulary, 0.43, seed=seed) != first for seed in range(5))
+    assert len(mask_fraction("Oslo", vocabulary, 0.01, seed=0).slots) == 1
+
+
+def test_masks_in_the_text_are_found_whatever_the_model_calls_them(vocabulary):
+    [masked] = mask_typed(["[MASK] left [MASK:3]."], vocabulary)
+    assert [len(gap.slots) for gap in masked.gaps] == [1, 3]
+    assert [(gap.start, gap.end) for gap in masked.gaps] == [(0, 6), (12, 20)]
+    roberta = Vocabulary(make_byte_tokenizer(), 400)
+    [masked] = mask_typed(["Oslo [MASK] to <mask>"], roberta)
+    assert masked.ids.count(roberta.tokenizer.mask_token_id) == 2
+
+
+def make_byte_tokenizer():
+    bpe = ByteLevelBPETokenizer()
+    bpe.train_from_iterator(
+        ["Mara left Oslo on Monday"] * 9, vocab_size=330, special_tokens=["<s>", "</s>", "<pad>", "<mask>"]
+    )
+    names = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "mask_token": "<mask>"}
+    return PreTrainedTokenizerFast(tokenizer_object=bpe._tokenizer, **names)
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "expected"),
+    [
+        ("Mara  left Oslo.", {2: "lima"}, "Mara  lima Oslo."),
+        ("Mara left (Oslo), today.", {4: "lima"}, "Mara left (lima), today."),
+        ("MARA left", {1: "mara"}, "MARA left"),  # found again: as it was written
+        ("\tMara\nleft", {2: "on"}, "\tMara\non"),
+    ],
+)
+def test_the_text_around_the_gaps_stays_as_it_is(vocabulary, text, words, expected):
+    masked = mask_words(text, vocabulary, words)
+    ids = list(masked.ids)
+    for gap, word in zip(masked.gaps, words.values(), strict=True):
+        ids[gap.slots[0].place] = vocabulary.tokenizer.convert_tokens_to_ids(word)
+    filled, places = fill_text(masked, ids, vocabulary)
+    assert filled == expected
+    assert [filled[start:end].lower() for start, end in places] == list(words.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "token", "expected"),
+    [
+        ("play[MASK]", "##s", "plays"),
+        ("play[MASK]", "on", "play on"),
+        ("[MASK].", "lima", "lima."),
+        ("x-[MASK]", "a", "x-a"),
+    ],
+)
+def test_pieces_are_attached_and_words_are_not(vocabulary, text, token, expected):
+    [masked] = mask_typed([text], vocabulary)
+    mask = vocabulary.tokenizer.mask_token_id
+    ids = [vocabulary.tokenizer.convert_tokens_to_ids(token) if one == mask else one for one in masked.ids]
+    assert fill_text(masked, ids, vocabulary)[0] == expected
+
+
+def test_byte_level_tokens_are_written_without_their_spaces():
+    vocabulary = Vocabulary(make_byte_tokenizer(), 400)
+    text = "Mara left Oslo"
+    ids = vocabulary.tokenizer(text).input_ids
+    names = vocabulary.tokenizer.convert_ids_to_tokens(ids)
+    place = names.index("\u0120left")
+    masked = mask_positions(text, vocabulary, [place])
+    filled = list(masked.ids)
+    filled[place] = vocabulary.tokenizer.convert_tokens_to_ids("\u0120Monday")
+    assert fill_text(masked, filled, vocabulary)[0] == "Mara Monday Oslo"
+
+
+def test_case_markers_are_applied_and_not_shown():
+    vocabulary = Vocabulary(make_word_tokenizer(markers=True), 200)
+    name = vocabulary.tokenizer.convert_tokens_to_ids
+    masked = mask_words("Mara left Oslo", vocabulary, [3])
+    assert masked.slots[0].kind == MARKER
+    places = [slot.place for slot in masked.slots]
+    for marker, word, expected in [(0, "lima", "Mara left Lima"), (1, "nato", "Mara left NATO")]:
+        ids = list(masked.ids)
+        ids[places[0]], ids[places[1]] = name(MARKERS[marker]), name(word)
+        assert fill_text(masked, ids, vocabulary)[0] == expected
+    alone = mask_positions("Mara left Oslo", vocabulary, [places[1]])  # the marker before it is not masked
+    ids = list(alone.ids)
+    ids[places[1]] = name("lima")
+    assert fill_text(alone, ids, vocabulary)[0] == "Mara left Lima"
+
+
+def test_a_model_with_markers_decides_about_case(monkeypatch):
+    filler = make_filler(markers=True)
+    found = filler("Mara left [MASK] on Monday.")
+    assert not any(marker in found.text for marker in MARKERS)
+    assert len(found.predictions) == 1  # a marker is not shown as a prediction of its own
+
+
+def predict_alone(filler, ids, place):
+    """Log-probabilities at one position, from the plain model."""
+    with torch.no_grad():
+        return filler.model(input_ids=torch.tensor([ids])).logits[0, place].log_softmax(-1)
+
+
+@pytest.mark.parametrize("objective", ["masked", "masked_autoregressive"])
+def test_left_to_right_feeds_each_prediction_back(objective):
+    filler = make_filler(objective=objective)
+    found = filler(HELLO, mask_positions=[1, 4, 6], order="left_to_right")
+    masked = mask_positions(HELLO, filler.vocabulary, [1, 4, 6])
+    ids, total = list(masked.ids), 0.0
+    for place, prediction in zip([1, 4, 6], found.predictions, strict=True):
+        scores = predict_alone(filler, ids, place).masked_fill(~filler.vocabulary.allowed[0], -math.inf)
+        ids[place] = int(scores.argmax())
+        assert prediction.token == filler.tokenizer.convert_ids_to_tokens(ids[place])
+        assert prediction.log_probability == pytest.approx(float(scores.max()), abs=1e-4)
+        total += float(scores.max())
+    assert found.log_probability == pytest.approx(total, abs=1e-3)
+    assert found.passes == 3
+
+
+def test_parallel_predicts_all_from_one_pass(filler):
+    found = filler(HELLO, mask_positions=[1, 4, 6], order="parallel")
+    ids = mask_positions(HELLO, filler.vocabulary, [1, 4, 6]).ids
+    for place, prediction in zip([1, 4, 6], found.predictions, strict=True):
+        scores = predict_alone(filler, ids, place).masked_fill(~filler.vocabulary.allowed[0], -math.inf)
+        assert prediction.log_probability == pytest.approx(float(scores.max()), abs=1e-4)
+    assert found.passes == 1
+
+
+def test_confidence_fills_the_most_certain_first(filler):
+    found = filler(HELLO, mask_positions=[1, 4, 6], order="confidence")
+    ids = list(mask_positions(HELLO, filler.vocabulary, [1, 4, 6]).ids)
+    remaining, expected = {1, 4, 6}, {}
+    while remaining:
+        scores = {
+            place: predict_alone(filler, ids, place).masked_fill(~filler.vocabulary.allowed[0], -math.inf)
+            for place in remaining
+        }
+        best = max(remaining, key=lambda place: float(scores[place].max()))
+        ids[best] = int(scores[best].argmax())
+        expected[best] = float(scores[best].max())
+        remaining.remove(best)
+    assert {item.position: item.log_probability for item in found.predictions} == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "passes"),
+    [
+        ({"order": "confidence", "steps": 2}, 2),
+        ({"order": "left_to_right", "steps": 2}, 2),
+        ({"order": "confidence", "steps": 99}, 5),
+        ({"order": "confidence", "threshold": 1e-9}, 1),
+        ({"order": "confidence", "threshold": 1.0}, 5),
+    ],
+)
+def test_steps_and_threshold_set_the_number_of_passes(filler, options, passes):
+    found = filler(HELLO, mask_positions=[1, 3, 4, 5, 6], **options)
+    assert found.passes == passes
+    assert len(found.predictions) == 5
+
+
+def test_what_is_filled_later_does_not_change_an_earlier_prediction(filler):
+    """Left to right, a prediction depends on masks to its right, not on what becomes of them."""
+    short = filler(HELLO, mask_positions=[1, 4, 6], order="left_to_right")
+    sampled = filler(HELLO, mask_positions=[1, 4, 6], order="left_to_right", temperature=5.0, seed=1)
+    assert short.predictions[0].candidates == sampled.predictions[0].candidates
+
+
+def test_samples_depend_on_the_seed_and_not_on_the_batch(filler):
+    texts = [HELLO, "Mara left [MASK] on Monday."]
+    options = {"temperature": 2.0, "seed": 4}
+    together = filler([texts[1], *["Oslo [MASK]"] * 7], **options)
+    assert filler(texts[1], **options).text == together[0].text
+    assert len({filler(texts[1], temperature=9.0, seed=seed).text for seed in range(8)}) > 2
+
+
+def test_the_best_number_of_pieces_is_the_one_with_the_highest_mean(filler):
+    text = "Mara left [MASK] on Monday."
+    lengths = {k: filler(text.replace("[MASK]", f"[MASK:{k}]")) for k in (1, 2, 3)}
+    means = {k: found.log_probability / k for k, found in lengths.items()}
+    best = max(means, key=means.__getitem__)
+    assert filler(text, pieces=(1, 2, 3)).text == lengths[best].text
+
+
+def test_no_special_tokens_and_no_unused_rows_of_the_model_are_predicted(filler):
+    special = set(filler.tokenizer.all_special_tokens)
+    for found in filler([f"{word} [MASK] [MASK:2]" for word in WORDS], top=1000):
+        for prediction in found.predictions:
+            names = {token for token, _ in prediction.candidates}
+            assert None not in names
+            assert not names & special
+            assert sum(probability for _, probability in prediction.candidates) < 1.0001
+
+
+def test_the_original_is_told_apart(filler):
+    known = filler(HELLO, mask_words=[3])
+    assert known.predictions[0].original == "how"
+    assert known.predictions[0].is_recovered in (True, False)
+    assert filler("Mara [MASK]").predictions[0].is_recovered is None
+
+
+def test_bad_options_and_texts_are_refused(filler):
+    for options, message in [
+        ({}, r"no masks in 'Mara left': write \[MASK\]"),
+        ({"mask_words": [1], "mask_fraction": 0.5}, "mask_words and mask_fraction: set only one"),
+        ({"mask_fraction": 0.0}, "mask_fraction: 0.0 is out of range"),
+        ({"temperature": -1.0}, "temperature: -1.0 is out of range"),
+        ({"temperature": math.nan}, "temperature: nan is out of range"),
+        ({"order": "random"}, "order: random is out of range"),
+        ({"steps": 0}, "steps: 0 is out of range"),
+        ({"threshold": 2.0}, "threshold: 2.0 is out of range"),
+        ({"threshold": 0.5, "order": "parallel"}, "threshold: has no effect"),
+        ({"pieces": ()}, r"pieces: \(\) is out of range"),
+    ]:
+        with pytest.raises(RecipeError, match=message):
+            filler("Mara left", **options)
+    with pytest.raises(RecipeError, match="has 83 tokens, but the model accepts 64: shorten it"):
+        filler("m" * 80 + "[MASK]")
+
+
+def test_texts_come_back_in_order_and_in_buffers(filler, monkeypatch):
+    texts = [f"{'Mara ' * (number % 5)}[MASK] {word}" for number, word in enumerate(WORDS)]
+    whole = filler(texts)
+    monkeypatch.setattr("recipe.inference.filler.BUFFER", 3)
+    assert [found.text for found in filler(texts)] == [found.text for found in whole]
+
+
+def test_options_are_checked_before_a_model_loads():
+    with pytest.raises(RecipeError, match="steps: 0"):
+        main(["fill", "--model", "nowhere/at-all", "[MASK]", "--steps", "0"])
+    with pytest.raises(RecipeError, match="pieces: 4-1: expected a number, or a range such as 1-4"):
+        main(["fill", "--model", "nowhere/at-all", "[MASK]", "--pieces", "4-1"])
+    assert FillOptions().pieces == (1,)
+
+
+def test_the_verb_prints_and_writes(encoder, tmp_path, capsys, caplog):
+    main(["fill", "--model", encoder, "--precision", "fp32", "a [MASK] c", "--top", "2"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("a ")
+    assert lines[1].startswith("  2: ")
+    assert "no trained head" not in caplog.text
+    (tmp_path / "a.jsonl").write_text('{"text": "a [MASK]", "id": 7}\n{"text": "[MASK] b", "id": 8}\n')
+    main(["fill", "--model", encoder, str(tmp_path / "a.jsonl"), "--output", str(tmp_path / "b.jsonl")])
+    rows = [json.loads(line) for line in (tmp_path / "b.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in rows] == [7, 8]
+    start, end, text = rows[0]["gaps"][0]
+    assert rows[0]["text"][start:end] == text
+    assert rows[0]["predictions"][0]["recovered"] is None
+
+
+def test_an_untrained_head_is_warned_about_with_the_command_that_trains_it(tmp_path, caplog, tokenizer):
+    BertForMaskedLM(make_config()).bert.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    Filler.load(tmp_path)
+    assert "has no trained head for masked tokens" in caplog.text
+    assert f"--model_name_or_path {tmp_path}" in caplog.text
+    caplog.clear()
+    model = BertForMaskedLM(make_config())
+    note_pretraining(model.config, Pretraining(new_head=True, trained_tokens=81_920))
+    model.save_pretrained(tmp_path)
+    Filler.load(tmp_path)
+    assert "a head trained on only 81,920 tokens" in caplog.text
+    caplog.clear()
+    note_pretraining(model.config, Pretraining(new_head=True, trained_tokens=14_000_000))
+    model.save_pretrained(tmp_path)
+    Filler.load(tmp_path)
+    assert not caplog.text
