@@ -170,6 +170,10 @@ class Filler(MaskedModel):
     def _fill(self, texts: list[str], options: FillOptions) -> list[FilledText]:
         named = any(name is not None for name in (options.mask_positions, options.mask_words, options.mask_fraction))
         masked = [self.mask(text, options) for text in texts] if named else self._choose_pieces(texts, options)
+        return self.fill_masked(masked, options)
+
+    def fill_masked(self, masked: Sequence[MaskedText], options: FillOptions) -> list[FilledText]:
+        """Fill texts that are masked already. Raises RecipeError for one without masks, or longer than is accepted."""
         return [self._finish(state) for state in self._run(masked, options)]
 
     def _check(self, masked: MaskedText) -> None:
