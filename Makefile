@@ -50,6 +50,7 @@ ifdef RESTART
 endif
 ANEW = $(if $(RESTART)$(wildcard $@),--restart)
 
+MASKED_TEXT := 'Both clubs were [MASK] 20,000 [MASK].'
 FIRST_TEXT := 'Mara Okello left Oslo on Monday to join the Norvik shipyard in Lima.'
 SECOND_TEXT := 'The Danish engineers of Brightwater Energy met Teresa Lindqvist in Nairobi.'
 
@@ -70,6 +71,7 @@ $(QUICK_MLM)/metrics.json: configs/mlm/minilm_newswire-mini.yaml data/newswire-m
 	@echo '1/2 masked pretraining; log in $(QUICK_MLM)/train.log'
 	@mkdir -p $(@D)
 	@$(LAUNCH) run_mlm.py --config $< $(ANEW) > $(@D)/train.log && rm -r $(@D)/checkpoint-*
+	@echo 'Two masks, filled by the pretrained encoder:' && $(BIN)/python -m recipe fill --model $(@D) --top 3 $(MASKED_TEXT)
 
 $(QUICK_NER)/report.json: configs/ner/minilm_newswire-mini.yaml $(QUICK_MLM)/metrics.json
 	@echo '2/2 named-entity recognition; log in $(QUICK_NER)/train.log'

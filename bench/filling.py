@@ -14,7 +14,8 @@ import math
 import random
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def measure_orders(filler: Filler, masked: Sequence[MaskedText]) -> dict[str, di
 
 def summarize(found: Sequence[FilledText]) -> dict[str, float]:
     """The mean figures of filled texts whose originals are known."""
-    recovered = [[prediction.is_recovered for prediction in text.predictions] for text in found]
+    recovered = [[float(bool(prediction.is_recovered)) for prediction in text.predictions] for text in found]
     return {
         "texts": len(found),
         "exact_match": 100 * statistics.mean(all(text) for text in recovered),
@@ -126,12 +127,13 @@ def measure_pipeline(folder: str, sentences: Sequence[str]) -> dict[str, Any]:
     """Texts with one masked word each: seconds of the Filler and the pipeline in turn, and equal first candidates."""
     filler = Filler.load(folder, "fp32")
     draw, texts = random.Random(0), []
-    for text in (sentences * (SPEED_TEXTS // len(sentences) + 1))[:SPEED_TEXTS]:
+    for text in islice(cycle(sentences), SPEED_TEXTS):
         words = text.split()
         words[draw.randrange(len(words))] = str(filler.tokenizer.mask_token)
         texts.append(" ".join(words))
-    stock: Any = pipeline("fill-mask", filler.model, tokenizer=filler.tokenizer, device="cpu")
-    found: dict[str, list[int]] = {}
+    make: Any = pipeline
+    stock = make("fill-mask", filler.model, tokenizer=filler.tokenizer, device="cpu")
+    found: dict[str, list[Any]] = {}
 
     def run_filler(filler: Filler, name: str) -> None:
         names = filler.tokenizer.convert_tokens_to_ids
@@ -141,7 +143,7 @@ def measure_pipeline(folder: str, sentences: Sequence[str]) -> dict[str, Any]:
         found[f"pipeline, batches of {batch}"] = [rows[0]["token"] for rows in stock(texts, batch_size=batch)]
 
     half = Filler.load(folder, "bf16")
-    contestants = {
+    contestants: dict[str, Callable[[], object]] = {
         "pipeline": lambda: run_pipeline(1),
         "pipeline, batches of 32": lambda: run_pipeline(32),
         "Filler, fp32": lambda: run_filler(filler, "Filler, fp32"),

@@ -21,7 +21,7 @@ def test_without_a_verb_the_verbs_are_listed(argv):
     done = run(*argv)
     assert (done.returncode, done.stderr) == (0, "")
     for name, verb in VERBS.items():
-        assert f"  {name:<8} {verb.help}\n" in done.stdout
+        assert f"  {name:<10} {verb.help}\n" in done.stdout
     assert "python -m recipe VERB" in done.stdout
 
 

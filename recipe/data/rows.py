@@ -253,7 +253,7 @@ def _has_spans(row: Mapping[str, Any]) -> bool:
 
 def _is_unannotated(row: Mapping[str, Any], arguments: EntityArguments) -> bool:
     """Whether a row is a text only: tools leave out the key of the spans, or write null, if nobody has annotated it."""
-    keys = {*SPAN_KEYS, *TAG_KEYS, _set_by_user(arguments)}
+    keys = {*SPAN_KEYS, *TAG_KEYS, _set_by_user(arguments) or TAG_KEYS[0]}
     texts = _find_value(row, arguments.text_column_name, TEXT_KEYS, str)
     return texts is not None and all(row.get(key) is None for key in keys)
 

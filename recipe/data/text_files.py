@@ -8,8 +8,9 @@ import io
 import json
 import re
 import zlib
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from recipe.data.sources import find_suffix
 from recipe.errors import RecipeError
@@ -77,7 +78,7 @@ def _read_bytes(path: str | Path) -> bytes:
     return data
 
 
-def open_bytes(path: str | Path) -> BinaryIO:
+def open_bytes(path: str | Path) -> BufferedReader | gzip.GzipFile:
     """Open a file to read its bytes, decompressed if it is a gzip file."""
     with open(path, "rb") as file:
         compressed = file.read(len(GZIP)) == GZIP

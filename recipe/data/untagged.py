@@ -9,9 +9,8 @@ import sys
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from io import BufferedReader
 from itertools import chain
-from typing import Any, BinaryIO
+from typing import Any
 
 from recipe.data.conll import DOCUMENT_START
 from recipe.data.documents import Document, Sentence
@@ -194,7 +193,7 @@ def _is_object(line: str) -> bool:
         return False
 
 
-def _split_lines(file: BinaryIO | BufferedReader) -> Iterator[bytes]:
+def _split_lines(file: Iterable[bytes]) -> Iterator[bytes]:
     """The lines of a file without line ends, which are LF or CRLF."""
     for line in file:
         yield line.removesuffix(b"\n").removesuffix(b"\r")

@@ -75,12 +75,9 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--output", type=Path, help="file of JSON lines to write (default: print)")
     add_reading(parser)
     args = parser.parse_args(argv)
-    names = FillOptions.__dataclass_fields__.keys() - {"pieces"}
-    chosen = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in vars(args).items() if name in names
-    }
-    options = chosen | {"pieces": parse_range(args.pieces)}
-    FillOptions(**options)  # before the model loads
+    options: dict[str, Any] = {name: vars(args)[name] for name in FillOptions.__dataclass_fields__}
+    options["pieces"] = parse_range(args.pieces)
+    FillOptions(**options)  # bad values are refused before the model loads
     items = read_inputs(args.inputs, Reader(args.encoding, args.lines, args.text_key))
     disable_progress_bar()  # for loading the weights
     filler = Filler.load(args.model, args.precision)
@@ -91,14 +88,14 @@ def main(argv: list[str]) -> None:
             waiting.append(item)
             yield str(item.content)
 
-    results = filler.stream(list_texts(), **options)
+    pairs = ((waiting.popleft(), filled) for filled in filler.stream(list_texts(), **options))
     if args.output is None:
-        for filled in results:
+        for _, filled in pairs:
             print(format_filled(filled), flush=True)
         return
     with open_whole(args.output) as file:
-        for filled in results:
-            file.write(json.dumps(make_row(waiting.popleft(), filled), ensure_ascii=False) + "\n")
+        for item, filled in pairs:
+            file.write(json.dumps(make_row(item, filled), ensure_ascii=False) + "\n")
 
 
 def parse_range(text: str) -> tuple[int, ...]:

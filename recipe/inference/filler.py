@@ -267,14 +267,14 @@ class Filler(MaskedModel):
             state.passes += 1
 
     def _finish(self, state: _State) -> FilledText:
-        names = self.tokenizer.convert_ids_to_tokens
+        names = self.vocabulary.tokens
         text, places = fill_text(state.masked, state.ids, self.vocabulary)
         predictions = []
         for slot in _list_shown(state.masked):
             token, log_probability, listed = state.chosen[slot.place]
-            candidates = [(names(candidate), math.exp(value)) for candidate, value in listed]
-            original = None if slot.original is None else names(slot.original)
-            predictions.append(Prediction(slot.place, names(token), log_probability, candidates, original))
+            candidates = [(names[candidate], math.exp(value)) for candidate, value in listed]
+            original = None if slot.original is None else names[slot.original]
+            predictions.append(Prediction(slot.place, names[token], log_probability, candidates, original))
         gaps = [(start, end, text[start:end]) for start, end in places]
         return FilledText(text, gaps, predictions, state.log_probability, state.passes)
 

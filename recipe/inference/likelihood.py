@@ -37,8 +37,7 @@ def main(argv: list[str]) -> None:
     """`python -m recipe likelihood`: print a line for each text, or write JSON lines."""
     parser = VerbParser(
         "likelihood",
-        "Score texts by how likely a masked language model finds them: log-probability (nats), bits per character and "
-        "bits per token.",
+        "Score texts by how likely a masked language model finds them: in nats, bits per character and bits per token.",
         'python -m recipe likelihood --model runs/mlm/name --compare "She left Oslo." "She leaved Oslo."\n'
         "  python -m recipe likelihood --model runs/mlm/name texts.txt --lines --output scores.jsonl",
     )

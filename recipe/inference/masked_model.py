@@ -124,6 +124,7 @@ class MaskedModel:
         places = torch.zeros_like(ids)
         for number, row in enumerate(batch):
             length = len(row.ids)
+            assert row.visible is not None  # rows with copies do not share a batch with others
             visible[number, 0, :length, :length] = row.visible
             places[number, :length] = torch.tensor(row.position_ids)
         inputs = {"input_ids": ids, "attention_mask": visible, "position_ids": places + self._first_position}

@@ -7,10 +7,11 @@ import random
 import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from transformers import BatchEncoding, PreTrainedTokenizerBase
+from tokenizers import Encoding
+from transformers import PreTrainedTokenizerBase
 
 from recipe.data.raw_text import find_words
 from recipe.errors import RecipeError
@@ -62,13 +63,15 @@ class Vocabulary:
         self.typed = re.compile(rf"{re.escape(str(tokenizer.mask_token))}|\[MASK(?::([1-9]\d?))?\]")
 
     @cached_property
-    def _tokens(self) -> list[str]:
-        return self.tokenizer.convert_ids_to_tokens(list(range(min(self.size, len(self.tokenizer)))))
+    def tokens(self) -> list[str]:
+        """The tokens, by id, as the tokenizer spells them."""
+        names: Any = self.tokenizer.convert_ids_to_tokens(list(range(min(self.size, len(self.tokenizer)))))
+        return names
 
     @cached_property
     def marks_spaces(self) -> bool:
         """Whether tokens contain the space before a word, as in BPE and SentencePiece; WordPiece marks inner pieces."""
-        return any(token.startswith(("\u0120", "\u2581")) for token in self._tokens)
+        return any(token.startswith(("\u0120", "\u2581")) for token in self.tokens)
 
     @cached_property
     def allowed(self) -> torch.Tensor:
@@ -79,7 +82,7 @@ class Vocabulary:
         """
         others = {*self.tokenizer.all_special_ids, *self.markers}
         allowed = torch.zeros(4, self.size, dtype=torch.bool)
-        for number, token in enumerate(self._tokens):
+        for number, token in enumerate(self.tokens):
             if number in others:
                 continue
             begins = token.startswith(("\u0120", "\u2581")) if self.marks_spaces else not token.startswith("##")
@@ -102,7 +105,8 @@ class Vocabulary:
         return " ".join(written)
 
     def _decode(self, ids: list[int]) -> str:
-        return self.tokenizer.decode(ids, clean_up_tokenization_spaces=False).strip().removeprefix("##")
+        text: Any = self.tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+        return text.strip().removeprefix("##")
 
     def _set_case(self, text: str, marker: int | None) -> str:
         if marker is None:
@@ -137,7 +141,8 @@ def mask_typed(texts: Sequence[str], vocabulary: Vocabulary, pieces: Sequence[Se
             parts += [text[last : match.start()], mask * (count + marked)]
             last = match.end()
         replaced.append("".join([*parts, text[last:]]))
-    for text, matches, shape, ids in zip(texts, found, shapes, _encode(vocabulary, replaced).input_ids, strict=True):
+    for text, matches, shape, encoding in zip(texts, found, shapes, _encode(vocabulary, replaced), strict=True):
+        ids = list(encoding.ids)
         places = iter([place for place, token in enumerate(ids) if token == mask_id])
         gaps = []
         for match, (count, marked) in zip(matches, shape, strict=True):
@@ -152,8 +157,8 @@ def mask_positions(text: str, vocabulary: Vocabulary, positions: Iterable[int]) 
 
     Raises RecipeError, with all positions and tokens, for a position that is out of range, special or repeated.
     """
-    encoding = _encode(vocabulary, [text])
-    ids, chosen = encoding.input_ids[0], list(positions)
+    [encoding] = _encode(vocabulary, [text])
+    ids, chosen = encoding.ids, list(positions)
     special = {*vocabulary.tokenizer.all_special_ids} - vocabulary.markers
     for number, place in enumerate(chosen):
         reason = None
@@ -173,8 +178,8 @@ def mask_words(text: str, vocabulary: Vocabulary, numbers: Iterable[int]) -> Mas
 
     Raises RecipeError, with all words, for a number that is out of range or repeated.
     """
-    encoding, words, chosen = _encode(vocabulary, [text]), find_words(text), list(numbers)
-    groups = []
+    [encoding], words, chosen = _encode(vocabulary, [text]), find_words(text), list(numbers)
+    ids, markers, groups = encoding.ids, vocabulary.markers, []
     for number, word in enumerate(chosen):
         if not 1 <= word <= len(words) or word in chosen[:number]:
             reason = "is out of range" if word not in chosen[:number] else "is given twice"
@@ -182,10 +187,11 @@ def mask_words(text: str, vocabulary: Vocabulary, numbers: Iterable[int]) -> Mas
             raise RecipeError(f"mask_words: {word} {reason}: choose among {listed}")
     for word in sorted(chosen):
         start, end = words[word - 1].start, words[word - 1].end
-        offsets, markers = encoding.encodings[0].offsets, vocabulary.markers
-        ids = encoding.input_ids[0]
-        own = [place for place, (first, last) in enumerate(offsets) if start < last and first < end and first < last]
-        own = [place for place in own if ids[place] not in markers]
+        own = [
+            place
+            for place, (first, last) in enumerate(encoding.offsets)
+            if start < last and first < min(end, last) and ids[place] not in markers
+        ]
         if own:
             groups.append([own[0] - 1] * (ids[own[0] - 1] in markers) + own)
     return _mask(text, vocabulary, encoding, groups)
@@ -193,8 +199,8 @@ def mask_words(text: str, vocabulary: Vocabulary, numbers: Iterable[int]) -> Mas
 
 def mask_fraction(text: str, vocabulary: Vocabulary, fraction: float, seed: int) -> MaskedText:
     """Mask a random share of the tokens, at least one; case markers are masked with the word that follows."""
-    encoding = _encode(vocabulary, [text])
-    ids = encoding.input_ids[0]
+    [encoding] = _encode(vocabulary, [text])
+    ids = encoding.ids
     special = {*vocabulary.tokenizer.all_special_ids} | vocabulary.markers
     plain = [place for place, token in enumerate(ids) if token not in special]
     count = min(len(plain), max(1, round(fraction * len(plain))))
@@ -207,9 +213,9 @@ def mask_fraction(text: str, vocabulary: Vocabulary, fraction: float, seed: int)
     )
 
 
-def _mask(text: str, vocabulary: Vocabulary, encoding: BatchEncoding, groups: Sequence[list[int]]) -> MaskedText:
+def _mask(text: str, vocabulary: Vocabulary, encoding: Encoding, groups: Sequence[list[int]]) -> MaskedText:
     """A text with the tokens of each group masked. The tokens of a group are a case marker, and pieces of a word."""
-    ids, offsets = list(encoding.input_ids[0]), encoding.encodings[0].offsets
+    ids, offsets = encoding.ids, encoding.offsets
     gaps = []
     for group in groups:
         slots = []
@@ -253,9 +259,10 @@ def fill_text(masked: MaskedText, ids: Sequence[int], vocabulary: Vocabulary) ->
     return text + masked.text[last:], places
 
 
-def _encode(vocabulary: Vocabulary, texts: Sequence[str]) -> BatchEncoding:
+def _encode(vocabulary: Vocabulary, texts: Sequence[str]) -> list[Encoding]:
     clean = [text if text.isascii() else text.encode("utf-8", "replace").decode() for text in texts]
-    return vocabulary.tokenizer(clean, return_attention_mask=False, verbose=False)
+    encodings: Any = vocabulary.tokenizer(clean, return_attention_mask=False, verbose=False).encodings
+    return encodings
 
 
 def _shorten(text: str) -> str:

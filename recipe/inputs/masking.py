@@ -4,8 +4,7 @@ By default 15 % of the tokens are predicted: 80 % of these become the mask token
 unchanged (Devlin et al. 2019).
 """
 
-from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import datasets
 import torch
@@ -18,7 +17,6 @@ from recipe.seeds import derive_seed
 
 # Of the predicted tokens, the share that becomes the mask token, and the share that becomes a random token.
 RATES: dict[Objective, tuple[float, float]] = {"masked": (0.8, 0.1), "masked_autoregressive": (1.0, 0.0)}
-Arguments = TypeVar("Arguments", bound=BlockArguments)
 
 
 class MaskingCollator(DataCollatorForLanguageModeling):
@@ -56,21 +54,21 @@ class MaskingCollator(DataCollatorForLanguageModeling):
 
 def build_collator(tokenizer: PreTrainedTokenizerBase, arguments: BlockArguments, seed: int = 0):
     """The collator for the given rates. Raises RecipeError for rates out of range or a tokenizer without mask token."""
-    arguments = resolve_rates(arguments)
+    masked, random = find_rates(arguments)
     try:
         return MaskingCollator(
             tokenizer,
             mlm_probability=arguments.mlm_probability,
-            mask_replace_prob=arguments.mask_replace_prob,
-            random_replace_prob=arguments.random_replace_prob,
+            mask_replace_prob=masked,
+            random_replace_prob=random,
             seed=seed,
         )
     except ValueError as error:
         raise RecipeError(f"masking: {error}") from None
 
 
-def resolve_rates(arguments: Arguments) -> Arguments:
-    """Replace masking rates of None by those of the objective.
+def find_rates(arguments: BlockArguments) -> tuple[float, float]:
+    """Of the predicted tokens, the shares of mask tokens and of random tokens; the objective has the defaults.
 
     Raises RecipeError for `masked_autoregressive` if some predicted tokens would stay as they are.
     """
@@ -84,10 +82,8 @@ def resolve_rates(arguments: Arguments) -> Arguments:
                 f"objective {objective}: tokens that stay as they are would be seen by their own prediction: set "
                 "mask_replace_prob and random_replace_prob to values whose sum is 1"
             )
-    rates = [
-        default if rate is None else rate for rate, default in zip((masked, random), RATES[objective], strict=True)
-    ]
-    return replace(arguments, mask_replace_prob=rates[0], random_replace_prob=rates[1])
+    default = RATES[objective]
+    return default[0] if masked is None else masked, default[1] if random is None else random
 
 
 def draw_masks(blocks: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, arguments: BlockArguments):

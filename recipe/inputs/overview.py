@@ -4,9 +4,10 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import datasets
-import pyarrow.compute as pc
+import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from recipe.data.articles import Articles
@@ -47,17 +48,19 @@ def _list_doubts(kinds: Counter[str]) -> list[str]:
     return alike + ([f"types of only one entity, which can be mistakes: {', '.join(once)}"] if once else [])
 
 
-def format_text_overview(source: str, articles: Articles, blocks: Articles, tokenizer: PreTrainedTokenizerBase) -> str:
-    """Source, articles, blocks, tokens and unknown tokens of text. Streamed text is not counted."""
+def format_text_overview(source: str, articles: Articles, blocks: Any, tokenizer: PreTrainedTokenizerBase) -> str:
+    """Source, articles, blocks, tokens and unknown tokens of text. Streamed text is not counted.
+
+    blocks: a data set of blocks, or a `recipe.inputs.stream.BlockStream`.
+    """
     if not (isinstance(articles, datasets.Dataset) and isinstance(blocks, datasets.Dataset)):
         return f"{source}; streamed"
-    ids = blocks.with_format("arrow")[:]["input_ids"]
-    tokens = pc.sum(pc.list_value_length(ids)).as_py()
-    unknown = tokenizer.unk_token_id
-    count = 0 if unknown is None else pc.sum(pc.equal(pc.list_flatten(ids), unknown)).as_py()
+    parts: Any = blocks.with_format("arrow")[:]["input_ids"].chunks
+    ids = np.concatenate([part.flatten().to_numpy() for part in parts])
+    unknown = 0 if tokenizer.unk_token_id is None else int((ids == tokenizer.unk_token_id).sum())
     return (
-        f"{source}; {len(articles):,} article(s); {len(blocks):,} blocks, {tokens:,} tokens; {count:,} of them unknown "
-        "to the tokenizer"
+        f"{source}; {len(articles):,} article(s); {len(blocks):,} blocks, {len(ids):,} tokens; {unknown:,} of them "
+        "unknown to the tokenizer"
     )
 
 

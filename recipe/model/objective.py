@@ -6,7 +6,7 @@ from typing import TypeVar
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from recipe.errors import RecipeError
-from recipe.inputs.masking import RATES, resolve_rates
+from recipe.inputs.masking import RATES, find_rates
 from recipe.inputs.settings import BlockArguments, Objective
 from recipe.model.architectures import find_architecture, list_types
 
@@ -69,4 +69,6 @@ def resolve_objective(arguments: Arguments, config: PreTrainedConfig) -> Argumen
     if objective == "masked_autoregressive" and not find_architecture(config.model_type).causal:
         known = ", ".join(list_types("causal"))
         raise RecipeError(f"objective {objective}: not known to work with {config.model_type}: choose one of {known}")
-    return resolve_rates(replace(arguments, objective=objective))
+    resolved = replace(arguments, objective=objective)
+    masked, random = find_rates(resolved)
+    return replace(resolved, mask_replace_prob=masked, random_replace_prob=random)

@@ -16,7 +16,7 @@ class TokenCounter(TrainerCallback):
     def __init__(self, start: Pretraining, block_size: int):
         self.start, self.block_size = start, block_size
 
-    def on_step_end(self, args, state, control, model=None, **kwargs):
+    def on_step_end(self, args, state, control, **kwargs):
         blocks = state.global_step * args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         trained = self.start.trained_tokens + blocks * self.block_size
-        note_pretraining(model.config, replace(self.start, trained_tokens=trained))
+        note_pretraining(kwargs["model"].config, replace(self.start, trained_tokens=trained))

@@ -5,6 +5,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch.utils.checkpoint import checkpoint
@@ -50,7 +51,8 @@ def try_trainer(args: TrainingArguments) -> None:
 
 def _list_options(args: TrainingArguments) -> dict:
     """The options of `torch.utils.checkpoint`, of which transformers sets one if none is given."""
-    return {"use_reentrant": True} | (args.gradient_checkpointing_kwargs or {})
+    given: Any = args.gradient_checkpointing_kwargs or {}
+    return {"use_reentrant": True} | given
 
 
 def try_model(
