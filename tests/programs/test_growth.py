@@ -6,16 +6,19 @@ import time
 from functools import partial
 
 import datasets
+import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
-from conftest import run_program
+from conftest import make_tokenizer, run_program
 from recipe.arguments import MlmArguments
 from recipe.data.articles import explain_reading, load_articles
+from recipe.data.documents import Document, Sentence
 from recipe.inputs.blocks import build_blocks
 from recipe.inputs.masking import build_collator
 from recipe.inputs.stream import BlockStream
+from recipe.inputs.windows import build_windows
 from recipe.training.checkpoints import find_checkpoint
 from recipe.training.runtime import count_cores
 from recipe.training.settings import TrainingArguments
@@ -129,3 +132,22 @@ def test_one_process_tokenises_on_several_cores():
         "print((time.process_time() - cpu) / (time.perf_counter() - wall))\n"
     )
     assert float(run_program(program)) > 1.3
+
+
+def plan_a_million():
+    """Windows of a document of a million sentences of one word; print the peak of resident memory in MB."""
+    words = ["Mara", "left", "Oslo", "Lima"]
+    sentences = [Sentence([words[number % 4]], ["O"]) for number in range(1_000_000)]
+    windows = build_windows([Document(sentences)], make_tokenizer(max_length=512), ["O"], 512, "document", 64)
+    scored = sum(int((np.asarray(window["word_ids"]) >= 0).sum()) for window in windows)
+    with open("/proc/self/status") as status:
+        peak = next(int(line.split()[1]) >> 10 for line in status if line.startswith("VmHWM"))
+    print(json.dumps({"peak": peak, "scored": scored}))
+
+
+def test_a_million_sentences_with_their_document_fit_into_memory():
+    program = "import sys; sys.path[:0] = ['tests']; import test_growth; test_growth.plan_a_million()"
+    found = json.loads(run_program(program))
+    print(found)
+    assert found["scored"] == 1_000_000
+    assert found["peak"] < 3000  # MB
