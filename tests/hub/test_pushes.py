@@ -196,10 +196,22 @@ def test_each_commit_holds_one_whole_checkpoint(hub, ner_flags, tmp_path):
     assert not (tmp_path / "run" / ".push").exists()
 
 
-def test_a_strategy_with_checkpoints_pushes_what_resumes(hub, ner_flags):
-    run_ner.main(ner_flags(hub_strategy="checkpoint"))
-    files = hub.commits("mara/tagger")[0][1]
-    assert {"last-checkpoint/optimizer.pt", "last-checkpoint/trainer_state.json", "model.safetensors"} <= files.keys()
+@pytest.mark.parametrize(
+    ("strategy", "places"),
+    [
+        ("every_save", [set(), set(), set()]),
+        ("checkpoint", [{"last-checkpoint"}] * 3),
+        ("all_checkpoints", [{"checkpoint-2"}, {"checkpoint-2", "checkpoint-4"}, {"checkpoint-2", "checkpoint-4"}]),
+    ],
+)
+def test_a_strategy_with_checkpoints_pushes_what_resumes(hub, ner_flags, strategy, places):
+    run_ner.main(ner_flags(hub_strategy=strategy))
+    pushed = [files for _, files in hub.commits("mara/tagger")]
+    assert [{path.partition("/")[0] for path in files if "/" in path} for files in pushed] == places
+    for files, folders in zip(pushed, places, strict=True):
+        assert {"model.safetensors", "run.yaml", ".gitignore"} <= files.keys()
+        for place in folders:
+            assert {f"{place}/optimizer.pt", f"{place}/trainer_state.json"} <= files.keys()
 
 
 def test_a_second_push_without_changes_makes_no_commit(hub, lane, point_to, ner_flags, tmp_path, monkeypatch):
@@ -230,7 +242,7 @@ def test_a_new_repository_is_private_unless_asked_otherwise(hub, ner_flags, tmp_
     assert hub.repositories["models", "mara/later"].private
 
 
-@pytest.mark.parametrize("name", ["vocab.txt", "report.txt", "runs"])
+@pytest.mark.parametrize("name", ["vocab.txt", "report.txt", "runs", "run.yaml"])
 def test_links_are_refused_by_name_and_nothing_is_pushed(hub, ner_flags, tmp_path, name):
     run_ner.main(ner_flags(push_to_hub=False))
     secret = tmp_path / "elsewhere"
@@ -241,6 +253,26 @@ def test_links_are_refused_by_name_and_nothing_is_pushed(hub, ner_flags, tmp_pat
     path.symlink_to(secret if name == "runs" else secret / "events.out.tfevents.1")
     with pytest.raises(RecipeError, match=f"{name}: is a link, and only files of the folder itself are pushed"):
         pushes.list_files(tmp_path / "run")
+
+
+def test_a_link_to_a_checkpoint_is_refused(hub, pushable, tmp_path):
+    """A folder above the run's can be a link: it is the user's own path to it."""
+    run = Path(shutil.copytree(pushable, tmp_path / "run"))
+    (run / "run.yaml").touch()
+    (run / "checkpoint-2").symlink_to(pushable)
+    with pytest.raises(RecipeError, match=f"^{run}/checkpoint-2: is a link"):
+        pushes.list_files(run / "checkpoint-2")
+    (tmp_path / "link").symlink_to(run)
+    assert pushes.list_files(tmp_path / "link").keys() == pushes.list_files(run).keys() >= {"run.yaml", "config.json"}
+
+
+def test_a_folder_without_weights_is_not_pushed(hub, pushable):
+    (pushable / "model.safetensors").rename(pushable / "pytorch_model.bin")
+    with pytest.raises(RecipeError, match=f"{pushable}: no weights"):
+        pushes.main([str(pushable), "mara/tagger"])
+    with pytest.raises(RecipeError, match="no-such-folder: no such folder"):
+        pushes.main(["no-such-folder", "mara/tagger"])
+    assert not hub.requests
 
 
 def test_the_text_of_the_data_is_never_pushed(hub, ner_flags, tmp_path):
@@ -264,6 +296,60 @@ def test_tensorboard_logs_are_pushed_where_there_are_any(hub, ner_flags, tmp_pat
 
 def test_a_name_without_an_owner_is_the_user_s(hub):
     assert open_repository("tagger").name == "mara/tagger"
+    assert hub.repositories["models", "mara/tagger"].private
+
+
+def test_a_run_is_pushed_under_the_name_of_its_folder(hub, tmp_path):
+    arguments = RunArguments(output_dir=str(tmp_path / "filler"), push_to_hub=True)
+    pusher = RunPusher(arguments)
+    assert (pusher.repository.name, arguments.push_to_hub) == ("mara/filler", False)
+    assert hub.repositories["models", "mara/filler"].private
+
+
+def test_only_the_first_process_pushes(hub, tmp_path, capsys):
+    arguments = RunArguments(output_dir=str(tmp_path))
+    pusher = RunPusher(SimpleNamespace(**vars(arguments) | {"process_index": 1}))
+    (tmp_path / "checkpoint-4").mkdir()
+    pusher.on_save(None, SimpleNamespace(global_step=4), None)
+    pusher.finish()
+    assert not hub.requests
+    assert not capsys.readouterr().out
+
+
+def test_a_strategy_of_the_end_pushes_no_checkpoint(hub, tmp_path):
+    pusher = RunPusher(RunArguments(output_dir=str(tmp_path), hub_strategy="end"))
+    (tmp_path / "checkpoint-4").mkdir()
+    before = pusher.running
+    pusher.on_save(None, SimpleNamespace(global_step=4), None)
+    assert pusher.running is before
+
+
+def test_a_step_without_a_checkpoint_is_not_pushed(hub, tmp_path, caplog):
+    """As when the save of a process failed."""
+    pusher = RunPusher(RunArguments(output_dir=str(tmp_path)))
+    before = pusher.running
+    pusher.on_save(None, SimpleNamespace(global_step=4), None)
+    assert pusher.running is before
+    assert not warnings_of(caplog)
+
+
+@pytest.mark.parametrize(("revision", "made"), [(None, 0), ("main", 0), ("refs/pr/1", 0), ("trial", 1)])
+def test_a_branch_is_made_only_where_there_can_be_one(hub, revision, made):
+    repository = open_repository("mara/tagger", revision=revision)
+    assert repository.revision == revision
+    assert sum("/branch/" in request for request in hub.requests) == made
+
+
+def test_a_hub_without_the_check_of_permission_will_do(hub):
+    hub.fail("auth-check", status=404)
+    assert open_repository("mara/tagger").name == "mara/tagger"
+
+
+def test_a_push_by_hand_goes_to_its_branch(hub, pushable, capsys):
+    pushes.main([str(pushable), "mara/tagger", "--hub_revision", "trial"])
+    assert [message for message, _ in hub.commits("mara/tagger", "trial")] == ["Push pushable"]
+    assert not hub.commits("mara/tagger")
+    assert capsys.readouterr().out.startswith(f"pushed to {hub.url}/mara/tagger/commit/")
 
 
 def test_a_branch_is_made_for_its_push(hub, ner_flags):
@@ -441,6 +527,21 @@ def test_a_checkpoint_without_hard_links_is_held_as_a_copy(tmp_path, monkeypatch
     assert (held / "model.safetensors").read_bytes() == b"weights"
 
 
+def test_a_checkpoint_is_held_by_links_with_the_record_of_its_run(tmp_path):
+    weights = tmp_path / "checkpoint-4" / "model.safetensors"
+    left = tmp_path / ".push" / "checkpoint-4" / "left-by-a-killed-run"
+    for path in (weights, left, tmp_path / "run.yaml", tmp_path / ".gitignore"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(path.name)
+    held = snapshot(tmp_path / "checkpoint-4")
+    assert held == left.parent
+    assert {path.name: path.read_text() for path in held.iterdir()} == {
+        name: name for name in (".gitignore", "model.safetensors", "run.yaml")
+    }
+    assert (held / "model.safetensors").samefile(weights)
+    assert not (held / "run.yaml").samefile(tmp_path / "run.yaml")
+
+
 # At the end: all on disk, a status of its own, and a command that pushes later
 
 
@@ -468,6 +569,26 @@ def test_a_failed_push_names_the_command_that_makes_up_for_it(hub, pushable, mon
     for _ in range(2):
         push_again(monkeypatch, words["CKPT"], words["REPO"])
     assert [message for message, _ in hub.commits("mara/tagger")] == ["Push pushable"]
+
+
+def test_the_command_that_makes_up_for_a_push_names_its_branch(hub, pushable):
+    repository = open_repository("mara/tagger", revision="trial")
+    hub.fail("commit/trial", status=500)
+    with pytest.raises(PushError, match='REPO=mara/tagger ARGS="--hub_revision trial"`$'):
+        push_folder(repository, pushable, "Push")
+
+
+def test_a_commit_is_tried_three_times(hub, pushable, monkeypatch, caplog):
+    slept = []
+    monkeypatch.setattr(pushes, "PAUSES", (1, 5))
+    monkeypatch.setattr(pushes.time, "sleep", slept.append)
+    repository = open_repository("mara/tagger")
+    hub.fail("commit/main", status=503)
+    with pytest.raises(PushError, match="503"):
+        push_folder(repository, pushable, "Push")
+    assert sum("/commit/main" in request for request in hub.requests) == 3
+    assert [seconds for seconds in slept if seconds in (1, 5)] == [1, 5]
+    assert len(warnings_of(caplog)) == 2
 
 
 def test_a_failed_last_push_leaves_all_on_disk(hub, ner_flags, tmp_path):
