@@ -91,7 +91,7 @@ def list_changes(mutated: Path, names: list[str]) -> Iterator[dict]:
         before, after = read_source(f"{function}__mutmut_orig"), read_source(mutant)
         changed = list(difflib.unified_diff(before, after, n=0, lineterm=""))[2:]
         gone, new = (" ".join(line[1:] for line in changed if line[0] == sign) for sign in "-+")
-        yield {"function": function.removeprefix("x").strip("_ǁ").replace("ǁ", "."), "before": gone, "after": new}
+        yield {"function": function[2:].replace("ǁ", "."), "before": gone, "after": new}
 
 
 def main() -> None:

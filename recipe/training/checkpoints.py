@@ -71,7 +71,7 @@ def find_damage(folder: Path) -> str | None:
     """
     try:
         manifest = read_manifest(folder)
-        digests = manifest.get("sha256", {})
+        digests = manifest["sha256"]
         for name, size in manifest["files"].items():
             if Path(name).is_absolute() or ".." in Path(name).parts:
                 return f"{MANIFEST} names a file outside the folder"

@@ -574,7 +574,7 @@ def test_a_failed_push_names_the_command_that_makes_up_for_it(hub, pushable, mon
 def test_the_command_that_makes_up_for_a_push_names_its_branch(hub, pushable):
     repository = open_repository("mara/tagger", revision="trial")
     hub.fail("commit/trial", status=500)
-    with pytest.raises(PushError, match='REPO=mara/tagger ARGS="--hub_revision trial"`$'):
+    with pytest.raises(PushError, match=r'REPO=mara/tagger ARGS="--hub_revision trial"`$'):
         push_folder(repository, pushable, "Push")
 
 

@@ -176,9 +176,12 @@ def test_a_finished_folder_takes_the_place_of_an_outdated_one(tmp_path):
 
 
 def test_only_unfinished_folders_are_cleared(tmp_path):
-    fill(tmp_path, **{"saving-checkpoint-3__a": "1", "saving-model__a": "1", "checkpoint-2__saving-": "1"})
+    fill(
+        tmp_path,
+        **{"saving-checkpoint-3__a": "1", "saving-model__a": "1", "checkpoint-2__saving-": "1", "saving-note": "1"},
+    )
     clear_partial(tmp_path)
-    assert names(tmp_path) == ["checkpoint-2", "checkpoint-2/saving-"]
+    assert names(tmp_path) == ["checkpoint-2", "checkpoint-2/saving-", "saving-note"]  # a file cannot be cleared
 
 
 def test_new_files_replace_those_of_their_names(tmp_path):
@@ -280,6 +283,25 @@ def test_an_earlier_run_is_set_aside_and_what_is_live_stays(tmp_path):
         assert names(run) == live
 
 
+def test_a_mounted_output_folder_is_set_aside_inside_itself(tmp_path, monkeypatch):
+    folder, rename = tmp_path / "run", Path.rename
+    (folder / "checkpoint-3").mkdir(parents=True)
+    (folder / "run.yaml").touch()
+
+    def across_mounts(path, target):
+        if not Path(target).is_relative_to(folder):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", across_mounts)
+    assert set_aside(folder) == folder / "aside-1"
+    assert sorted(path.name for path in (folder / "aside-1").iterdir()) == ["checkpoint-3", "run.yaml"]
+    assert os.listdir(tmp_path) == ["run"]
+    assert set_aside(folder) is None  # nothing of an earlier run is left
+    (folder / "run.yaml").touch()
+    assert set_aside(folder) == folder / "aside-2"
+
+
 def test_a_run_that_cannot_be_set_aside_stays(tmp_path, monkeypatch):
     def rename(path, target):
         raise PermissionError(errno.EACCES, "Permission denied")
@@ -297,8 +319,28 @@ def test_the_working_folder_is_not_set_aside(tmp_path, monkeypatch):
         set_aside(tmp_path / "run")
 
 
-def test_checkpoints_that_are_kept_count_to_the_limit(tmp_path):
+def test_a_checkpoint_that_cannot_be_deleted_stays_and_ends_nothing(tmp_path):
     for step in (10, 9, 100, 20):
         fill(tmp_path / f"checkpoint-{step}", a="1")
+    fill(tmp_path, **{"checkpoint-1": "a file"})
     rotate(tmp_path, 2, {tmp_path / "checkpoint-20"})
-    assert names(tmp_path)[::2] == ["checkpoint-10", "checkpoint-20"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-1", "checkpoint-10", "checkpoint-20"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "best", "left"),
+    [
+        (None, 2, [2, 4, 6, 8, 90]),
+        (2, 8, [6, 8]),
+        (1, 8, [8]),
+        (1, 2, [2, 8]),
+        (3, 2, [2, 6, 8]),
+        (9, 8, [2, 4, 6, 8, 90]),
+    ],
+)
+def test_old_checkpoints_are_deleted_by_step_and_never_the_one_just_saved(tmp_path, limit, best, left):
+    for step in (2, 4, 6, 8, 90):  # 90 is a damaged one, of before
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        os.utime(tmp_path / f"checkpoint-{step}", (1e9 - step, 1e9 - step))  # a clock that runs backwards
+    rotate(tmp_path, limit, {tmp_path / "checkpoint-8", tmp_path / f"checkpoint-{best}"})
+    assert sorted(int(path.name[11:]) for path in tmp_path.iterdir()) == left

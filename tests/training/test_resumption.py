@@ -1,13 +1,11 @@
 """A run that ends early and is started again loses nothing: the weights are those of an uninterrupted run."""
 
-import errno
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -19,7 +17,6 @@ from conftest import ROOT, fingerprint
 from recipe.errors import RecipeError, StoppedError
 from recipe.inputs import stream
 from recipe.training import checkpoints
-from recipe.training.checkpoints import rotate, set_aside
 from recipe.training.resumption import ResumableTrainer
 
 COMMON = {
@@ -379,44 +376,6 @@ def test_restart_sets_the_old_run_aside(start, interrupt, reference, tmp_path, c
     assert f"starting over; earlier files were moved to {tmp_path / 'run.aside-1'}" in capsys.readouterr().err
     start("mlm", folder, restart=True)
     assert (tmp_path / "run.aside-2" / "model.safetensors").exists()
-
-
-def test_a_mounted_output_folder_is_set_aside_inside_itself(tmp_path, monkeypatch):
-    folder, rename = tmp_path / "run", Path.rename
-    (folder / "checkpoint-3").mkdir(parents=True)
-    (folder / "run.yaml").touch()
-
-    def across_mounts(path, target):
-        if not Path(target).is_relative_to(folder):
-            raise OSError(errno.EXDEV, "Invalid cross-device link")
-        return rename(path, target)
-
-    monkeypatch.setattr(Path, "rename", across_mounts)
-    assert set_aside(folder) == folder / "aside-1"
-    assert sorted(path.name for path in (folder / "aside-1").iterdir()) == ["checkpoint-3", "run.yaml"]
-    assert os.listdir(tmp_path) == ["run"]
-    assert set_aside(folder) is None  # nothing of an earlier run is left
-    (folder / "run.yaml").touch()
-    assert set_aside(folder) == folder / "aside-2"
-
-
-@pytest.mark.parametrize(
-    ("limit", "best", "left"),
-    [
-        (None, 2, [2, 4, 6, 8, 90]),
-        (2, 8, [6, 8]),
-        (1, 8, [8]),
-        (1, 2, [2, 8]),
-        (3, 2, [2, 6, 8]),
-        (9, 8, [2, 4, 6, 8, 90]),
-    ],
-)
-def test_old_checkpoints_are_deleted_by_step_and_never_the_one_just_saved(tmp_path, limit, best, left):
-    for step in (2, 4, 6, 8, 90):  # 90 is a damaged one, of before
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        os.utime(tmp_path / f"checkpoint-{step}", (1e9 - step, 1e9 - step))  # a clock that runs backwards
-    rotate(tmp_path, limit, {tmp_path / "checkpoint-8", tmp_path / f"checkpoint-{best}"})
-    assert sorted(int(path.name[11:]) for path in tmp_path.iterdir()) == left
 
 
 def test_a_run_does_not_overwrite_the_model_that_it_starts_from(start, tmp_path, encoder):
