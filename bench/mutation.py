@@ -48,7 +48,10 @@ GROUPS = {
         ["recipe/inference/decoding.py"],
         ["tests/inference/test_decoding.py", "tests/inference/test_posteriors.py"],
     ),
-    "windows": (["recipe/inputs/windows.py"], ["tests/inputs/test_windows.py"]),
+    "windows": (
+        ["recipe/inputs/windows.py"],
+        ["tests/inputs/test_windows.py", "tests/inputs/test_case_markers.py::test_a_marked_word_is_labelled_once"],
+    ),
     "checkpoints": (["recipe/training/checkpoints.py"], ["tests/training/test_checkpoints.py"]),
     "resumption": (["recipe/training/resumption.py"], ["tests/training/test_resumption.py", "-k", RESUMED]),
     "pushes": (["recipe/hub/pushes.py"], ["tests/hub/test_pushes.py", "-k", PUSHED]),

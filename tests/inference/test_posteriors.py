@@ -90,6 +90,7 @@ def test_the_temperature_is_the_one_that_makes_drawn_labels_likely():
     lengths = [4] * (count // 4)
     assert fit_temperature(2.5 * logits, lengths, gold, LABELS, constrained=False) == pytest.approx(2.5, abs=0.2)
     assert fit_temperature(9.0 * logits, lengths, gold, LABELS, constrained=False) == 4.0
+    assert fit_temperature(logits, lengths, logits.argmax(1), LABELS, constrained=False) == 0.25
     assert fit_temperature(logits[:0], [], gold[:0], LABELS) == 1.0
 
 
@@ -109,5 +110,4 @@ def test_no_other_temperature_makes_the_labels_likelier(size):
         return scaled[np.arange(80), gold].sum() - totals.sum()
 
     found = fit_temperature(logits, lengths, np.array(gold), LABELS)
-    print(size, found)
     assert found == max((step / 100 for step in range(25, 401)), key=measure)
