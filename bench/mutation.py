@@ -41,7 +41,13 @@ PUSHED = (
 GROUPS = {
     "reading": (
         [f"recipe/data/{name}.py" for name in ("conll", "rows", "spans", "schemes", "spelling", "layouts", "words")],
-        [f"tests/data/test_{name}.py" for name in ("conll", "rows", "schemes", "spelling", "splits", "words")],
+        [
+            *(
+                f"tests/data/test_{name}.py"
+                for name in ("conll", "rows", "schemes", "spans", "spelling", "splits", "words")
+            ),
+            *("-k", "not (both_readers or parquet)"),
+        ],
     ),
     "scoring": (["recipe/evaluation/scoring.py"], ["tests/evaluation/test_scoring.py"]),
     "decoding": (
