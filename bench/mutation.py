@@ -33,8 +33,10 @@ RESUMED = (
     "change_no_weight or during_a_save or save_that_fails or longer_run or stays_as_it_is"
 )
 PUSHED = (
-    "not (xet or reads_back or card or download or etag or script or without_network or fetched or "
-    "while_training_is_told and (fault0 or fault1 or fault2 or fault4))"
+    "saved_checkpoint or held or wait or names_the_command or passes or under_way or hard_links or licence or owner "
+    "or of_its_folder or first_process or of_the_end or without_a_checkpoint or only_where or without_the_check "
+    "or by_hand or its_branch or three_times or link or weights or no_header or offline_mode or not_there "
+    "or unless_asked or tensorboard or is_refused_before"
 )
 
 # group -> modules, and pytest's arguments for the tests that belong to them

@@ -114,6 +114,15 @@ def pushable(encoder, tmp_path):
 
 
 @pytest.fixture
+def saved(pushable, tmp_path):
+    """The checkpoint of step 2 of a run that is under way."""
+    checkpoint = Path(shutil.copytree(pushable, tmp_path / "run" / "checkpoint-2"))
+    (checkpoint / "optimizer.pt").write_bytes(b"state")
+    (tmp_path / "run" / ".gitignore").write_text("predictions/\n")
+    return checkpoint
+
+
+@pytest.fixture
 def mlm_flags(encoder, tmp_path):
     """The same for masked pretraining, as mara/filler."""
     (tmp_path / "text.txt").write_text("\n\n".join(f"article {n} of port {SECRET}" for n in range(20)))
@@ -196,22 +205,55 @@ def test_each_commit_holds_one_whole_checkpoint(hub, ner_flags, tmp_path):
     assert not (tmp_path / "run" / ".push").exists()
 
 
+def test_a_strategy_with_checkpoints_pushes_what_resumes(hub, ner_flags):
+    run_ner.main(ner_flags(hub_strategy="checkpoint"))
+    files = hub.commits("mara/tagger")[0][1]
+    assert {"last-checkpoint/optimizer.pt", "last-checkpoint/trainer_state.json", "model.safetensors"} <= files.keys()
+
+
 @pytest.mark.parametrize(
-    ("strategy", "places"),
-    [
-        ("every_save", [set(), set(), set()]),
-        ("checkpoint", [{"last-checkpoint"}] * 3),
-        ("all_checkpoints", [{"checkpoint-2"}, {"checkpoint-2", "checkpoint-4"}, {"checkpoint-2", "checkpoint-4"}]),
-    ],
+    ("strategy", "place"),
+    [("every_save", None), ("checkpoint", "last-checkpoint"), ("all_checkpoints", "checkpoint-2")],
 )
-def test_a_strategy_with_checkpoints_pushes_what_resumes(hub, ner_flags, strategy, places):
-    run_ner.main(ner_flags(hub_strategy=strategy))
-    pushed = [files for _, files in hub.commits("mara/tagger")]
-    assert [{path.partition("/")[0] for path in files if "/" in path} for files in pushed] == places
-    for files, folders in zip(pushed, places, strict=True):
-        assert {"model.safetensors", "run.yaml", ".gitignore"} <= files.keys()
-        for place in folders:
-            assert {f"{place}/optimizer.pt", f"{place}/trainer_state.json"} <= files.keys()
+def test_a_saved_checkpoint_and_the_finished_run_are_pushed(hub, saved, pushable, capsys, caplog, strategy, place):
+    pusher = RunPusher(RunArguments(output_dir=str(saved.parent), hub_model_id="mara/tagger", hub_strategy=strategy))
+    pusher.on_save(None, SimpleNamespace(global_step=2), None)
+    pusher.running.result()
+    [(message, files)] = hub.commits("mara/tagger")
+    assert message == "Training in progress, step 2"
+    assert {"model.safetensors", "config.json", "README.md", ".gitignore"} <= files.keys()
+    assert "optimizer.pt" not in files
+    held = {*os.listdir(saved), "README.md", ".gitignore"} if place else set()
+    assert {path for path in files if "/" in path} == {f"{place}/{name}" for name in held}
+    assert os.listdir(saved.parent / ".push") == []
+    shutil.copytree(pushable, saved.parent, dirs_exist_ok=True)
+    (saved.parent / "report.txt").write_text("good")
+    pusher.finish()
+    assert [message for message, _ in hub.commits("mara/tagger")][1:] == ["End of training"]
+    assert capsys.readouterr().out.startswith(f"pushed to {hub.url}/mara/tagger/commit/")
+    assert not (saved.parent / ".push").exists()
+    assert not warnings_of(caplog)
+
+
+def test_a_checkpoint_that_is_refused_is_told_and_not_held_any_longer(hub, saved, caplog):
+    pusher = RunPusher(RunArguments(output_dir=str(saved.parent), hub_model_id="mara/tagger"))
+    hub.fail("commit/main", status=403)
+    pusher.on_save(None, SimpleNamespace(global_step=2), None)
+    pusher.running.result()
+    [warning] = warnings_of(caplog)
+    assert warning.startswith("step 2 is not pushed, training continues: push to mara/tagger failed: 403")
+    assert os.listdir(saved.parent / ".push") == []
+    assert saved.exists()
+
+
+def test_checkpoints_wait_for_each_other_if_all_are_to_be_pushed(hub, saved):
+    later = shutil.copytree(saved, saved.with_name("checkpoint-4"))
+    (later / "report.txt").write_text("better")
+    pusher = RunPusher(RunArguments(output_dir=str(saved.parent), hub_model_id="mara/tagger", hub_always_push=True))
+    for step in (2, 4):
+        pusher.on_save(None, SimpleNamespace(global_step=step), None)
+    pusher.running.result()
+    assert [message[-6:] for message, _ in hub.commits("mara/tagger")] == ["step 2", "step 4"]
 
 
 def test_a_second_push_without_changes_makes_no_commit(hub, lane, point_to, ner_flags, tmp_path, monkeypatch):
@@ -236,23 +278,21 @@ def test_a_checkpoint_is_pushed_later_without_training(hub, ner_flags, tmp_path,
     assert AutoModelForTokenClassification.from_pretrained("mara/early").config.id2label[0] == "O"
 
 
-def test_a_new_repository_is_private_unless_asked_otherwise(hub, ner_flags, tmp_path, monkeypatch):
-    run_ner.main(ner_flags(push_to_hub=False))
-    push_again(monkeypatch, tmp_path / "run", "mara/later")
-    assert hub.repositories["models", "mara/later"].private
+def test_a_new_repository_is_private_unless_asked_otherwise(hub, pushable):
+    for flags, private in (([], True), (["--hub_private_repo", "false"], False)):
+        pushes.main([str(pushable), f"mara/later-{private}", *flags])
+        assert hub.repositories["models", f"mara/later-{private}"].private == private
 
 
 @pytest.mark.parametrize("name", ["vocab.txt", "report.txt", "runs", "run.yaml"])
-def test_links_are_refused_by_name_and_nothing_is_pushed(hub, ner_flags, tmp_path, name):
-    run_ner.main(ner_flags(push_to_hub=False))
+def test_links_are_refused_by_name_and_nothing_is_pushed(hub, pushable, tmp_path, name):
     secret = tmp_path / "elsewhere"
     secret.mkdir()
     (secret / "events.out.tfevents.1").write_text("secret")
-    path = tmp_path / "run" / name
-    path.unlink(missing_ok=True)
-    path.symlink_to(secret if name == "runs" else secret / "events.out.tfevents.1")
+    (pushable / name).symlink_to(secret if name == "runs" else secret / "events.out.tfevents.1")
     with pytest.raises(RecipeError, match=f"{name}: is a link, and only files of the folder itself are pushed"):
-        pushes.list_files(tmp_path / "run")
+        pushes.main([str(pushable), "mara/tagger"])
+    assert not hub.requests
 
 
 def test_a_link_to_a_checkpoint_is_refused(hub, pushable, tmp_path):
@@ -285,12 +325,11 @@ def test_the_text_of_the_data_is_never_pushed(hub, ner_flags, tmp_path):
         assert not [path for path, file in files.items() if SECRET.encode() in hub.content(file)]
 
 
-def test_tensorboard_logs_are_pushed_where_there_are_any(hub, ner_flags, tmp_path, monkeypatch):
-    run_ner.main(ner_flags(push_to_hub=False))
-    log = tmp_path / "run" / "runs" / "Nov24" / "events.out.tfevents.1"
+def test_tensorboard_logs_are_pushed_where_there_are_any(hub, pushable):
+    log = pushable / "runs" / "Nov24" / "events.out.tfevents.1"
     log.parent.mkdir(parents=True)
     log.write_bytes(b"log")
-    push_again(monkeypatch, tmp_path / "run", "mara/tagger")
+    pushes.main([str(pushable), "mara/tagger"])
     assert "runs/Nov24/events.out.tfevents.1" in hub.commits("mara/tagger")[0][1]
 
 

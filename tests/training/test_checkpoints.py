@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from recipe.errors import LocalError, RecipeError
 from recipe.training import checkpoints
@@ -191,7 +192,10 @@ def test_new_files_replace_those_of_their_names(tmp_path):
     assert [(tmp_path / "run" / name).read_text() for name in "abc"] == ["new", "new", "old"]
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left"), RuntimeError("file write failed"), Exception("full")])
+@pytest.mark.parametrize(
+    "error",
+    [OSError(28, "No space left"), RuntimeError("write failed"), SafetensorError("I/O error"), Exception("full")],
+)
 def test_a_save_that_fails_leaves_no_part_and_names_what_is_left(tmp_path, error):
     expected = (
         rf"^{re.escape(str(tmp_path))}: checkpoint-9 could not be saved \({re.escape(str(error))}; \d+ MB free\): "
@@ -206,7 +210,13 @@ def test_a_save_that_fails_leaves_no_part_and_names_what_is_left(tmp_path, error
     assert find_checkpoint(tmp_path) == tmp_path / "checkpoint-3"
 
 
-@pytest.mark.parametrize("error", [KeyError("a fault of ours"), torch.OutOfMemoryError("memory")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(KeyError("a fault of ours"), torch.OutOfMemoryError("memory"), torch.AcceleratorError("device")),
+        torch.distributed.DistError("a process ended"),
+    ],
+)
 def test_other_failures_are_not_said_to_be_the_disk_s(tmp_path, error):
     with pytest.raises(type(error)), guard_save(fill(tmp_path / "saving-checkpoint-9", weights="1")):
         raise error
