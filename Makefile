@@ -22,7 +22,7 @@ $(foreach name,$(NAMES),$(foreach sign,$(ODD),$(if $(findstring $(sign),$(value 
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart mlm ner sweep reproduce reproduce-local silver tag push bench bench-gpu soak study table test test-all test-gpu coverage lint format
+.PHONY: help setup quickstart mlm ner sweep reproduce reproduce-local silver tag push bench bench-gpu soak study table test test-all test-gpu coverage mutation lint format
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -37,7 +37,7 @@ setup: .venv/requirements.txt  ## create .venv and install the recipe in it (aga
 	cp $< $@
 
 # The extras of pyproject.toml. seqeval has no wheel: without --use-pep517, an older pip would fail to build it.
-.venv/dev .venv/bench: .venv/%: pyproject.toml .venv/requirements.txt
+.venv/dev .venv/bench .venv/mutation: .venv/%: pyproject.toml .venv/requirements.txt
 	$(BIN)/pip install --quiet --use-pep517 -e ".[$*]"
 	touch $@
 
@@ -157,6 +157,9 @@ test-gpu: .venv/dev  ## the tests that need a GPU
 
 coverage: .venv/dev  ## the test suite, and which lines of recipe/ and the scripts it does not reach
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered
+
+mutation: .venv/dev .venv/mutation  ## change one thing after another in the code: do the tests notice? Hours; GROUPS="pushes windows"
+	$(BIN)/python -m bench.mutation $(GROUPS)
 
 lint: .venv/dev  ## style, format and types
 	$(BIN)/ruff check .

@@ -34,10 +34,9 @@ class _SideBySide:
 
     def __init__(self, lengths: Sequence[int]):
         sizes = np.asarray(lengths, int)
-        order = np.argsort(-sizes, kind="stable")  # so that the sentences that reach a position are the first ones
+        order = np.argsort(-sizes)  # so that the sentences that reach a position are the first ones
         self._firsts = (np.cumsum(sizes) - sizes)[order]
         self._reaching = [int(np.sum(sizes > position)) for position in range(sizes.max(initial=0))]
-        self.lengths = sizes[order]
 
     def __len__(self) -> int:
         return len(self._firsts)
@@ -110,8 +109,7 @@ class Posteriors:
         """
         weight = self._before[start] + self._logits[start, self._labels[f"B-{kind}"]] - self._total[start]
         inside = self._labels.get(f"I-{kind}")
-        if stop - start > 1:
-            weight += self._logits[start + 1 : stop, inside].sum()
+        weight += self._logits[start + 1 : stop, inside].sum()
         if not ends_sentence:
             closing = [number for number in self._labels.values() if number not in {inside, *self._constrained}]
             weight += _add_logs(self._ahead[stop, closing])

@@ -45,7 +45,7 @@ class Span:
     labelled_stop: int
 
 
-def plan_spans(sizes: Sequence[int], starts: Iterable[int], capacity: int, context: int = 0) -> list[Span]:
+def plan_spans(sizes: Sequence[int], starts: Iterable[int], capacity: int, context: int) -> list[Span]:
     """Cover a text with spans of at most `capacity` tokens that label each of its words exactly once.
 
     sizes: number of tokens of each word, between 1 and `capacity`.

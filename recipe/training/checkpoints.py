@@ -71,7 +71,7 @@ def find_damage(folder: Path) -> str | None:
     """
     try:
         manifest = read_manifest(folder)
-        digests = manifest.get("sha256", {})
+        digests = manifest["sha256"]
         for name, size in manifest["files"].items():
             if Path(name).is_absolute() or ".." in Path(name).parts:
                 return f"{MANIFEST} names a file outside the folder"
@@ -79,7 +79,7 @@ def find_damage(folder: Path) -> str | None:
             found = path.stat().st_size
             if found != size:
                 return f"{name} has {found} of {size} bytes"
-            if digests and _find_digest(path) != digests[name]:
+            if digests and _find_digest(path) != digests.get(name):
                 return f"{name} has changed since it was saved"
         steps = {manifest["step"]}
         if (step := find_step(folder)) is not None:

@@ -1,6 +1,17 @@
 import pytest
 
-from recipe.data.schemes import is_well_formed, split_tag, to_iob2
+from recipe.data.schemes import (
+    build_labels,
+    count_slips,
+    find_continuations,
+    is_iob2,
+    is_tag,
+    is_well_formed,
+    list_entities,
+    list_types,
+    split_tag,
+    to_iob2,
+)
 
 
 @pytest.mark.parametrize(
@@ -54,3 +65,46 @@ def test_to_iob2(tags, iob2):
 def test_is_well_formed(tags, schemes):
     fitting = {scheme for scheme in ("IOB1", "IOB2", "IOBES", "BILOU") if is_well_formed(tags.split(), scheme)}
     assert fitting == set(schemes.split())
+
+
+@pytest.mark.parametrize("tag", ["B-A|I-B", "B-A,O", "B-A;E-B", "I-A/L-B", "S-A+U-B", "B-A&O"])
+def test_two_tags_are_no_tag(tag):
+    with pytest.raises(ValueError, match="is two tags"):
+        split_tag(tag)
+    assert not is_tag(tag)
+    assert is_tag(tag.replace(tag[3], "."))
+
+
+@pytest.mark.parametrize(
+    ("tags", "scheme", "slips"),
+    [
+        ("I-A O I-A I-B", "IOB2", 3),
+        ("B-A O B-A I-A", "IOB1", 2),
+        ("B-A O I-A E-A", "IOBES", 2),  # an entity that does not end, and one that does not start
+        ("B-A O I-A L-A", "IOBES", 3),
+        ("O B-A", "BILOU", 1),
+        ("", "BILOU", 0),
+    ],
+)
+def test_count_slips(tags, scheme, slips):
+    assert count_slips(tags.split(), scheme) == slips
+
+
+@pytest.mark.parametrize(
+    ("tags", "entities"),
+    [
+        ("B-A I-A B-A O B-B", [(0, 2, "A"), (2, 3, "A"), (4, 5, "B")]),
+        ("I-A B-A I-B I-A", [(1, 2, "A")]),  # an I that continues no entity is none
+        ("O B-work-of-art I-work-of-art", [(1, 3, "work-of-art")]),
+        ("", []),
+    ],
+)
+def test_list_entities(tags, entities):
+    assert list_entities(tags.split()) == entities
+
+
+def test_types_and_labels_follow_each_other():
+    assert list_types(["O", "I-B", "B-A", "O", "I-A"]) == ["A", "B"]
+    assert build_labels(["B", "A"]) == ["O", "B-B", "I-B", "B-A", "I-A"]
+    assert find_continuations(["I-C", "O", "I-A", "B-A", "B-B", "I-B"]) == [(2, 3), (5, 4)]
+    assert [is_iob2(label) for label in ("O", "B-A", "I-A", "S-A", "B-", "B", "O-A", "")] == [True] * 3 + [False] * 5

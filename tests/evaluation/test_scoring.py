@@ -13,7 +13,19 @@ from seqeval.scheme import IOB2
 from recipe.data.conll import read_conll
 from recipe.data.schemes import to_iob2
 from recipe.errors import RecipeError
-from recipe.evaluation.scoring import REFERENCE, format_report, main, score, score_entities, score_file, score_tags
+from recipe.evaluation.scoring import (
+    MOST_DIFFERENCE,
+    REFERENCE,
+    differs,
+    format_report,
+    format_reports,
+    main,
+    score,
+    score_entities,
+    score_file,
+    score_tags,
+    summarize_entities,
+)
 
 GOLD = ["B-PER I-PER O B-LOC", "O B-ORG"]
 
@@ -212,3 +224,111 @@ def test_the_scheme_of_a_file_can_be_given(tmp_path, capsys):
     path.write_text("a I-X\n")
     with pytest.raises(RecipeError, match=r"both\.conll:1: expected lines of a word, its gold tag and its predicted"):
         score_file(str(path))
+
+
+REPORT = """\
+Entities (strict)
+               precision    recall        f1   support
+LOC                1.000     0.500     0.667         2
+PER                0.000     0.000     0.000         0
+micro avg          0.500     0.500     0.500         2
+macro avg          0.500     0.250     0.333         2
+weighted avg       1.000     0.500     0.667         2
+
+Tags
+               precision    recall        f1   support
+B-LOC              1.000     0.500     0.667         2
+B-PER              0.000     0.000     0.000         0
+O                  0.500     1.000     0.667         1
+"""
+
+
+def test_a_report_is_a_table_of_entities_and_one_of_tags():
+    gold, predicted = split(["B-LOC O", "B-LOC"]), split(["B-LOC O", "B-PER"])
+    report = score(gold, predicted)
+    expected = REPORT.replace("0.500     1.000     0.667         1", "1.000     1.000     1.000         1")
+    assert format_report(report) == expected
+    alone = report | {"alone": {"LOC": {"precision": 1.0, "recall": 0.5, "f1": 0.25, "support": 7}}}
+    alone["running_text"] = {"sentences": 3, "tagger": 0.8, "pipeline": 0.7899}
+    alone["metrics"] = {"share": 1 / 3}
+    assert format_report(alone) == expected + (
+        "\nEntities, each sentence without its context\n"
+        "               precision    recall        f1   support\n"
+        "LOC                1.000     0.500     0.250         7\n"
+        "\nRunning text (3 sentences, each alone), entity F1: Tagger 0.800, transformers' pipeline 0.790\n"
+        "The pipeline splits text into other words than the training data: use the Tagger.\n"
+        "\nYour own metrics\n"
+        "share              0.333\n"
+    )
+    assert format_reports({"dev": report, "test": report}) == f"== dev ==\n{expected}\n== test ==\n{expected}"
+
+
+def test_a_pipeline_as_good_as_the_tagger_needs_no_warning():
+    assert not differs(0.5, 0.5)
+    assert differs(0.5, 0.52)
+    assert differs(0.52, 0.5)
+    assert not differs(0.75, 0.75 + MOST_DIFFERENCE / 2)
+    running = {"sentences": 3, "tagger": 0.8, "pipeline": 0.795}
+    assert "use the Tagger" not in format_report(score(split(GOLD), split(GOLD)) | {"running_text": running})
+
+
+def test_the_reference_is_shown_for_as_many_tags_as_it_has():
+    tags = [[tag] * row[3] for tag, row in REFERENCE.items()]
+    predicted = [["O"] * len(row) if row[0] == "I-LOC" else row for row in tags]
+    text = format_report(score(tags, predicted))
+    header, first, second, *_ = text.partition("Tags: reference and difference to it\n")[2].splitlines()
+    assert header == "                       precision            recall                f1"
+    assert first == "B-LOC             0.926 (+0.074)    0.906 (+0.094)    0.916 (+0.084)"
+    assert second == "I-LOC             0.900 (-0.900)    0.805 (-0.805)    0.850 (-0.850)"
+    assert len(text.partition("Tags: reference")[2].splitlines()) == 2 + len(REFERENCE)
+    tags[0].pop()
+    assert "reference" not in format_report(score(tags, tags))
+
+
+def test_a_summary_has_the_micro_average_and_the_f1_of_each_type():
+    summary = summarize_entities(split(["B-LOC O B-PER"]), split(["B-LOC B-LOC O"]))
+    assert summary == {"precision": 0.5, "recall": 0.5, "f1": 0.5, "f1_LOC": pytest.approx(2 / 3), "f1_PER": 0.0}
+
+
+def test_own_metrics_are_given_gold_and_predicted_tags():
+    predicted = split(["B-PER O O O", "O O"])
+    report = score(
+        split(GOLD), predicted, lambda gold, guessed: {"gold": len(set(gold[0])), "guessed": len(set(guessed[0]))}
+    )
+    assert report["metrics"] == {"gold": 4, "guessed": 2}
+    assert "metrics" not in score(split(GOLD), split(GOLD))
+
+
+def test_sentences_of_other_lengths_are_not_scored():
+    with pytest.raises(ValueError, match="2 gold tags but 1 predicted tags in one sentence"):
+        score_entities([["O", "O"]], [["O"]])
+    for scored in (score_entities, score_tags):
+        with pytest.raises(ValueError, match="zip"):
+            scored([["O"], ["O"]], [["O"]])
+
+
+def test_predictions_of_a_given_scheme_are_turned_into_iob2(tmp_path):
+    path = tmp_path / "predictions.conll"
+    path.write_text("a U-X B-X\nb O O\nc B-X B-X\nd L-X I-X\n\ne U-X O\n")
+    row = score_file(str(path), "BILOU")["entities"]["X"]
+    assert row == {"precision": 1.0, "recall": pytest.approx(2 / 3), "f1": 0.8, "support": 3}
+    assert score_file(str(path)) == score_file(str(path), "BILOU")
+
+
+def test_a_file_that_cannot_be_scored_is_refused_by_line(tmp_path):
+    path = tmp_path / "predictions.conll"
+    path.write_text("a O O\nb O\n")
+    with pytest.raises(RecipeError, match=f"^{path}:2: expected lines of a word, its gold tag and its predicted tag$"):
+        score_file(str(path))
+    with pytest.raises(RecipeError, match="no-such-file"):
+        score_file("no-such-file")
+
+
+def test_the_report_of_a_file_is_printed_as_it_is_or_as_json(tmp_path, capsys):
+    path = tmp_path / "predictions.conll"
+    path.write_text("a B-LOC B-LOC\nb B-LOC O\nc O O\n")
+    report = score_file(str(path))
+    main([str(path)])
+    assert capsys.readouterr().out == format_report(report)
+    main([str(path), "--json"])
+    assert capsys.readouterr().out == json.dumps(report, indent=2) + "\n"

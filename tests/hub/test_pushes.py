@@ -114,6 +114,15 @@ def pushable(encoder, tmp_path):
 
 
 @pytest.fixture
+def saved(pushable, tmp_path):
+    """The checkpoint of step 2 of a run that is under way."""
+    checkpoint = Path(shutil.copytree(pushable, tmp_path / "run" / "checkpoint-2"))
+    (checkpoint / "optimizer.pt").write_bytes(b"state")
+    (tmp_path / "run" / ".gitignore").write_text("predictions/\n")
+    return checkpoint
+
+
+@pytest.fixture
 def mlm_flags(encoder, tmp_path):
     """The same for masked pretraining, as mara/filler."""
     (tmp_path / "text.txt").write_text("\n\n".join(f"article {n} of port {SECRET}" for n in range(20)))
@@ -202,6 +211,51 @@ def test_a_strategy_with_checkpoints_pushes_what_resumes(hub, ner_flags):
     assert {"last-checkpoint/optimizer.pt", "last-checkpoint/trainer_state.json", "model.safetensors"} <= files.keys()
 
 
+@pytest.mark.parametrize(
+    ("strategy", "place"),
+    [("every_save", None), ("checkpoint", "last-checkpoint"), ("all_checkpoints", "checkpoint-2")],
+)
+def test_a_saved_checkpoint_and_the_finished_run_are_pushed(hub, saved, pushable, capsys, caplog, strategy, place):
+    pusher = RunPusher(RunArguments(output_dir=str(saved.parent), hub_model_id="mara/tagger", hub_strategy=strategy))
+    pusher.on_save(None, SimpleNamespace(global_step=2), None)
+    pusher.running.result()
+    [(message, files)] = hub.commits("mara/tagger")
+    assert message == "Training in progress, step 2"
+    assert {"model.safetensors", "config.json", "README.md", ".gitignore"} <= files.keys()
+    assert "optimizer.pt" not in files
+    held = {*os.listdir(saved), "README.md", ".gitignore"} if place else set()
+    assert {path for path in files if "/" in path} == {f"{place}/{name}" for name in held}
+    assert os.listdir(saved.parent / ".push") == []
+    shutil.copytree(pushable, saved.parent, dirs_exist_ok=True)
+    (saved.parent / "report.txt").write_text("good")
+    pusher.finish()
+    assert [message for message, _ in hub.commits("mara/tagger")][1:] == ["End of training"]
+    assert capsys.readouterr().out.startswith(f"pushed to {hub.url}/mara/tagger/commit/")
+    assert not (saved.parent / ".push").exists()
+    assert not warnings_of(caplog)
+
+
+def test_a_checkpoint_that_is_refused_is_told_and_not_held_any_longer(hub, saved, caplog):
+    pusher = RunPusher(RunArguments(output_dir=str(saved.parent), hub_model_id="mara/tagger"))
+    hub.fail("commit/main", status=403)
+    pusher.on_save(None, SimpleNamespace(global_step=2), None)
+    pusher.running.result()
+    [warning] = warnings_of(caplog)
+    assert warning.startswith("step 2 is not pushed, training continues: push to mara/tagger failed: 403")
+    assert os.listdir(saved.parent / ".push") == []
+    assert saved.exists()
+
+
+def test_checkpoints_wait_for_each_other_if_all_are_to_be_pushed(hub, saved):
+    later = shutil.copytree(saved, saved.with_name("checkpoint-4"))
+    (later / "report.txt").write_text("better")
+    pusher = RunPusher(RunArguments(output_dir=str(saved.parent), hub_model_id="mara/tagger", hub_always_push=True))
+    for step in (2, 4):
+        pusher.on_save(None, SimpleNamespace(global_step=step), None)
+    pusher.running.result()
+    assert [message[-6:] for message, _ in hub.commits("mara/tagger")] == ["step 2", "step 4"]
+
+
 def test_a_second_push_without_changes_makes_no_commit(hub, lane, point_to, ner_flags, tmp_path, monkeypatch):
     point_to(hub.url, xet=lane == "xet")
     run_ner.main(ner_flags(hub_strategy="end"))
@@ -224,23 +278,41 @@ def test_a_checkpoint_is_pushed_later_without_training(hub, ner_flags, tmp_path,
     assert AutoModelForTokenClassification.from_pretrained("mara/early").config.id2label[0] == "O"
 
 
-def test_a_new_repository_is_private_unless_asked_otherwise(hub, ner_flags, tmp_path, monkeypatch):
-    run_ner.main(ner_flags(push_to_hub=False))
-    push_again(monkeypatch, tmp_path / "run", "mara/later")
-    assert hub.repositories["models", "mara/later"].private
+def test_a_new_repository_is_private_unless_asked_otherwise(hub, pushable):
+    for flags, private in (([], True), (["--hub_private_repo", "false"], False)):
+        pushes.main([str(pushable), f"mara/later-{private}", *flags])
+        assert hub.repositories["models", f"mara/later-{private}"].private == private
 
 
-@pytest.mark.parametrize("name", ["vocab.txt", "report.txt", "runs"])
-def test_links_are_refused_by_name_and_nothing_is_pushed(hub, ner_flags, tmp_path, name):
-    run_ner.main(ner_flags(push_to_hub=False))
+@pytest.mark.parametrize("name", ["vocab.txt", "report.txt", "runs", "run.yaml"])
+def test_links_are_refused_by_name_and_nothing_is_pushed(hub, pushable, tmp_path, name):
     secret = tmp_path / "elsewhere"
     secret.mkdir()
     (secret / "events.out.tfevents.1").write_text("secret")
-    path = tmp_path / "run" / name
-    path.unlink(missing_ok=True)
-    path.symlink_to(secret if name == "runs" else secret / "events.out.tfevents.1")
+    (pushable / name).symlink_to(secret if name == "runs" else secret / "events.out.tfevents.1")
     with pytest.raises(RecipeError, match=f"{name}: is a link, and only files of the folder itself are pushed"):
-        pushes.list_files(tmp_path / "run")
+        pushes.main([str(pushable), "mara/tagger"])
+    assert not hub.requests
+
+
+def test_a_link_to_a_checkpoint_is_refused(hub, pushable, tmp_path):
+    """A folder above the run's can be a link: it is the user's own path to it."""
+    run = Path(shutil.copytree(pushable, tmp_path / "run"))
+    (run / "run.yaml").touch()
+    (run / "checkpoint-2").symlink_to(pushable)
+    with pytest.raises(RecipeError, match=f"^{run}/checkpoint-2: is a link"):
+        pushes.list_files(run / "checkpoint-2")
+    (tmp_path / "link").symlink_to(run)
+    assert pushes.list_files(tmp_path / "link").keys() == pushes.list_files(run).keys() >= {"run.yaml", "config.json"}
+
+
+def test_a_folder_without_weights_is_not_pushed(hub, pushable):
+    (pushable / "model.safetensors").rename(pushable / "pytorch_model.bin")
+    with pytest.raises(RecipeError, match=f"{pushable}: no weights"):
+        pushes.main([str(pushable), "mara/tagger"])
+    with pytest.raises(RecipeError, match="no-such-folder: no such folder"):
+        pushes.main(["no-such-folder", "mara/tagger"])
+    assert not hub.requests
 
 
 def test_the_text_of_the_data_is_never_pushed(hub, ner_flags, tmp_path):
@@ -253,17 +325,70 @@ def test_the_text_of_the_data_is_never_pushed(hub, ner_flags, tmp_path):
         assert not [path for path, file in files.items() if SECRET.encode() in hub.content(file)]
 
 
-def test_tensorboard_logs_are_pushed_where_there_are_any(hub, ner_flags, tmp_path, monkeypatch):
-    run_ner.main(ner_flags(push_to_hub=False))
-    log = tmp_path / "run" / "runs" / "Nov24" / "events.out.tfevents.1"
+def test_tensorboard_logs_are_pushed_where_there_are_any(hub, pushable):
+    log = pushable / "runs" / "Nov24" / "events.out.tfevents.1"
     log.parent.mkdir(parents=True)
     log.write_bytes(b"log")
-    push_again(monkeypatch, tmp_path / "run", "mara/tagger")
+    pushes.main([str(pushable), "mara/tagger"])
     assert "runs/Nov24/events.out.tfevents.1" in hub.commits("mara/tagger")[0][1]
 
 
 def test_a_name_without_an_owner_is_the_user_s(hub):
     assert open_repository("tagger").name == "mara/tagger"
+    assert hub.repositories["models", "mara/tagger"].private
+
+
+def test_a_run_is_pushed_under_the_name_of_its_folder(hub, tmp_path):
+    arguments = RunArguments(output_dir=str(tmp_path / "filler"), push_to_hub=True)
+    pusher = RunPusher(arguments)
+    assert (pusher.repository.name, arguments.push_to_hub) == ("mara/filler", False)
+    assert hub.repositories["models", "mara/filler"].private
+
+
+def test_only_the_first_process_pushes(hub, tmp_path, capsys):
+    arguments = RunArguments(output_dir=str(tmp_path))
+    pusher = RunPusher(SimpleNamespace(**vars(arguments) | {"process_index": 1}))
+    (tmp_path / "checkpoint-4").mkdir()
+    pusher.on_save(None, SimpleNamespace(global_step=4), None)
+    pusher.finish()
+    assert not hub.requests
+    assert not capsys.readouterr().out
+
+
+def test_a_strategy_of_the_end_pushes_no_checkpoint(hub, tmp_path):
+    pusher = RunPusher(RunArguments(output_dir=str(tmp_path), hub_strategy="end"))
+    (tmp_path / "checkpoint-4").mkdir()
+    before = pusher.running
+    pusher.on_save(None, SimpleNamespace(global_step=4), None)
+    assert pusher.running is before
+
+
+def test_a_step_without_a_checkpoint_is_not_pushed(hub, tmp_path, caplog):
+    """As when the save of a process failed."""
+    pusher = RunPusher(RunArguments(output_dir=str(tmp_path)))
+    before = pusher.running
+    pusher.on_save(None, SimpleNamespace(global_step=4), None)
+    assert pusher.running is before
+    assert not warnings_of(caplog)
+
+
+@pytest.mark.parametrize(("revision", "made"), [(None, 0), ("main", 0), ("refs/pr/1", 0), ("trial", 1)])
+def test_a_branch_is_made_only_where_there_can_be_one(hub, revision, made):
+    repository = open_repository("mara/tagger", revision=revision)
+    assert repository.revision == revision
+    assert sum("/branch/" in request for request in hub.requests) == made
+
+
+def test_a_hub_without_the_check_of_permission_will_do(hub):
+    hub.fail("auth-check", status=404)
+    assert open_repository("mara/tagger").name == "mara/tagger"
+
+
+def test_a_push_by_hand_goes_to_its_branch(hub, pushable, capsys):
+    pushes.main([str(pushable), "mara/tagger", "--hub_revision", "trial"])
+    assert [message for message, _ in hub.commits("mara/tagger", "trial")] == ["Push pushable"]
+    assert not hub.commits("mara/tagger")
+    assert capsys.readouterr().out.startswith(f"pushed to {hub.url}/mara/tagger/commit/")
 
 
 def test_a_branch_is_made_for_its_push(hub, ner_flags):
@@ -441,6 +566,21 @@ def test_a_checkpoint_without_hard_links_is_held_as_a_copy(tmp_path, monkeypatch
     assert (held / "model.safetensors").read_bytes() == b"weights"
 
 
+def test_a_checkpoint_is_held_by_links_with_the_record_of_its_run(tmp_path):
+    weights = tmp_path / "checkpoint-4" / "model.safetensors"
+    left = tmp_path / ".push" / "checkpoint-4" / "left-by-a-killed-run"
+    for path in (weights, left, tmp_path / "run.yaml", tmp_path / ".gitignore"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(path.name)
+    held = snapshot(tmp_path / "checkpoint-4")
+    assert held == left.parent
+    assert {path.name: path.read_text() for path in held.iterdir()} == {
+        name: name for name in (".gitignore", "model.safetensors", "run.yaml")
+    }
+    assert (held / "model.safetensors").samefile(weights)
+    assert not (held / "run.yaml").samefile(tmp_path / "run.yaml")
+
+
 # At the end: all on disk, a status of its own, and a command that pushes later
 
 
@@ -468,6 +608,26 @@ def test_a_failed_push_names_the_command_that_makes_up_for_it(hub, pushable, mon
     for _ in range(2):
         push_again(monkeypatch, words["CKPT"], words["REPO"])
     assert [message for message, _ in hub.commits("mara/tagger")] == ["Push pushable"]
+
+
+def test_the_command_that_makes_up_for_a_push_names_its_branch(hub, pushable):
+    repository = open_repository("mara/tagger", revision="trial")
+    hub.fail("commit/trial", status=500)
+    with pytest.raises(PushError, match=r'REPO=mara/tagger ARGS="--hub_revision trial"`$'):
+        push_folder(repository, pushable, "Push")
+
+
+def test_a_commit_is_tried_three_times(hub, pushable, monkeypatch, caplog):
+    slept = []
+    monkeypatch.setattr(pushes, "PAUSES", (1, 5))
+    monkeypatch.setattr(pushes.time, "sleep", slept.append)
+    repository = open_repository("mara/tagger")
+    hub.fail("commit/main", status=503)
+    with pytest.raises(PushError, match="503"):
+        push_folder(repository, pushable, "Push")
+    assert sum("/commit/main" in request for request in hub.requests) == 3
+    assert [seconds for seconds in slept if seconds in (1, 5)] == [1, 5]
+    assert len(warnings_of(caplog)) == 2
 
 
 def test_a_failed_last_push_leaves_all_on_disk(hub, ner_flags, tmp_path):

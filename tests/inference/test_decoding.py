@@ -13,9 +13,9 @@ LABELS = ["O", "B-X", "I-X", "B-Y", "I-Y"]
 LENGTHS = [1, 4, 2, 4, 3, 1]
 
 
-@pytest.fixture
-def scores():
-    return np.random.default_rng(0).normal(size=(sum(LENGTHS), len(LABELS)))
+@pytest.fixture(params=range(20))
+def scores(request):
+    return np.random.default_rng(request.param).normal(size=(sum(LENGTHS), len(LABELS)))
 
 
 def add_up(scores, tags):

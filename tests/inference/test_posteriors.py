@@ -63,6 +63,20 @@ def test_a_certain_sentence_has_confidence_one_and_large_logits_do_not_overflow(
     assert posteriors.score_entity(0, 1, "X", False) == 0
 
 
+def test_sentences_of_any_size_of_logits_are_read_side_by_side():
+    logits = np.array([[0, 1e4, 0, 0, 0], [0, np.log(5), 0, 0, 0]])
+    posteriors = compute_posteriors(logits, [1, 1], LABELS)
+    found = [posteriors.score_entity(word, word + 1, "X", True) for word in (0, 1)]
+    assert found == pytest.approx([1, 5 / 7])  # of O, B-X and B-Y
+
+
+def test_no_confidence_is_above_one():
+    logits = np.random.default_rng(0).normal(scale=20, size=(2000, len(LABELS)))
+    posteriors = compute_posteriors(logits, [2] * 1000, LABELS)
+    found = [posteriors.score_entity(word, word + 2, "X", True) for word in range(0, 2000, 2)]
+    assert max(found) == 1
+
+
 def test_no_sentences_have_no_posteriors():
     assert compute_posteriors(np.zeros((0, len(LABELS))), [], LABELS).words.shape == (0, len(LABELS))
 
@@ -76,4 +90,24 @@ def test_the_temperature_is_the_one_that_makes_drawn_labels_likely():
     lengths = [4] * (count // 4)
     assert fit_temperature(2.5 * logits, lengths, gold, LABELS, constrained=False) == pytest.approx(2.5, abs=0.2)
     assert fit_temperature(9.0 * logits, lengths, gold, LABELS, constrained=False) == 4.0
+    assert fit_temperature(logits, lengths, logits.argmax(1), LABELS, constrained=False) == 0.25
     assert fit_temperature(logits[:0], [], gold[:0], LABELS) == 1.0
+
+
+@pytest.mark.parametrize("size", [0.2, 1, 2, 9])
+def test_no_other_temperature_makes_the_labels_likelier(size):
+    """Of valid sequences only, and between the bounds; the labels are in part those of the highest logits."""
+    draw = np.random.default_rng(0)
+    logits = size * draw.normal(size=(80, len(LABELS)))
+    lengths, firsts = [4] * 20, range(0, 80, 4)
+    gold = [
+        LABELS.index(tag) for tags in decode(logits + draw.normal(size=logits.shape), lengths, LABELS) for tag in tags
+    ]
+
+    def measure(temperature):
+        scaled = logits / temperature
+        totals = compute_posteriors(scaled, lengths, LABELS).weigh_sentences(np.array(firsts))
+        return scaled[np.arange(80), gold].sum() - totals.sum()
+
+    found = fit_temperature(logits, lengths, np.array(gold), LABELS)
+    assert found == max((step / 100 for step in range(25, 401)), key=measure)

@@ -147,6 +147,19 @@ class Oracle(BertForTokenClassification):
         return output
 
 
+@pytest.mark.parametrize(
+    ("labels", "length", "expected"),
+    [
+        (["O", "B-X"], 8, [-100, 0, 1, -100]),
+        (["B-X"], 8, [-100, -100, 0, -100]),  # without O, a marker has no label
+        (["O", "B-X"], 3, [-100, 1, -100]),  # where the marker alone has room, it has the label of its word
+    ],
+)
+def test_a_marked_word_is_labelled_once(marked, labels, length, expected):
+    document = Document([Sentence(["Oslo"], ["B-X"])])
+    assert [window["labels"] for window in build_windows([document], marked, labels, length)] == [expected]
+
+
 def test_the_pipeline_finds_entities_at_their_offsets(marked):
     """transformers' own pipeline on raw text, by the words' first sub-words, for which a marker is no word."""
     labels = ["O", "B-PER", "I-PER", "B-LOC"]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from recipe.data.documents import Document, Sentence, list_sentences
+from recipe.errors import RecipeError
 from recipe.inputs.tokens import special_tokens, tokenize_words
 from recipe.inputs.windows import Span, build_windows, collect_logits, plan_spans
 
@@ -19,6 +20,8 @@ LABELS = ["O", "B-X", "I-X"]
         ([1] * 5, [], 3, 0, [(0, 3, 0, 3), (3, 5, 3, 5)]),  # a sentence longer than the window
         ([1] * 8, [2, 4, 6], 6, 1, [(0, 6, 0, 4), (2, 8, 4, 8)]),  # neighbours on both sides of the seam
         ([4], [], 4, 9, [(0, 1, 0, 1)]),
+        ([1] * 3, [], 2, 1, [(0, 2, 0, 2), (2, 3, 2, 3)]),  # a quarter of 2 tokens is no token
+        ([1] * 3, [1], 2, 0, [(0, 1, 0, 1), (1, 3, 1, 3)]),  # a sentence of one word ends its window
     ],
 )
 def test_plan_spans(sizes, starts, capacity, context, expected):
@@ -96,6 +99,32 @@ def test_document_windows_join_sentences_of_one_document_only(tokenizer):
     assert len(build_windows(documents, tokenizer, LABELS, 8, "none")) == 3
 
 
+def test_a_window_knows_where_its_sentences_start(tokenizer):
+    sentences = [Sentence(words, ["O"] * len(words)) for words in (["abc"], ["a", "b"], ["ab", "c"], ["ac"], ["b"])]
+    windows = build_windows([Document(sentences)], tokenizer, LABELS, 8, "document")
+    tokens = [tokenizer.convert_ids_to_tokens(window["input_ids"][1:-1]) for window in windows]
+    assert tokens == [["a", "##b", "c", "a", "##c", "b"], ["a", "##b", "##c", "a", "b"]]
+    assert [window["sentence_starts"] for window in windows] == [[4, 6], [4]]
+
+
+def test_a_window_has_room_for_a_token_or_is_refused(tokenizer):
+    documents = [Document([Sentence(["ab", "c"], ["B-X", "O"])])]
+    assert [window["labels"] for window in build_windows(documents, tokenizer, LABELS, 3)] == [
+        [-100, 1, -100],
+        [-100, 0, -100],
+    ]
+    with pytest.raises(RecipeError, match="max_seq_length: 2 leaves no room"):
+        build_windows(documents, tokenizer, LABELS, 2)
+
+
+def test_logits_of_other_windows_are_refused(tokenizer):
+    windows = build_windows(make_documents(), tokenizer, LABELS, 30)
+    rows = [np.zeros((len(window["labels"]), len(LABELS))) for window in windows]
+    assert len(collect_logits(rows, windows)) == 117
+    with pytest.raises(ValueError, match="zip"):
+        collect_logits(rows[:-1], windows)
+
+
 def test_a_word_without_sub_words_is_still_scored(tokenizer):
     documents = [Document([Sentence(["a", "\u200b", "b"], ["O", "B-X", "O"])])]
     window = build_windows(documents, tokenizer, LABELS, 8)[0]
@@ -108,6 +137,8 @@ def test_a_sentence_of_ten_thousand_words_keeps_every_word(tokenizer):
     windows = build_windows(documents, tokenizer, LABELS, 64, "none", 16)
     words = sorted(word for window in windows for word in window["word_ids"] if word >= 0)
     assert words == list(range(10_000))
+    repeated = sum(len(window["input_ids"]) - 2 for window in windows) - 10_000
+    assert repeated == 2 * 15 * (len(windows) - 1)  # a quarter of a window on both sides of each seam
 
 
 def test_special_tokens(tokenizer):

@@ -1,26 +1,28 @@
 """A run that ends early and is started again loses nothing: the weights are those of an uninterrupted run."""
 
-import errno
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 import yaml
+from torch.utils.data import RandomSampler
+from transformers import Trainer
 
 import run_mlm
 import run_ner
 from conftest import ROOT, fingerprint
 from recipe.errors import RecipeError, StoppedError
 from recipe.inputs import stream
+from recipe.seeds import derive_seed
 from recipe.training import checkpoints
-from recipe.training.checkpoints import rotate, set_aside
-from recipe.training.resumption import ResumableTrainer
+from recipe.training.collation import OWNERS, POSITIONS
+from recipe.training.resumption import EpochSampler, ResumableTrainer
 
 COMMON = {
     "precision": "fp32",
@@ -99,17 +101,30 @@ def steps(folder):
     return sorted(int(path.name.partition("-")[2]) for path in folder.glob("checkpoint-*"))
 
 
+def read_state(folder):
+    return json.loads((folder / "trainer_state.json").read_text())
+
+
+def read_curve(folder):
+    """The logged figures of a training, but for its speed, in the order in which they were logged."""
+    kept = ("step", "epoch", "loss", "grad_norm", "learning_rate", "eval_loss", "eval_f1")
+    history = read_state(folder)["log_history"]
+    return [
+        {key: entry[key] for key in kept if key in entry} | {"epoch": round(entry["epoch"], 9)} for entry in history
+    ]
+
+
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     """The fingerprint of the weights that the run `name` ends with if nothing interrupts it; each is trained once."""
     known = {}
 
-    def reference(start, name):
+    def reference(start, name, curve=False):
         if name not in known:
             folder = tmp_path_factory.mktemp(name)
             start(name, folder)
-            known[name] = fingerprint(folder)
-        return known[name]
+            known[name] = fingerprint(folder), read_curve(folder)
+        return known[name][curve]
 
     return reference
 
@@ -125,6 +140,71 @@ def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(start, inter
     assert not (tmp_path / "model.safetensors").exists()
     start(name, tmp_path)
     assert fingerprint(tmp_path) == reference(start, name)
+    assert read_curve(tmp_path) == reference(start, name, curve=True)
+
+
+def test_the_order_of_examples_depends_on_seed_and_epoch_alone():
+    def draw(seed, epoch, data_seed=None):
+        trainer = SimpleNamespace(args=SimpleNamespace(seed=seed, data_seed=data_seed), epoch=epoch)
+        sampler = EpochSampler(RandomSampler(range(50)), trainer)
+        assert len(sampler) == 50
+        assert list(sampler) == list(sampler)
+        return list(sampler)
+
+    assert draw(3, 1) != draw(3, 0) != draw(4, 0)
+    assert draw(3, 1) == draw(5, 1, data_seed=3)
+    assert draw(3, 2) == list(RandomSampler(range(50), generator=torch.Generator().manual_seed(5)))
+
+
+def test_dropout_depends_on_seed_step_micro_batch_and_process(start, tmp_path, monkeypatch):
+    seeds, training_step = [], Trainer.training_step
+
+    def note_seed(self, *args, **options):
+        seeds.append(torch.initial_seed())
+        return training_step(self, *args, **options)
+
+    monkeypatch.setattr(Trainer, "training_step", note_seed)
+    start("mlm-accumulated", tmp_path, max_steps=2, seed=7)
+    assert seeds == [derive_seed(7, step, micro_batch, 0) for step in range(2) for micro_batch in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("examples", "rank", "changes", "kept"),
+    [
+        (11, 0, {}, [0, 1, 2]),  # 8 in the first step, 3 in the second
+        (11, 1, {}, []),
+        (14, 0, {}, [0, 1, 2, 3]),
+        (14, 1, {}, [0, 1]),
+        (16, 1, {}, [0, 1, 2, 3]),
+        (11, 1, {"end": False}, [0, 1, 2, 3]),  # before the last batch
+        (11, 1, {"world_size": 1}, [0, 1, 2, 3]),  # a single process repeats no example
+        (11, 1, {"dataloader_drop_last": True}, [0, 1, 2, 3]),
+    ],
+)
+def test_examples_that_fill_up_the_last_batch_have_no_labels(examples, rank, changes, kept):
+    given = {"world_size": 2, "train_batch_size": 4, "process_index": rank, "dataloader_drop_last": False, "end": True}
+    args = SimpleNamespace(**given | changes)
+    accelerator = SimpleNamespace(gradient_state=SimpleNamespace(end_of_dataloader=args.end))
+    trainer = SimpleNamespace(args=args, accelerator=accelerator, train_dataset=range(examples))
+    batch = {"labels": torch.arange(4), POSITIONS: torch.arange(4), OWNERS: torch.arange(4), "position": {"block": 1}}
+    prepared = ResumableTrainer._prepare_batch(trainer, batch)
+    assert [int(label) for label in prepared["labels"] if label != -100] == kept
+    assert prepared[POSITIONS].tolist() == kept
+    assert "position" not in prepared
+    assert trainer.position == {"block": 1}
+
+
+def test_a_checkpoint_has_the_state_of_training_and_of_its_callbacks(start, interrupt, tmp_path):
+    interrupt(3, kill)
+    with pytest.raises(Killed):
+        start("mlm-streamed", tmp_path)
+    state = read_state(tmp_path / "checkpoint-2")
+    assert (state["global_step"], state["save_steps"], state["total_flos"] > 0) == (2, 2, True)
+    assert state["stateful_callbacks"]["TrainerControl"]["args"]["should_training_stop"] is False
+    position = json.loads((tmp_path / "checkpoint-2" / "stream_0.json").read_text())
+    assert position.keys() == {"pass", "chunk", "block", "blocks"}
+    start("mlm-streamed", tmp_path)
+    assert read_state(tmp_path)["global_step"] == 9
 
 
 def test_the_weights_depend_on_the_seed(start, reference, tmp_path):
@@ -380,44 +460,6 @@ def test_restart_sets_the_old_run_aside(start, interrupt, reference, tmp_path, c
     assert f"starting over; earlier files were moved to {tmp_path / 'run.aside-1'}" in capsys.readouterr().err
     start("mlm", folder, restart=True)
     assert (tmp_path / "run.aside-2" / "model.safetensors").exists()
-
-
-def test_a_mounted_output_folder_is_set_aside_inside_itself(tmp_path, monkeypatch):
-    folder, rename = tmp_path / "run", Path.rename
-    (folder / "checkpoint-3").mkdir(parents=True)
-    (folder / "run.yaml").touch()
-
-    def across_mounts(path, target):
-        if not Path(target).is_relative_to(folder):
-            raise OSError(errno.EXDEV, "Invalid cross-device link")
-        return rename(path, target)
-
-    monkeypatch.setattr(Path, "rename", across_mounts)
-    assert set_aside(folder) == folder / "aside-1"
-    assert sorted(path.name for path in (folder / "aside-1").iterdir()) == ["checkpoint-3", "run.yaml"]
-    assert os.listdir(tmp_path) == ["run"]
-    assert set_aside(folder) is None  # nothing of an earlier run is left
-    (folder / "run.yaml").touch()
-    assert set_aside(folder) == folder / "aside-2"
-
-
-@pytest.mark.parametrize(
-    ("limit", "best", "left"),
-    [
-        (None, 2, [2, 4, 6, 8, 90]),
-        (2, 8, [6, 8]),
-        (1, 8, [8]),
-        (1, 2, [2, 8]),
-        (3, 2, [2, 6, 8]),
-        (9, 8, [2, 4, 6, 8, 90]),
-    ],
-)
-def test_old_checkpoints_are_deleted_by_step_and_never_the_one_just_saved(tmp_path, limit, best, left):
-    for step in (2, 4, 6, 8, 90):  # 90 is a damaged one, of before
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        os.utime(tmp_path / f"checkpoint-{step}", (1e9 - step, 1e9 - step))  # a clock that runs backwards
-    rotate(tmp_path, limit, {tmp_path / "checkpoint-8", tmp_path / f"checkpoint-{best}"})
-    assert sorted(int(path.name[11:]) for path in tmp_path.iterdir()) == left
 
 
 def test_a_run_does_not_overwrite_the_model_that_it_starts_from(start, tmp_path, encoder):
