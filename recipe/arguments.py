@@ -87,9 +87,11 @@ def parse(argv: list[str], *classes: type) -> tuple:
         if key not in names:
             raise RecipeError(f"{place}: unknown key {key}{_suggest(key, names)}")
         try:
-            parser.parse_known_args(option)
+            _, unread = parser.parse_known_args(option)
         except RecipeError as error:
             raise RecipeError(f"{place}: {error}") from None
+        if unread:
+            raise RecipeError(f"{place}: {key}: expected one value, found a list")
         options += option
         places[key] = place
     try:

@@ -270,6 +270,8 @@ def test_bad_settings_of_mlm_are_refused_by_name(refusal, changes, expected):
         (b"seed: fast\n", "a.yaml:1: argument --seed"),
         (b"seed: 1\nseed: 2\n", "a.yaml:2: seed is already set in line 1: delete one of them"),
         (b"seed: 1\n\tbf16: true\n", "a.yaml:2: not valid YAML"),
+        (b"seed: [1, 2]\n", "a.yaml:1: seed: expected one value, found a list"),
+        (b'do_train: "a\\nb"\n', "a.yaml:1: argument --do_train/--do-train: Truthy value expected: got a b"),
         (b"seed: [1, [2]]\n", "a.yaml:1: seed: expected a list of plain values"),
         (b"? [a, b]\n: 1\n", "a.yaml:1: unknown key"),
         (b"seed: {a: !!binary x}\n", "a.yaml:1: seed: expected a mapping of plain values"),
