@@ -128,9 +128,9 @@ def _load_files(split: str, arguments: TextArguments) -> Articles:
         raise RecipeError(f"{key}: {' '.join(files)}: no articles, the file is empty: check the files")
     # The reader of `datasets` would turn a number among texts into text, drop cells, and crash at null.
     checks = {".jsonl": check_lines, ".json": check_array, ".csv": check_cells}
-    checks |= {".jsonl": check_head, ".csv": None} if streaming else {}
-    for file in files if (check := checks.get(next(iter(kinds)))) else ():
-        check(file, arguments.encoding, arguments.text_column_name or "text")
+    checks = dict.fromkeys((".jsonl", ".json"), check_head) if streaming else checks
+    for file in files if kinds <= checks.keys() else ():
+        checks[next(iter(kinds))](file, arguments.encoding, arguments.text_column_name or "text")
     builder = BUILDERS[kinds.pop()]
     options = {} if builder == "parquet" else {"encoding": arguments.encoding}
     by_line = builder == "text" and _separates_by_line(files, arguments)

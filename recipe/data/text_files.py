@@ -9,6 +9,7 @@ import re
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from recipe.errors import RecipeError
 
@@ -109,7 +110,7 @@ def _check_json(
 
 
 def _check_row(
-    place: str, position: tuple[str, int], row: object, column: str, others: bool, kinds: dict[str, tuple[str, int]]
+    place: str, position: tuple[str, int], row: Any, column: str, others: bool, kinds: dict[str, tuple[str, int]]
 ) -> None:
     """Raise RecipeError for a row that is no object, or has a value of another kind than `kinds`, which it adds to.
 
@@ -136,13 +137,20 @@ def _is_text(value: object) -> bool:
 
 
 def check_head(path: str, encoding: str, column: str) -> None:
-    """Raise RecipeError for a line in the first part of a `.jsonl` file that `datasets` crashes at. column: any."""
+    """Raise RecipeError for a line in the first part of a file of JSON lines that `datasets` crashes at.
+
+    A JSON array is checked as by `check_array`, because `datasets` does not stream it.
+    """
     try:
         with open(path, encoding=encoding, errors="replace", newline="\n") as file:
             lines = file.readlines(HEAD)
     except (OSError, LookupError, ValueError) as error:
         raise explain_unreadable(path, encoding, error, 1) from None
-    _refuse_crash(path, lines)
+    first = next((line for line in lines if line.strip()), "")
+    if path.endswith(".json") and first.lstrip("\ufeff \t\r").startswith("["):
+        check_array(path, encoding, column)
+    else:
+        _refuse_crash(path, lines)
 
 
 def _refuse_crash(path: str, lines: Iterable[str]) -> None:
