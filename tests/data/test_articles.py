@@ -161,6 +161,12 @@ def test_files_that_end_or_confuse_the_reader_of_datasets_are_refused_by_name(
     assert f"{tmp_path / name}{message}" in str(caught.value)
 
 
+def test_an_archive_that_cannot_be_unpacked_is_refused_by_name(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"PK\x03\x04")
+    with pytest.raises(RecipeError, match=r"a\.txt: File is not a zip file"):
+        load_articles(MlmArguments(train_file=[str(tmp_path / "a.txt")]), wanted=["train"])
+
+
 def test_text_that_cannot_be_utf_16_is_refused_by_name(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"ab")  # no byte order mark
     with pytest.raises(RecipeError, match=r"a\.txt: not utf-16 \(.*\): set encoding"):
