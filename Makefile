@@ -22,7 +22,7 @@ $(foreach name,$(NAMES),$(foreach sign,$(ODD),$(if $(findstring $(sign),$(value 
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart mlm ner sweep reproduce reproduce-local silver tag push bench bench-gpu soak study table test test-all test-gpu coverage mutation lint format
+.PHONY: help setup quickstart mlm ner sweep reproduce reproduce-local silver tag push bench bench-gpu fuzz soak study table test test-all test-gpu coverage mutation lint format
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -135,6 +135,9 @@ bench-gpu: .venv/bench  ## speed on one GPU beside plain scripts, and of tagging
 
 soak: .venv/bench  ## 200 runs of eight configurations, killed at random moments: all must end with the same weights
 	$(BIN)/python -m bench.soak
+
+fuzz: .venv/dev  ## 100,000 spoilt files for each reader, half an hour: all must be read, or refused in one line; EXAMPLES=1000
+	EXAMPLES=$(or $(EXAMPLES),100000) $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
 study: .venv/bench  ## what raises F1, days: DATA=folder of CoNLL-2003, CONLLPP=its corrected test, TEXT="news/*.txt", SILVER="news/*.txt"
 	@test -n "$(DATA)" && test -n "$(CONLLPP)" && test -n "$(TEXT)" && test -n "$(SILVER)" || { \

@@ -19,6 +19,9 @@ class RecipeError(Exception):
 
     status = 2
 
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.split()))  # it can quote text of several lines
+
 
 class LocalError(RecipeError):
     """Bad input or a failure that can happen in one process only, for example in its share of streamed text."""

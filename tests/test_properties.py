@@ -1,17 +1,14 @@
 """What holds for any input: reader, writer, schemes, windows and scorer."""
 
-import random
 import re
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recipe.data.conll import DOCUMENT_START, read_columns, write_conll
 from recipe.data.documents import Document, Sentence, list_sentences, list_tags
 from recipe.data.schemes import PREFIXES, is_well_formed, to_iob2
-from recipe.errors import RecipeError
 from recipe.evaluation.scoring import score, score_file
 from recipe.inference.decoding import decode
 from recipe.inputs.windows import build_windows, collect_logits
@@ -47,17 +44,6 @@ def test_any_words_keep_their_number_and_tags(tmp_path_factory, documents):
     found = read_columns(path)
     assert [len(document.sentences) for document in found] == [len(document.sentences) for document in documents]
     assert list_tags(found) == list_tags(documents)
-
-
-@given(st.binary(max_size=300), st.sampled_from(["utf-8", "latin-1", "utf-16", "ascii"]))
-def test_any_bytes_are_read_or_refused(tmp_path_factory, data, encoding):
-    path = tmp_path_factory.getbasetemp() / "bytes.conll"
-    path.write_bytes(data)
-    try:
-        sentences = list_sentences(read_columns(path, encoding=encoding))
-    except RecipeError:
-        return
-    assert all(len(sentence.words) == len(sentence.tags) > 0 for sentence in sentences)
 
 
 @given(st.lists(ANY_TAGS, max_size=30))
@@ -130,31 +116,3 @@ def test_scores_count_every_word_and_stay_within_bounds(tmp_path_factory, pairs)
     iob2 = all(is_well_formed(tags, "IOB2") for tags in predicted)
     if any(tag.startswith("I") for tags in gold for tag in tags) and (iob2 or not iob1):  # else one column is IOB1
         assert score_file(path) == report
-
-
-@pytest.mark.slow
-def test_the_reader_survives_200_000_spoilt_files(tmp_path):
-    """Random changes of good files: the reader returns words and tags in equal number, or raises its own error."""
-    draw, path, refused = random.Random(0), tmp_path / "file.conll", 0
-    good = [
-        "a B-PER\nb I-PER\n\nc O\n",
-        "-DOCSTART- O\n\nx NN\tB-LOC\n",
-        "é O\n# note\n\n\ny S-X\r\n",
-        "a I-X\nb B-X\n",
-    ]
-    pieces = [b"\0", b"\n", b"\r", b"\t", b" ", b"\xff", b"\xc3", b"\xe2\x80\xa8", b"-DOCSTART-", b"B-", b"O", b"\x85"]
-    for _ in range(200_000):
-        data = bytearray(draw.choice(good).encode() * draw.randint(1, 3))
-        for _ in range(draw.randint(1, 6)):
-            at = draw.randrange(len(data) + 1)
-            data[at : at + draw.randint(0, 3)] = draw.choice([*pieces, draw.randbytes(draw.randint(0, 3))])
-        path.write_bytes(data)
-        settings = {"tag_column": draw.choice([-1, 1, 0, 5]), "word_column": draw.choice([0, 0, 1, -2])}
-        settings |= {"encoding": draw.choice(["utf-8", "utf-8", "latin-1", "utf-16"])}
-        try:
-            sentences = list_sentences(read_columns(path, comment_prefix=draw.choice([None, "# "]), **settings))
-        except RecipeError:
-            refused += 1
-        else:
-            assert all(len(sentence.words) == len(sentence.tags) > 0 for sentence in sentences)
-    assert 0 < refused < 200_000

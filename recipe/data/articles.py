@@ -8,6 +8,9 @@ import glob
 import hashlib
 import io
 import logging
+import lzma
+import tarfile
+import zipfile
 import zlib
 from collections.abc import Collection, Iterator
 from functools import partial
@@ -23,6 +26,7 @@ from recipe.data.splits import HUB_NAMES, SPLITS
 from recipe.data.text_files import (
     check_array,
     check_cells,
+    check_head,
     check_lines,
     find_delimiter,
     open_bytes,
@@ -35,7 +39,8 @@ from recipe.errors import RecipeError
 COLUMN_FILE = ".conll"
 COLUMN_SETTINGS = ("word_column", "tag_column", "encoding", "comment_prefix")
 BUILDERS = {".txt": "text", ".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
-READ_ERRORS = (datasets.exceptions.DatasetsError, OSError, EOFError, zlib.error, ValueError, LookupError)
+READ_ERRORS = (datasets.exceptions.DatasetsError, OSError, ValueError, LookupError)
+READ_ERRORS += (EOFError, ImportError, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, zlib.error)  # unpacking
 FILE_SETTINGS = {split: SPLITS[split].files for split in ("train", "dev")}
 BATCH = 1000  # articles
 # `datasets` caches the result of a mapped function by the function's name and arguments. The functions here take this
@@ -92,7 +97,10 @@ def read_texts(articles: Articles, arguments: TextArguments) -> Iterator[str]:
     """Yield the texts of training articles. Raises RecipeError if a streamed file cannot be read."""
     try:
         for row in articles:
-            yield row["text"] or ""  # an empty cell of a table is None
+            text = row["text"] or ""  # an empty cell of a table is None
+            if not isinstance(text, str):
+                raise ValueError(f"found {text!r} among the texts")
+            yield text
     except READ_ERRORS as error:
         raise explain_reading(arguments, error) from error
 
@@ -133,10 +141,11 @@ def _load_files(split: str, arguments: TextArguments) -> Articles:
         raise RecipeError(f"{key}: expected files of one kind, {known}; found {' '.join(sorted(kinds))}")
     if not any(Path(file).stat().st_size for file in files):
         raise RecipeError(f"{key}: {' '.join(files)}: no articles, the file is empty: check the files")
-    if not streaming:  # the reader of `datasets` would turn a number among texts into text, and drop cells
-        checks = {".jsonl": check_lines, ".json": check_array, ".csv": check_cells}
-        for file in files if kinds <= checks.keys() else ():
-            checks[next(iter(kinds))](file, arguments.encoding, arguments.text_column_name or "text")
+    # The reader of `datasets` would turn a number among texts into text, drop cells, and crash at null.
+    checks = {".jsonl": check_lines, ".json": check_array, ".csv": check_cells}
+    checks = dict.fromkeys((".jsonl", ".json"), check_head) if streaming else checks
+    for file in files if kinds <= checks.keys() else ():
+        checks[next(iter(kinds))](file, arguments.encoding, arguments.text_column_name or "text")
     builder = BUILDERS[kinds.pop()]
     options = {} if builder == "parquet" else {"encoding": arguments.encoding}
     if builder != "parquet" and not streaming and not arguments.encoding.lower().startswith(("utf-16", "utf-32")):
@@ -216,7 +225,9 @@ def _as_text(rows: Articles, arguments: TextArguments, split: str) -> Articles:
         if first is None:
             raise RecipeError(f"{name_source(arguments, split)}: no {split} articles: check the content")
         columns = rows.column_names or list(first)
-        column = pick_column(columns, arguments.text_column_name or "text", "text_column_name")
+        column = pick_column(
+            columns, arguments.text_column_name or "text", f"{name_source(arguments, split)}: text_column_name"
+        )
         sample = next((row[column] for row in chain([first], remaining) if row[column] is not None), None)
     except READ_ERRORS as error:
         raise explain_reading(arguments, error, split) from error

@@ -12,7 +12,7 @@ from recipe.data.spans import Span, tag_text
 from recipe.data.text_files import read_lines, read_text
 from recipe.errors import RecipeError
 
-ENTITY = re.compile(r"T\S*\t(?P<kind>\S+) (?P<offsets>\d+ \d+(?:;\d+ \d+)*)(?:\t(?P<quoted>.*))?")
+ENTITY = re.compile(r"T\S*\t(?P<kind>\S+) (?P<offsets>\d{1,15} \d{1,15}(?:;\d{1,15} \d{1,15})*)(?:\t(?P<quoted>.*))?")
 
 
 def read_brat(path: str, arguments: EntityArguments, notes: Notes) -> list[Document]:

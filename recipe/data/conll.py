@@ -183,10 +183,14 @@ def _pick_cells(path: str | Path, line: Line, word_column: int, tag_column: int)
 
 def _is_tag(cells: Sequence[str], column: int, chunks: bool = True) -> bool:
     """Whether there is a tag in a column. chunks: whether the tag of a syntactic chunk counts as one."""
-    if not -len(cells) <= column < len(cells):
+    if not _has_column(cells, column):
         return False
     tag = cells[column].strip()
     return is_tag(tag) and (chunks or split_tag(tag)[1] not in CHUNKS)
+
+
+def _has_column(cells: Sequence[str], column: int) -> bool:
+    return -len(cells) <= column < len(cells)
 
 
 def _note_wide_lines(path: str | Path, rows: Sequence[Line], columns: tuple[int, int], notes: Notes) -> None:
@@ -223,14 +227,18 @@ def _refuse_header(path: str | Path, rows: Sequence[Line], tag_column: int) -> N
 
 def _check_word_column(path: str | Path, rows: Sequence[Line], word_column: int, tag_column: int) -> None:
     """Raise RecipeError if the words are the numbers of the lines, and another column can be the words."""
-    empty = [line for line in rows if word_column < len(line.cells) and not line.cells[word_column]]
+    empty = [line for line in rows if _has_column(line.cells, word_column) and not line.cells[word_column]]
     if 2 * len(empty) > len(rows):
         raise RecipeError(
             f"{path}:{empty[0].number}: most words in column {word_column} are empty: set word_column, or, if the "
             "column numbers the sentences, name the file .csv"
         )
     width = min((len(line.cells) for line in rows), default=0)
-    if width < max(3, word_column + 1) or not all(NUMBER.fullmatch(line.cells[word_column]) for line in rows):
+    if (
+        width < 3
+        or not -width <= word_column < width
+        or not all(NUMBER.fullmatch(line.cells[word_column]) for line in rows)
+    ):
         return
     others = [
         column

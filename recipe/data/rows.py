@@ -108,12 +108,13 @@ def _load_parquet(path: str) -> Rows:
     try:
         table: Any = datasets.Dataset.from_parquet(path)
         names = {key: getattr(getattr(kind, "feature", None), "names", None) for key, kind in table.features.items()}
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise RecipeError(f"{path}: not a Parquet file: {str(error).splitlines()[0]}: check the file") from None
+        rows = list(table)
+    except Exception as error:  # damaged metadata lead to errors of any kind
+        raise RecipeError(f"{path}: not a Parquet file: {error}: check the file") from None
     numbered = {key: own for key, own in names.items() if own}
     return [
         (f"{path}:{number}", {key: _name_tags(value, numbered.get(key)) for key, value in row.items()})
-        for number, row in enumerate(table, 1)
+        for number, row in enumerate(rows, 1)
     ]
 
 

@@ -8,6 +8,7 @@ import io
 import json
 import re
 import zlib
+from collections.abc import Iterable
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ BINARY = {  # the first bytes of files that are not text
 }
 csv.field_size_limit(2**31 - 1)  # whole documents can be in one cell
 BINARY_HINT = "give it its usual name (.parquet), unpack it, or convert it"
+HEAD = 1 << 24  # characters of a streamed file that are checked before it is read
+DEEPEST = 500  # brackets in a line of JSON, of which more are looked at
 BLANK_LINES = re.compile(r"\n\s*\n")
 NUMPY_GAP = re.compile(r"""(?<=\w|[^\s\[,])(['"])\s+(?=['"])""")  # between two strings in a list as NumPy prints it
 
@@ -131,24 +134,33 @@ KINDS = {str: "text", bool: "true or false", int: "a number", float: "a number",
 def _check_json(
     path: str, number: int, text: str, column: str, others: bool, kinds: dict[str, tuple[str, int]]
 ) -> None:
-    """Raise RecipeError for a line that is no JSON, or has a value of another kind than `kinds`, which it adds to."""
+    """Raise RecipeError for a line that is no JSON, or as `_check_row` does."""
     try:
         row = json.loads(text.strip() or "{}")
     except (ValueError, RecursionError) as error:
         raise RecipeError(f"{path}:{number}: not valid JSON: {error}: fix the line") from None
+    _check_row(f"{path}:{number}", ("line", number), row, column, others, kinds)
+
+
+def _check_row(
+    place: str, position: tuple[str, int], row: Any, column: str, others: bool, kinds: dict[str, tuple[str, int]]
+) -> None:
+    """Raise RecipeError for a row that is no object, or has a value of another kind than `kinds`, which it adds to.
+
+    position: "line" or "item", and its number.
+    """
+    unit, number = position
     if not isinstance(row, dict):
-        raise RecipeError(
-            f"{path}:{number}: {KINDS.get(type(row), 'null')}, expected an object with a key for the text"
-        )
+        raise RecipeError(f"{place}: {KINDS.get(type(row), 'null')}, expected an object with a key for the text")
     for key, value in row.items():
         if value is None or not (others or key == column):
             continue
-        kind, line = kinds.setdefault(key, (KINDS[type(value)], number))
+        kind, first = kinds.setdefault(key, (KINDS[type(value)], number))
         if key == column and not _is_text(value):
-            raise RecipeError(f"{path}:{number}: {key!r} is {KINDS[type(value)]}, expected text: fix the line")
+            raise RecipeError(f"{place}: {key!r} is {KINDS[type(value)]}, expected text: fix the {unit}")
         if KINDS[type(value)] != kind:
             raise RecipeError(
-                f"{path}:{number}: {key!r} is {KINDS[type(value)]}, but {kind} in line {line}: make all lines alike"
+                f"{place}: {key!r} is {KINDS[type(value)]}, but {kind} in {unit} {first}: make all {unit}s alike"
             )
 
 
@@ -157,19 +169,56 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) or (isinstance(value, list) and all(isinstance(word, str | None) for word in value))
 
 
+def check_head(path: str, encoding: str, column: str) -> None:
+    """Raise RecipeError for a line in the first part of a file of JSON lines that `datasets` crashes at.
+
+    A JSON array is checked as by `check_array`, because `datasets` does not stream it.
+    """
+    try:
+        with open_bytes(path) as file, io.TextIOWrapper(file, encoding, errors="replace", newline="\n") as text:
+            lines = text.readlines(HEAD)
+    except (OSError, EOFError, zlib.error, LookupError, ValueError) as error:
+        raise explain_unreadable(path, encoding, error, 1) from None
+    first = next((line for line in lines if line.strip()), "")
+    if find_suffix(path) == ".json" and first.lstrip("\ufeff \t\r").startswith("["):
+        check_array(path, encoding, column)
+    else:
+        _refuse_crash(path, lines)
+
+
+def _refuse_crash(path: str, lines: Iterable[str]) -> None:
+    """Raise RecipeError for a line of JSON that ends the process in pyarrow: null, or nested without end."""
+    for number, line in enumerate(lines, 1):
+        if line.lstrip("\ufeff \t\r").startswith("null"):
+            raise RecipeError(f"{path}:{number}: null, expected an object with a key for the text")
+        if line.count("[") + line.count("{") > DEEPEST:
+            try:
+                json.loads(line)
+            except RecursionError as error:
+                raise RecipeError(f"{path}:{number}: not valid JSON: {error}: fix the line") from None
+            except ValueError:
+                continue  # the reader explains it
+
+
 def check_array(path: str, encoding: str, column: str) -> None:
-    """Raise RecipeError for the first item of a JSON array that has something else than text in the key `column`."""
-    text = read_text(path, encoding).removeprefix("\ufeff")
-    if not text.lstrip().startswith("["):
+    """Raise RecipeError for the first item of a JSON array that has something else than text in the key `column`.
+
+    Of JSON that is no array, only what `datasets` crashes at is refused.
+    """
+    text = read_text(path, encoding)
+    if not text.lstrip("\ufeff \t\r\n").startswith("["):
+        _refuse_crash(path, text.split("\n"))
         return
     try:
-        rows = json.loads(text)
-    except (ValueError, RecursionError):
+        rows = json.loads(text.removeprefix("\ufeff"))
+    except RecursionError as error:
+        raise RecipeError(f"{path}: not valid JSON: {error}: fix the file") from None
+    except ValueError:
         return  # the reader explains it
+    kinds = dict[str, tuple[str, int]]()
     for number, row in enumerate(rows, 1):
-        value = row.get(column) if isinstance(row, dict) else None
-        if not (value is None or _is_text(value)):
-            raise RecipeError(f"{path}: item {number}: {column!r} is {KINDS[type(value)]}, expected text: fix the item")
+        given = {column: row} if isinstance(row, str | list) else row  # `datasets` calls it text
+        _check_row(f"{path}: item {number}", ("item", number), given, column, False, kinds)
 
 
 def check_cells(path: str, encoding: str, column: str) -> None:
@@ -211,6 +260,8 @@ def explain_unreadable(path: str | Path, encoding: str, error: Exception, line: 
     if isinstance(error, UnicodeDecodeError):
         byte = error.object[error.start]
         return RecipeError(f"{path}:{line}: byte 0x{byte:02x} is not {encoding}: set encoding (older corpora: latin-1)")
+    if isinstance(error, UnicodeError):
+        return RecipeError(f"{path}: not {encoding} ({error}): set encoding")
     return RecipeError(f"encoding: Python does not know {encoding!r}: set another one, such as utf-8 or latin-1")
 
 

@@ -1,6 +1,7 @@
 """The result tables of the README, made from the reports of finished runs: `python -m recipe tables results/*.json`."""
 
 import json
+import math
 import statistics
 from collections import defaultdict
 from pathlib import Path
@@ -48,7 +49,7 @@ def format_reference(paths: list[str]) -> str:
     groups = {
         name: group
         for name, group in _group_reports(paths).items()
-        if "test" in group[0] and is_conll2003_test(group[0]["test"])
+        if all("test" in report and is_conll2003_test(report["test"]) for report in group)
     }
     if not groups:
         return ""
@@ -72,12 +73,7 @@ def _group_reports(paths: list[str]) -> dict[str, list[dict]]:
     """The reports of each recipe. Reports of one name are separate recipes if other settings than the seed differ."""
     groups: dict[str, dict[str, list[dict]]] = defaultdict(lambda: defaultdict(list))
     for path in sorted(paths):
-        try:
-            report = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RecipeError(f"{path}: {error}: expected a copy of report.json") from None
-        if not isinstance(report, dict) or "run" not in report:
-            raise RecipeError(f"{path}: not the report of a run: expected a copy of report.json")
+        report = _read_report(path)
         if "test" in report or "dev" in report:
             file = Path(path).resolve()
             name = file.parent.name if file.name == "report.json" else file.stem
@@ -90,6 +86,27 @@ def _group_reports(paths: list[str]) -> dict[str, list[dict]]:
         for name, variants in groups.items()
         for label, reports in zip(_list_differences(list(variants)), variants.values(), strict=True)
     }
+
+
+def _read_report(path: str) -> dict:
+    """One report. Raises RecipeError if it is none, or if a figure of the tables is missing or no finite number."""
+    try:
+        report = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise RecipeError(f"{path}: {error}: expected a copy of report.json") from None
+    if not isinstance(report, dict) or not isinstance(report.get("run"), dict):
+        raise RecipeError(f"{path}: not the report of a run: expected a copy of report.json")
+    try:
+        splits = [split for split in ("dev", "test") if split in report]
+        figures = [read_f1(report, split) for split in splits]
+        figures += [row[key] for split in splits for row in report[split]["tags"].values() for key in ("f1", "support")]
+        figures += [report["run"]["total_minutes"], report["run"]["seed"]] if splits else []
+        if not all(map(math.isfinite, figures)) or not isinstance(report["run"].get("changed", {}), dict):
+            raise ValueError("a figure that is not finite, or `changed` is no object")
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise RecipeError(f"{path}: not as the recipe writes it ({reason}): expected a copy of report.json") from None
+    return report
 
 
 def _list_differences(variants: list[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import yaml
@@ -13,7 +13,7 @@ from recipe.command_line import VerbParser
 from recipe.data.splits import HUB_NAMES
 from recipe.errors import RecipeError
 from recipe.files import write_whole
-from recipe.hub.run_folder import RunFolder
+from recipe.hub.run_folder import RunFolder, explain_damage
 from recipe.inputs.case_markers import MARKERS
 
 CURVE_ROWS = 12
@@ -37,17 +37,21 @@ def render_card(folder: Path, name: str | None = None) -> ModelCard:
     """The model card of the run in `folder`. The same files and name give the same card.
 
     name: what users load the model from: its name on the Hub; default: a path that ends in the name of the folder.
+    Raises RecipeError if the files are not as the recipe writes them.
     """
     name = name or f"path/to/{folder.resolve().name}"
-    run, title = RunFolder(folder), name.rpartition("/")[2]
-    values = {
-        "metadata": _collect_metadata(run, title).to_yaml(),
-        "changed": yaml.safe_dump(run.changed_settings, sort_keys=False).rstrip(),
-        "curve": _tabulate_curve(run.history),
-    }
-    return ModelCard(_load_template().render(values, run=run, name=name, title=title, markers=MARKERS))
+    title = name.rpartition("/")[2]
+    with explain_damage(folder):
+        run = RunFolder(folder)
+        values = {
+            "metadata": _collect_metadata(run, title).to_yaml(),
+            "changed": yaml.safe_dump(run.changed_settings, sort_keys=False).rstrip(),
+            "curve": _tabulate_curve(run.history),
+        }
+        return ModelCard(_load_template().render(values, run=run, name=name, title=title, markers=MARKERS))
 
 
+@cache
 def _load_template() -> Template:
     """The template of the card. It is Markdown, not HTML: what is not its own passes a filter.
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from recipe.data.settings import EntityArguments, SourceArguments
-from recipe.hub.run_folder import RunFolder
+from recipe.errors import RecipeError
+from recipe.hub.run_folder import RunFolder, find_record
 from recipe.inputs.pretrained import EMBEDDED, ORIGIN
 from recipe.model.settings import ModelArguments
 
@@ -23,19 +24,32 @@ def trace_origin(model: ModelArguments, data: SourceArguments, training: bool = 
     training: whether the run trains.
     """
     name = model.model_name_or_path
-    earlier = RunFolder(Path(name)).record if name and Path(name).is_dir() else {}
+    earlier_base, earlier_datasets = _read_origin(Path(name)) if name and Path(name).is_dir() else (None, [])
     base = ORIGIN if name == EMBEDDED else name
     if base is None or Path(base).exists() or not HUB_NAME.fullmatch(base):
-        base = earlier.get("base_model")
+        base = earlier_base
     files = (data.train_file, getattr(data, "data_dir", None), getattr(data, "test_file", None))
     if isinstance(data, EntityArguments):
         files += (data.validation_file,)
     dataset = data.dataset_name if not any(files) else None
     if dataset and (Path(dataset).exists() or not HUB_NAME.fullmatch(dataset)):
         dataset = None
-    datasets = {*earlier.get("datasets", []), *([dataset] if dataset and training else [])}
+    datasets = {*earlier_datasets, *([dataset] if dataset and training else [])}
     scored = None if data.validation_file else dataset
     return {"base_model": base, "dataset": scored, "datasets": sorted(datasets)}
+
+
+def _read_origin(folder: Path) -> tuple[str | None, list[str]]:
+    """The `base_model` and the `datasets` of an earlier run. Raises RecipeError if they are something else."""
+    record = RunFolder(folder).record
+    base, datasets = record.get("base_model"), record.get("datasets", [])
+    if (
+        not isinstance(base, str | None)
+        or not isinstance(datasets, list)
+        or not all(isinstance(one, str) for one in datasets)
+    ):
+        raise RecipeError(f"{find_record(folder)}: base_model or datasets is not what the recipe writes: fix the file")
+    return base, datasets
 
 
 def name_data(data: SourceArguments) -> str:

@@ -3,10 +3,13 @@
 import dataclasses
 import json
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
 import yaml
+from jinja2 import TemplateError
 
 from recipe.data.schemes import list_types
 from recipe.data.settings import EntityArguments, TextArguments
@@ -60,11 +63,24 @@ def find_record(folder: Path) -> Path:
 def _read(path: Path) -> dict:
     if not path.exists():
         return {}
-    text = path.read_text(encoding="utf-8")
     try:
-        return (json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)) or {}
-    except (yaml.YAMLError, ValueError) as error:
-        raise RecipeError(f"{path}: {' '.join(str(error).split())}: fix the file") from None
+        text = path.read_text(encoding="utf-8")
+        content = (json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)) or {}
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
+        raise RecipeError(f"{path}: {error}: fix the file") from None
+    if not isinstance(content, dict):
+        raise RecipeError(f"{path}: is not an object with keys: fix the file")
+    return content
+
+
+@contextmanager
+def explain_damage(folder: Path) -> Iterator[None]:
+    """A context in which values that the recipe does not write to a run's folder raise RecipeError."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, TemplateError) as error:
+        reason = f"{type(error).__name__}: {error}"[:300]
+        raise RecipeError(f"{folder}: one of its files is not as the recipe wrote it ({reason}): restore it") from error
 
 
 def _name_path(path: str) -> str:
@@ -137,7 +153,8 @@ class RunFolder:
     @cached_property
     def command(self) -> str:
         """The command line of the run, without the folders that only its machine has."""
-        return shlex.join(map(_shorten_path, shlex.split(self.record.get("command", ""))))
+        given = self.record.get("command") or ""  # of None, shlex would read standard input
+        return shlex.join(map(_shorten_path, shlex.split(given)))
 
     @cached_property
     def tagging(self) -> dict:

@@ -48,7 +48,9 @@ class OutputFile:
         try:
             state = json.loads(self.state.read_text(encoding="utf-8"))
             items, size, settings = int(state["items"]), int(state["bytes"]), state["settings"]
-        except (ValueError, KeyError, TypeError) as error:
+            if min(items, size) < 0:
+                raise ValueError("a negative number")
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise RecipeError(f"{self.state}: cannot be read ({error}): delete it and start without --resume") from None
         if settings != self.settings:
             raise RecipeError(f"{self.partial}: made with other settings: restore them, or start without --resume")

@@ -47,18 +47,22 @@ def resolve_name(name: str) -> str:
 
 def load_pretrained(auto_class: Any, name: str, arguments: PretrainedArguments, **options) -> Any:
     """Call `auto_class.from_pretrained` for `name`. Raises RecipeError, in one line, if that fails."""
+    place = resolve_name(name)
     try:
         return auto_class.from_pretrained(
-            resolve_name(name),
+            place,
             revision=arguments.model_revision,
             cache_dir=arguments.cache_dir,
             trust_remote_code=arguments.trust_remote_code,
             **options,
         )
-    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
+    except Exception as error:  # a damaged file leads to errors of any kind
         if "custom code" in str(error) or "trust_remote_code" in str(error):
             reason = "needs to run its own code: set trust_remote_code to true if you trust it"
+        elif not isinstance(error, OSError | ValueError | RuntimeError | ImportError | SafetensorError):
+            text = " ".join(str(error).split())[:200]
+            reason = f"a file of the model or tokenizer is damaged ({type(error).__name__}: {text}): fetch it again"
         else:
-            local = "" if Path(resolve_name(name)).exists() else "no such folder here, and from the Hub: "
+            local = "" if Path(place).exists() else "no such folder here, and from the Hub: "
             reason = local + explain_download(error, f"use a local folder, or {EMBEDDED}, which needs no network")
         raise RecipeError(f"{name}: {reason}") from error

@@ -6,6 +6,7 @@ import pytest
 
 from recipe.arguments import MlmArguments
 from recipe.data.articles import load_articles, read_texts
+from recipe.data.text_files import check_lines
 from recipe.errors import RecipeError
 
 
@@ -134,6 +135,43 @@ def test_text_without_blank_lines_has_an_article_on_each_line_unless_told_otherw
     (tmp_path / "a.txt").write_text("rain fell\nschools closed\n\nsnow\n")
     assert read() == ["rain fell\nschools closed", "snow"]
     assert read(article_separator="line_break") == ["rain fell", "schools closed", "snow"]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [  # pyarrow ends the process at the first three
+        ("a.jsonl", b"null\n", ":1: null, expected an object"),
+        ("a.json", b'[null, {"text": "a"}]', ": item 1: null, expected an object"),
+        ("a.jsonl", b'{"text": ' + b"[" * 30_000 + b"]" * 30_000 + b"}", ":1: not valid JSON"),
+        ("a.json", b'{"text": ' + b"[" * 30_000 + b"]" * 30_000 + b"}", ":1: not valid JSON"),
+        ("a.json", b"[" * 30_000 + b"]" * 30_000, ": not valid JSON"),
+        ("a.json", b'[{"text": "a"}, {"text": ["b"]}]', ": item 2: 'text' is a list, but text in item 1"),
+        ("a.jsonl", b'{"text": "a"}\n{"text": {"a": []}}\n', ":2: 'text' is an object, expected text"),
+        ("a.jsonl", b'{"": 1}', ": text_column_name: no column 'text'"),
+        ("a.txt", b"\x1f\x8b", ": damaged gzip data"),
+    ],
+)
+def test_files_that_end_or_confuse_the_reader_of_datasets_are_refused_by_name(
+    tmp_path, streaming, name, content, message
+):
+    (tmp_path / name).write_bytes(content)
+    arguments = MlmArguments(train_file=[str(tmp_path / name)], streaming=streaming)
+    with pytest.raises(RecipeError) as caught:
+        list(read_texts(load_articles(arguments, wanted=["train"])["train"], arguments))
+    assert f"{tmp_path / name}{message}" in str(caught.value)
+
+
+def test_an_archive_that_cannot_be_unpacked_is_refused_by_name(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"PK\x03\x04")
+    with pytest.raises(RecipeError, match=r"a\.txt: File is not a zip file"):
+        load_articles(MlmArguments(train_file=[str(tmp_path / "a.txt")]), wanted=["train"])
+
+
+def test_text_that_cannot_be_utf_16_is_refused_by_name(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"ab")  # no byte order mark
+    with pytest.raises(RecipeError, match=r"a\.txt: not utf-16 \(.*\): set encoding"):
+        check_lines(str(tmp_path / "a.txt"), "utf-16", "text")
 
 
 def test_columns_of_a_column_file_are_those_of_the_settings(tmp_path):

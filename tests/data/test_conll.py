@@ -49,6 +49,8 @@ def test_read_conll(tmp_path, content, settings, expected):
         (b"\n\n-DOCSTART- O\n\n", {}, "", "no sentences"),
         (b"a B-X\nb\n", {}, ":2", "too few columns"),
         (b"a B-X\n", {"tag_column": 3}, ":1", "too few columns"),
+        (b"a\n", {"word_column": -2}, ":1", "too few columns"),
+        (b"1 2 3\n", {"word_column": -4}, ":1", "too few columns"),
         (b"a O\n\nb Q-X\n", {}, ":3", "'Q-X' is not a tag"),
         (b"a NN\n", {}, ":1", "set another tag_column than -1"),
         (b"a O\nb\x81 O\n", {}, ":2", "byte 0x81 is not utf-8: set encoding"),

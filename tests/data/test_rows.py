@@ -112,6 +112,15 @@ def test_parquet_files_are_read_with_the_names_of_their_labels(tmp_path):
         load(tmp_path / "b.parquet")
 
 
+def test_parquet_with_words_that_are_no_text_is_refused(tmp_path):
+    rows = {"tokens": [["Mara\u00e9"]], "ner_tags": [["O"]]}
+    datasets.Dataset.from_dict(rows).to_parquet(tmp_path / "a.parquet")
+    content = (tmp_path / "a.parquet").read_bytes()
+    (tmp_path / "a.parquet").write_bytes(content.replace("a\u00e9".encode(), b"a\xff\xff"))
+    with pytest.raises(RecipeError, match=r"a\.parquet: not a Parquet file"):
+        load(tmp_path / "a.parquet")
+
+
 def test_numbers_get_their_names_from_a_setting(tmp_path):
     (tmp_path / "a.jsonl").write_text(json.dumps({"tokens": WORDS, "ner_tags": [1, 2, 0, 3, 0]}))
     names = ["O", "B-PER", "I-PER", "B-LOC"]
@@ -212,9 +221,10 @@ def test_folders_of_brat_are_read(tmp_path):
     documents = load_splits(NerArguments(data_dir=str(tmp_path)), ["train"], notes=notes)["train"]
     assert list_pairs(documents) == [list(zip(WORDS, TAGS, strict=True))]
     assert notes["train"].remarks == {"entity(ies) in several pieces were left out": (f"{tmp_path}/train/one.ann:4", 1)}
-    (tmp_path / "train" / "one.ann").write_text("T1 PER 0 11 Mara Okello\n")
-    with pytest.raises(RecipeError, match=r"one.ann:1: expected a name, a type with start and end"):
-        load_splits(NerArguments(data_dir=str(tmp_path)), ["train"])
+    for line in ("T1 PER 0 11 Mara Okello", f"T1\tPER 0 {'9' * 5000}\tMara"):  # Python reads no number so long
+        (tmp_path / "train" / "one.ann").write_text(f"{line}\n")
+        with pytest.raises(RecipeError, match=r"one.ann:1: expected a name, a type with start and end"):
+            load_splits(NerArguments(data_dir=str(tmp_path)), ["train"])
 
 
 KEYS = st.sampled_from(

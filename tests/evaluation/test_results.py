@@ -1,6 +1,7 @@
 """The tables of results stand for any finished run's report, and the reference beside its own test split alone."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +38,39 @@ def test_runs_on_other_data_or_without_a_configuration_have_rows_too(tmp_path):
 def test_what_is_no_report_is_refused(tmp_path):
     with pytest.raises(RecipeError, match=r"none.json: .*: expected a copy of report.json"):
         format_table([str(tmp_path / "none.json")])
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (["run"], []),
+        (["run", "total_minutes"], ["a"]),
+        (["run", "seed"], None),
+        (["run", "changed"], "a"),
+        (["test"], True),
+        (["test", "entities"], []),
+        (["test", "entities", "micro avg", "f1"], float("nan")),
+        (["test", "entities", "micro avg", "f1"], 10**400),
+        (["test", "tags"], ["a"]),
+        (["test", "tags", "O", "f1"], "0.5"),
+        (["test", "tags", "O"], {"f1": 0.5}),
+    ],
+)
+def test_a_report_without_the_figures_of_the_tables_is_refused_by_name(tmp_path, path, value):
+    report = json.loads(Path(write_report(tmp_path / "a-seed1.json", {"O": 3}, None)).read_text())
+    node = report
+    for key in path[:-1]:
+        node = node[key]
+    node[path[-1]] = value
+    (tmp_path / "a-seed1.json").write_text(json.dumps(report))
+    with pytest.raises(RecipeError, match=r"a-seed1\.json: not (as the recipe writes it|the report of a run)"):
+        format_table([str(tmp_path / "a-seed1.json")])
+
+
+def test_seeds_of_which_one_has_other_data_have_no_reference(tmp_path):
+    tags = {tag: row[3] for tag, row in REFERENCE.items()}
+    paths = [write_report(tmp_path / f"a-seed{seed}.json", tags if seed == 1 else {"O": 9}, None) for seed in (1, 2)]
+    assert format_reference(paths) == ""
 
 
 def test_a_report_in_its_folder_has_the_name_of_the_folder_and_no_reference_of_other_data(tmp_path, capsys):

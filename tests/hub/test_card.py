@@ -175,6 +175,31 @@ def test_a_record_spoilt_by_hand_is_named(tmp_path, spoilt):
         render_card(tmp_path, "mara/tagger")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "place"),
+    [
+        ("config.json", b"\xee", "config.json: "),
+        ("config.json", b"[0]", "config.json: is not an object with keys"),
+        ("run.yaml", b"P", "run.yaml: is not an object with keys"),
+        ("run.yaml", b"[" * 1500, "run.yaml: "),
+        ("run.yaml", b"settings: 1", "restore it"),
+        ("run.yaml", b"command: [a]", "restore it"),
+        ("run.yaml", b"command: null", "restore it"),
+        ("report.json", b'{"dev": {}}', "restore it"),
+        ("trainer_state.json", b'{"log_history": 7}', "restore it"),
+        ("config.json", b'{"architectures": 7}', "restore it"),
+        ("tokenizer.json", b"7", "tokenizer.json: is not an object with keys"),
+    ],
+)
+def test_files_with_other_values_than_the_recipe_s_are_refused_in_one_line(tmp_path, name, content, place):
+    write_run(tmp_path)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(RecipeError, match=place) as caught:
+        render_card(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_each_split_that_was_cut_short_is_named(tmp_path):
     scores = {split: {"entities": {"micro avg": ROW}, "tags": {"B-LOC": ROW}} for split in ("dev", "test")}
     limits = {"max_eval_samples": 10, "max_predict_samples": 20}

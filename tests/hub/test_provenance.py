@@ -3,6 +3,7 @@
 import pytest
 
 from recipe.arguments import MlmArguments, NerArguments
+from recipe.errors import RecipeError
 from recipe.hub.provenance import name_data, trace_origin
 from recipe.model.settings import ModelArguments
 
@@ -28,6 +29,13 @@ def test_hub_data_and_models_are_named():
     scored = trace_origin(model, NerArguments(dataset_name="owner/text"), training=False)
     assert (scored["dataset"], scored["datasets"]) == ("owner/text", [])
     assert trace_origin(model, NerArguments(dataset_name="owner/text", test_file=["mine.txt"]))["dataset"] is None
+
+
+@pytest.mark.parametrize("record", ["- a", "base_model: 1", "datasets: a", "datasets: [{a: b}]"])
+def test_an_origin_that_is_no_name_is_refused_by_file(tmp_path, record):
+    (tmp_path / "run.yaml").write_text(record)
+    with pytest.raises(RecipeError, match=r"run\.yaml: "):
+        trace_origin(ModelArguments(model_name_or_path=str(tmp_path)), NerArguments())
 
 
 @pytest.mark.parametrize(

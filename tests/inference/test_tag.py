@@ -205,6 +205,14 @@ def test_an_output_is_not_continued_with_other_input(run, tmp_path, monkeypatch)
         run(tmp_path / "a.txt", "--output", tmp_path / "out.jsonl", "--resume")
 
 
+@pytest.mark.parametrize("state", ['{"items": Infinity}', '{"items": 1, "bytes": -1, "settings": {}}', "[" * 1500])
+def test_a_spoilt_state_is_refused_by_name(tmp_path, state):
+    (tmp_path / "out.jsonl.partial").write_text("{}\n")
+    (tmp_path / "out.jsonl.state").write_text(state)
+    with pytest.raises(RecipeError, match=r"out\.jsonl\.state: cannot be read"):
+        tag.OutputFile(tmp_path / "out.jsonl", resume=True, settings={})
+
+
 def test_an_output_does_not_replace_its_input(run, tmp_path):
     (tmp_path / "a.txt").write_text(TEXT)
     with pytest.raises(RecipeError, match="is one of the input files"):
