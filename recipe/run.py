@@ -41,6 +41,7 @@ from recipe.training.checkpoints import (
     read_manifest,
     refuse_links,
     remove_results,
+    remove_unused,
     write_manifest,
 )
 from recipe.training.continuation import find_continuation, find_start, list_changes, refuse_trained
@@ -82,10 +83,20 @@ class Run(AbstractContextManager):
         self.checkpoint: Path | None = None
         self.facts: dict[str, object] = {}
         self._lock: TextIO | None = None
+        self._made_folder = False
 
     def __enter__(self) -> "Run":
         """Lock the folder, configure the machine, and check that the run can be pushed if `push_to_hub` is set."""
+        try:
+            self._prepare()
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    def _prepare(self) -> None:
         training = self.training_args
+        self._made_folder = not self.folder.exists()
         self._lock = self._open_folder()
         _set_verbosity(training.process_index)
         if training.do_train:
@@ -100,7 +111,6 @@ class Run(AbstractContextManager):
             raise RecipeError(f"output_dir {self.folder}: would overwrite the model of the start: set another folder")
         token, training.hub_token = training.hub_token, None  # so that it is not saved in training_args.bin
         self.pusher = RunPusher(training, token) if training.push_to_hub else None
-        return self
 
     def begin(self, data_args: SourceArguments, config: PreTrainedConfig) -> None:
         """Record the settings, which do not change from here on, and find the checkpoint to continue from.
@@ -130,6 +140,8 @@ class Run(AbstractContextManager):
             self._write_traceback(error)
         if self._lock:
             self._lock.close()
+        if isinstance(error, RecipeError) and self._made_folder and self.training_args.process_index == 0:
+            remove_unused(self.folder)
         wait_for_gloo()
 
     def _write_traceback(self, error: Exception) -> None:

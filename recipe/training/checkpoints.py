@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -202,6 +202,13 @@ def remove_results(folder: Path, names: Iterable[str]) -> None:
     """Remove files and folders from the output folder, such as scores that belong to other weights."""
     for path in map(folder.joinpath, names):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def remove_unused(folder: Path) -> None:
+    """Remove the output folder of a run that was refused before it wrote anything; a log stays."""
+    with suppress(OSError):
+        if {path.name for path in folder.iterdir()} <= {".gitignore", LOCK}:
+            shutil.rmtree(folder)
 
 
 def set_aside(folder: Path) -> Path | None:

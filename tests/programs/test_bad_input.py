@@ -179,6 +179,14 @@ def test_a_pipe_in_a_folder_of_data_is_refused(folder, refusal):
     assert "valid.txt is a pipe, a device or a broken link: save the data to a file" in refusal(run_ner)
 
 
+def test_a_refused_run_leaves_no_folder_that_it_made(folder, refusal):
+    refusal(run_ner, data_dir=folder / "nowhere")
+    assert not (folder / "out").exists()
+    (folder / "out").mkdir()
+    refusal(run_ner, data_dir=folder / "nowhere")
+    assert (folder / "out").exists()
+
+
 @pytest.mark.parametrize("name", ["predictions", "trainer_state.json", "README.md"])
 def test_nothing_outside_the_output_folder_is_written_through_a_link(folder, refusal, name):
     (folder / "elsewhere").mkdir()
