@@ -13,7 +13,7 @@ from recipe.data.untagged import Item, Reader
 from recipe.errors import RecipeError
 from recipe.files import open_whole
 from recipe.inference.filler import FilledText, Filler, FillOptions, Order
-from recipe.inference.reading import add_reading, read_inputs
+from recipe.inference.reading import BadTexts, add_reading, read_inputs
 
 
 def format_filled(filled: FilledText) -> str:
@@ -78,7 +78,8 @@ def main(argv: list[str]) -> None:
     options: dict[str, Any] = {name: vars(args)[name] for name in FillOptions.__dataclass_fields__}
     options["pieces"] = parse_range(args.pieces)
     FillOptions(**options)  # bad values are refused before the model loads
-    items = read_inputs(args.inputs, Reader(args.encoding, args.lines, args.text_key))
+    reader = Reader(args.encoding, args.lines, args.text_key, skip_bad=args.skip_bad)
+    items, bad = read_inputs(args.inputs, reader), BadTexts(args.skip_bad, reader)
     disable_progress_bar()  # for loading the weights
     filler = Filler.load(args.model, args.precision)
     waiting: deque[Item] = deque()
@@ -88,14 +89,16 @@ def main(argv: list[str]) -> None:
             waiting.append(item)
             yield str(item.content)
 
-    pairs = ((waiting.popleft(), filled) for filled in filler.stream(list_texts(), **options))
+    found = ((waiting.popleft(), filled) for filled in filler.stream(list_texts(), bad, **options))
+    pairs = ((item, filled) for item, filled in found if filled)
     if args.output is None:
         for _, filled in pairs:
             print(format_filled(filled), flush=True)
-        return
-    with open_whole(args.output) as file:
-        for item, filled in pairs:
-            file.write(json.dumps(make_row(item, filled), ensure_ascii=False) + "\n")
+    else:
+        with open_whole(args.output) as file:
+            for item, filled in pairs:
+                file.write(json.dumps(make_row(item, filled), ensure_ascii=False) + "\n")
+    bad.report()
 
 
 def parse_range(text: str) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 
 from recipe.errors import RecipeError
-from recipe.inference.masked_model import MaskedModel, Row
+from recipe.inference.masked_model import MaskedModel, OnBad, Row, quote, refuse, split_buffers
 from recipe.inference.masks import (
     MARKER,
     MaskedText,
@@ -142,20 +142,20 @@ class Filler(MaskedModel):
         options: fields of `FillOptions`. Raises RecipeError for a text without masks, or longer than the model accepts.
         """
         if isinstance(texts, str):
-            return next(self.stream([texts], **options))
+            [filled] = self._fill([texts], FillOptions(**options), refuse)
+            return filled
         return list(self.stream(texts, **options))
 
-    def stream(self, texts: Iterable[str], **options: Any) -> Iterator[FilledText]:
-        """Fill texts in order, without keeping all of them in memory."""
-        chosen = FillOptions(**options)
-        buffer: list[str] = []
-        for text in texts:
-            buffer.append(text)
-            if len(buffer) == BUFFER:
-                yield from self._fill(buffer, chosen)
-                buffer = []
-        if buffer:
-            yield from self._fill(buffer, chosen)
+    def stream(self, texts: Iterable[str], on_bad: OnBad = refuse, **options: Any) -> Iterator[FilledText | None]:
+        """Fill texts in order, without keeping all of them in memory.
+
+        on_bad: called with the number of a text that cannot be filled, from 1, and its error, unless it raises
+        another; the result for this text is then None.
+        """
+        chosen, first = FillOptions(**options), 1
+        for buffer in split_buffers(texts, BUFFER):
+            yield from self._fill(buffer, chosen, lambda number, error, first=first: on_bad(first + number, error))
+            first += len(buffer)
 
     def mask(self, text: str, options: FillOptions) -> MaskedText:
         """Mask a text as the options say. Raises RecipeError for positions or words that it does not have."""
@@ -167,10 +167,20 @@ class Filler(MaskedModel):
             return mask_fraction(text, self.vocabulary, options.mask_fraction, options.seed)
         return mask_typed([text], self.vocabulary)[0]
 
-    def _fill(self, texts: list[str], options: FillOptions) -> list[FilledText]:
+    def _fill(self, texts: list[str], options: FillOptions, on_bad: OnBad) -> list[FilledText | None]:
         named = any(name is not None for name in (options.mask_positions, options.mask_words, options.mask_fraction))
-        masked = [self.mask(text, options) for text in texts] if named else self._choose_pieces(texts, options)
-        return self.fill_masked(masked, options)
+        good: dict[int, MaskedText] = {}
+        typed = [] if named else mask_typed(texts, self.vocabulary)
+        for number, text in enumerate(texts):
+            try:
+                item = self.mask(text, options) if named else typed[number]
+                self._check(item)
+                good[number] = item
+            except RecipeError as error:
+                on_bad(number, error)
+        chosen = list(good.values()) if named else self._choose_pieces([texts[number] for number in good], options)
+        filled = dict(zip(good, self.fill_masked(chosen, options), strict=True))
+        return [filled.get(number) for number in range(len(texts))]
 
     def fill_masked(self, masked: Sequence[MaskedText], options: FillOptions) -> list[FilledText]:
         """Fill texts that are masked already. Raises RecipeError for one without masks, or longer than is accepted."""
@@ -179,12 +189,12 @@ class Filler(MaskedModel):
     def _check(self, masked: MaskedText) -> None:
         if not masked.gaps:
             raise RecipeError(
-                f"no masks in {_quote(masked.text)}: write [MASK] where a word is missing, or set mask_words, "
+                f"no masks in {quote(masked.text)}: write [MASK] where a word is missing, or set mask_words, "
                 "mask_positions or mask_fraction"
             )
         if len(masked.ids) > self.longest:
             raise RecipeError(
-                f"{_quote(masked.text)} has {len(masked.ids)} tokens, but the model accepts {self.longest}: shorten it"
+                f"{quote(masked.text)} has {len(masked.ids)} tokens, but the model accepts {self.longest}: shorten it"
             )
 
     def _choose_pieces(self, texts: list[str], options: FillOptions) -> list[MaskedText]:
@@ -210,7 +220,11 @@ class Filler(MaskedModel):
             if not tried:
                 continue
             masked = mask_typed([texts[text] for text, _ in tried], vocabulary, [shape for _, shape in tried])
-            own = [item._replace(gaps=[item.gaps[number]]) for item in masked]
+            fitting = [
+                (shape, item) for shape, item in zip(tried, masked, strict=True) if len(item.ids) <= self.longest
+            ]
+            tried = [shape for shape, _ in fitting]
+            own = [item._replace(gaps=[item.gaps[number]]) for _, item in fitting]
             best: dict[int, float] = {}
             for (text, shape), state in zip(tried, self._run(own, options, greedy=True), strict=True):
                 mean = state.log_probability / len(state.chosen)
@@ -304,7 +318,3 @@ def _sample(scores: torch.Tensor, temperature: float, seed: tuple) -> int:
     """A token drawn from a distribution, given as log-probabilities; equal for equal seeds, in any batch."""
     draw = torch.Generator().manual_seed(derive_seed(seed[0], seed[2], seed[1].encode()))
     return int(torch.multinomial((scores.cpu() / temperature).softmax(-1), 1, generator=draw))
-
-
-def _quote(text: str) -> str:
-    return repr(text if len(text) <= 60 else text[:60] + " ...")

@@ -11,7 +11,7 @@ from transformers.utils.logging import disable_progress_bar
 from recipe.command_line import VerbParser
 from recipe.data.untagged import Item, Reader
 from recipe.files import open_whole
-from recipe.inference.reading import add_reading, read_inputs
+from recipe.inference.reading import BadTexts, add_reading, read_inputs
 from recipe.inference.scorer import Likelihood, Metric, Scorer
 
 
@@ -52,7 +52,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--output", type=Path, help="file of JSON lines to write (default: print)")
     add_reading(parser)
     args = parser.parse_args(argv)
-    items = read_inputs(args.inputs, Reader(args.encoding, args.lines, args.text_key))
+    reader = Reader(args.encoding, args.lines, args.text_key, skip_bad=args.skip_bad)
+    items, bad = read_inputs(args.inputs, reader), BadTexts(args.skip_bad, reader)
     disable_progress_bar()  # for loading the weights
     scorer = Scorer.load(args.model, args.precision)
     waiting: deque[Item] = deque()
@@ -62,14 +63,16 @@ def main(argv: list[str]) -> None:
             waiting.append(item)
             yield str(item.content)
 
-    pairs = ((waiting.popleft(), likelihood) for likelihood in scorer.stream(list_texts(), args.metric))
+    found = ((waiting.popleft(), likelihood) for likelihood in scorer.stream(list_texts(), args.metric, bad))
+    pairs = ((item, likelihood) for item, likelihood in found if likelihood)
     if args.compare:
         pairs = iter(sorted(pairs, key=lambda pair: -pair[1].log_probability))
     if args.output is None:
         print("      nats  bits/char  bits/token  text")
         for _, likelihood in pairs:
             print(format_likelihood(likelihood), flush=True)
-        return
-    with open_whole(args.output) as file:
-        for item, likelihood in pairs:
-            file.write(json.dumps(make_row(item, likelihood), ensure_ascii=False) + "\n")
+    else:
+        with open_whole(args.output) as file:
+            for item, likelihood in pairs:
+                file.write(json.dumps(make_row(item, likelihood), ensure_ascii=False) + "\n")
+    bad.report()

@@ -2,8 +2,9 @@
 
 import inspect
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -27,6 +28,9 @@ BATCH_TOKENS = {"cpu": 4096}  # tokens in a batch, padding included, by type of 
 GPU_TOKENS = 65536
 BATCH_POSITIONS = 2048  # predicted in a batch, at most: each has a probability for the whole vocabulary
 logger = logging.getLogger(__name__)
+
+
+OnBad = Callable[[int, RecipeError], None]  # what is done about a text that cannot be used: its number and the error
 
 
 class Row(NamedTuple):
@@ -130,3 +134,20 @@ class MaskedModel:
         inputs = {"input_ids": ids, "attention_mask": visible, "position_ids": places + self._first_position}
         # a model's own default has as many entries as it has positions, and a row of copies can be longer
         return inputs | ({"token_type_ids": torch.zeros_like(ids)} if self._has_types else {})
+
+
+def refuse(number: int, error: RecipeError) -> None:
+    """Raise the error, with the number of the text if there are several."""
+    raise RecipeError(f"text {number}: {error}" if number else str(error)) from None
+
+
+def split_buffers(texts: Iterable[str], size: int) -> Iterator[list[str]]:
+    """The texts in order, in lists of `size`."""
+    waiting = iter(texts)
+    while buffer := list(islice(waiting, size)):
+        yield buffer
+
+
+def quote(text: str) -> str:
+    """The beginning of a text, for errors."""
+    return repr(text if len(text) <= 60 else text[:60] + " ...")

@@ -1,5 +1,6 @@
 """Texts for a masked language model: given on the command line, or read from files."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def add_reading(parser: VerbParser) -> None:
     """The options of verbs that read texts with a masked language model."""
     parser.add_argument("--lines", action="store_true", help="plain text: treat each line as a text, not each article")
     parser.add_argument("--text_key", default="text", help="JSON lines: key of the text (default: text)")
+    parser.add_argument("--skip_bad", action="store_true", help="skip and count texts and lines that cannot be used")
     parser.add_argument("--encoding", default="utf-8", help="encoding of the files (default: utf-8)")
     parser.add_argument(
         "--precision",
@@ -37,3 +39,21 @@ def add_reading(parser: VerbParser) -> None:
         default="auto",
         help="precision of the weights (default: auto, which is bf16 if the hardware supports it, else fp32)",
     )
+
+
+class BadTexts:
+    """What is done about texts that cannot be used: they are refused, or with `skip` counted. reader: of the texts."""
+
+    def __init__(self, skip: bool, reader: Reader):
+        self.skip, self.reader, self.count = skip, reader, 0
+
+    def __call__(self, number: int, error: RecipeError) -> None:
+        """Raise RecipeError for text `number`, or count it."""
+        if not self.skip:
+            raise RecipeError(f"text {number}: {error} (--skip_bad skips such texts)") from None
+        self.count += 1
+
+    def report(self) -> None:
+        """Print how many texts and lines were skipped, if any."""
+        if total := self.count + self.reader.skipped:
+            print(f"{total} text(s) or line(s) could not be used and were skipped", file=sys.stderr)

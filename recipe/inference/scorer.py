@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 
 from recipe.errors import RecipeError
-from recipe.inference.masked_model import MaskedModel, Row
+from recipe.inference.masked_model import MaskedModel, OnBad, Row, refuse
 from recipe.inputs.case_markers import find_markers
 
 Metric = Literal["original", "within_word_l2r"]
@@ -66,27 +66,42 @@ class Scorer(MaskedModel):
         than the model accepts, for an unknown metric, and for a metric with a masked autoregressive model.
         """
         if isinstance(texts, str):
-            return next(self.stream([texts], metric))
+            return next(self.stream([texts], metric, lambda _, error: refuse(0, error)))
         return list(self.stream(texts, metric))
 
-    def stream(self, texts: Iterable[str], metric: Metric | None = None) -> Iterator[Likelihood]:
-        """Score texts in order, without keeping all of them in memory."""
+    def stream(
+        self, texts: Iterable[str], metric: Metric | None = None, on_bad: OnBad = refuse
+    ) -> Iterator[Likelihood | None]:
+        """Score texts in order, without keeping all of them in memory.
+
+        on_bad: called with the number of a text that cannot be scored, from 1, and its error, unless it raises
+        another; the result for this text is then None.
+        """
         if metric is not None and metric not in get_args(Metric):
             raise RecipeError(f"metric: {metric} is not one of {' '.join(get_args(Metric))}")
         if metric and self.pretraining.is_causal:
-            raise RecipeError(
-                "metric: a masked autoregressive model has a log-likelihood of its own: remove the setting"
-            )
-        waiting: list[tuple[_Encoded, list[Row]]] = []
-        for text in texts:
-            encoded = self._encode(text)
+            raise RecipeError("metric: a masked autoregressive model has a log-likelihood of its own: remove it")
+        waiting: list[tuple[_Encoded, list[Row]] | None] = []
+        count = 0  # rows
+        for number, text in enumerate(texts, 1):
+            try:
+                encoded = self._encode(text)
+            except RecipeError as error:
+                on_bad(number, error)
+                waiting.append(None)
+                continue
             rows = [self._copy(encoded)] if self.pretraining.is_causal else self._mask_each(encoded, metric)
             waiting.append((encoded, rows))
-            if sum(len(own) for _, own in waiting) >= BUFFER_ROWS:
-                yield from self._score(waiting)
-                waiting = []
-        if waiting:
-            yield from self._score(waiting)
+            count += len(rows)
+            if count >= BUFFER_ROWS:
+                yield from self._score_buffer(waiting)
+                waiting, count = [], 0
+        yield from self._score_buffer(waiting)
+
+    def _score_buffer(self, waiting: Sequence[tuple[_Encoded, list[Row]] | None]) -> Iterator[Likelihood | None]:
+        scored = self._score([pair for pair in waiting if pair])
+        for pair in waiting:
+            yield next(scored) if pair else None
 
     def _encode(self, text: str) -> _Encoded:
         clean = text if text.isascii() else text.encode("utf-8", "replace").decode()
