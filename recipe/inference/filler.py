@@ -8,6 +8,7 @@ prediction back before the next one. `confidence` predicts the most certain posi
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
@@ -220,11 +221,9 @@ class Filler(MaskedModel):
             if not tried:
                 continue
             masked = mask_typed([texts[text] for text, _ in tried], vocabulary, [shape for _, shape in tried])
-            fitting = [
-                (shape, item) for shape, item in zip(tried, masked, strict=True) if len(item.ids) <= self.longest
-            ]
-            tried = [shape for shape, _ in fitting]
-            own = [item._replace(gaps=[item.gaps[number]]) for _, item in fitting]
+            fits = [len(item.ids) <= self.longest for item in masked]
+            tried = list(compress(tried, fits))
+            own = [item._replace(gaps=[item.gaps[number]]) for item in compress(masked, fits)]
             best: dict[int, float] = {}
             for (text, shape), state in zip(tried, self._run(own, options, greedy=True), strict=True):
                 mean = state.log_probability / len(state.chosen)

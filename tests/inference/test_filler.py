@@ -363,3 +363,15 @@ def test_an_untrained_head_is_warned_about_with_the_command_that_trains_it(tmp_p
     model.save_pretrained(tmp_path)
     Filler.load(tmp_path)
     assert not caplog.text
+
+
+def test_texts_that_cannot_be_filled_are_named_or_counted(encoder, tmp_path, capsys):
+    (tmp_path / "a.txt").write_text(f"a [MASK]\nb\n{'m' * 80} [MASK]\nc [MASK]\n")
+    command = ["fill", "--model", encoder, str(tmp_path / "a.txt"), "--lines", "--precision", "fp32"]
+    with pytest.raises(RecipeError, match=r"text 2: no masks in 'b': .*\(--skip_bad skips such texts\)"):
+        main(command)
+    capsys.readouterr()
+    main([*command, "--skip_bad"])
+    shown = capsys.readouterr()
+    assert [line[:2] for line in shown.out.splitlines() if line and line[0] != " "] == ["a ", "c "]
+    assert "2 text(s) or line(s) could not be used and were skipped" in shown.err

@@ -129,3 +129,15 @@ def test_the_verb_prints_compares_and_writes(encoder, tmp_path, capsys):
     rows = [json.loads(line) for line in (tmp_path / "b.jsonl").read_text().splitlines()]
     assert [row["id"] for row in rows] == [7, 8]
     assert rows[0]["log_probability"] == pytest.approx(sum(value for _, value in rows[0]["words"]), abs=1e-4)
+
+
+def test_texts_that_cannot_be_scored_are_named_or_counted(encoder, tmp_path, capsys):
+    (tmp_path / "a.txt").write_text(f"a\n{'m' * 80}\nc\n")
+    command = ["likelihood", "--model", encoder, str(tmp_path / "a.txt"), "--lines", "--precision", "fp32"]
+    with pytest.raises(RecipeError, match=r"text 2: 'm+ ...' has 82 tokens, but the model accepts 64"):
+        main(command)
+    capsys.readouterr()
+    main([*command, "--skip_bad"])
+    shown = capsys.readouterr()
+    assert [line.split()[-1] for line in shown.out.splitlines()] == ["text", "a", "c"]
+    assert "1 text(s) or line(s) could not be used" in shown.err
