@@ -23,11 +23,12 @@ LETTER = rf"[\w--[{UNSPACED}]]"
 CLITIC = rf"(?i:['\u2019](?:s|re|ve|ll|d|m)|n['\u2019]t)(?!{LETTER})"
 # In order: clitics; dashes, dots and quotes of several characters; numbers with a sign, such as +48, .496, 1:18.48 or
 # 10=; currencies such as C$; a character of an unspaced script; the part of a word before n't; initials such as U.S.,
-# or a word with inner signs, such as 1,250.75; any other sign by itself, with its combining characters.
+# or a word with inner signs, such as 1,250.75; any other sign by itself, with its combining characters. A sign that
+# combines with the next character stands alone: that can be a space.
 NUMBER = r"(?<!\S)(?>[+.]?\d+(?:[.,:/\-]\d+)*=?)(?=[\s,;?!)\]]|\.(?:\s|$)|$)"
 WORD = regex.compile(
     rf"(?V1){CLITIC}|-{{2,}}|\.{{2,}}|''|``|{NUMBER}|(?:US|[A-Z])\$(?=\s?\d)|[{UNSPACED}]\p{{M}}*\u30fc*|{LETTER}+?(?=(?i:n['\u2019]t)(?!{LETTER}))"
-    rf"|(?:(?:[{LETTER}--\d]\.){{2,}}(?!{LETTER})|{LETTER}+)(?:(?!{CLITIC})(?:[\-./&@'\u2019]|(?<=\d),(?=\d)){LETTER}+)*|(?=[^\w\s\x1c-\x1f])\X"
+    rf"|(?:(?:[{LETTER}--\d]\.){{2,}}(?!{LETTER})|{LETTER}+)(?:(?!{CLITIC})(?:[\-./&@'\u2019]|(?<=\d),(?=\d)){LETTER}+)*|(?=[^\w\s\x1c-\x1f])(?:\p{{GCB=Prepend}}|\X)"
 )
 # How text is split into words; a model keeps the key that fits its training data.
 SPLITTERS = {"punctuation": WORD, "spaces": regex.compile(r"[^\s\x1c-\x1f]+")}

@@ -47,6 +47,7 @@ def test_sentences_hold_the_words_of_the_text(text):
         ("121.0 of HAProxy/2.8 can't", ["121.0", "of", "HAProxy/2.8", "ca", "n't"]),
         ("cafe\u0301, na\u00efve", ["cafe\u0301", ",", "na\u00efve"]),
         ("\u5317\u4eac\u5f88\u5927\u3002", ["\u5317", "\u4eac", "\u5f88", "\u5927", "\u3002"]),
+        ("\u0601 Oslo", ["\u0601", "Oslo"]),  # a sign that combines with what follows it
         ("\U0001f469\u200d\U0001f4bb ok", ["\U0001f469\u200d\U0001f4bb", "ok"]),
     ],
 )
