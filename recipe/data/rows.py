@@ -107,8 +107,8 @@ def _load_parquet(path: str) -> Rows:
         table: Any = datasets.Dataset.from_parquet(path)
         names = {key: getattr(getattr(kind, "feature", None), "names", None) for key, kind in table.features.items()}
         rows = list(table)
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise RecipeError(f"{path}: not a Parquet file: {str(error).splitlines()[0]}: check the file") from None
+    except Exception as error:  # damaged metadata lead to errors of any kind
+        raise RecipeError(f"{path}: not a Parquet file: {error}: check the file") from None
     numbered = {key: own for key, own in names.items() if own}
     return [
         (f"{path}:{number}", {key: _name_tags(value, numbered.get(key)) for key, value in row.items()})
