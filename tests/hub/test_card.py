@@ -184,6 +184,7 @@ def test_a_record_spoilt_by_hand_is_named(tmp_path, spoilt):
         ("run.yaml", b"[" * 1500, "run.yaml: "),
         ("run.yaml", b"settings: 1", "restore it"),
         ("run.yaml", b"command: [a]", "restore it"),
+        ("run.yaml", b"command: null", "restore it"),
         ("report.json", b'{"dev": {}}', "restore it"),
         ("trainer_state.json", b'{"log_history": 7}', "restore it"),
         ("config.json", b'{"architectures": 7}', "restore it"),
