@@ -172,7 +172,7 @@ def _spell_option(key: str, node: yaml.Node, place: str) -> list[str]:
             raise RecipeError(f"{place}: {key}: more than {MOST_NODES} values: shorten it")
         try:
             return [f"--{key}={json.dumps(yaml.SafeLoader('').construct_document(node))}"]
-        except (yaml.YAMLError, TypeError, RecursionError):
+        except (yaml.YAMLError, TypeError, ValueError, RecursionError):  # ValueError: a date such as 2020-13-41
             raise RecipeError(f"{place}: {key}: expected a mapping of plain values") from None
     if not all(isinstance(item, yaml.ScalarNode) for item in node.value):
         raise RecipeError(f"{place}: {key}: expected a list of plain values")

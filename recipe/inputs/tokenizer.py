@@ -36,7 +36,10 @@ def load_tokenizer(arguments: PretrainedArguments, training: bool = True) -> Pre
         raise RecipeError(f"{name}: no fast tokenizer (tokenizer.json), which the recipe needs: set tokenizer_name")
     if arguments.tokenizer_name and arguments.model_name_or_path:
         _refuse_foreign(tokenizer, arguments.model_name_or_path, arguments)
-    _prefix_space(tokenizer)
+    try:
+        _prefix_space(tokenizer)
+    except Exception as error:  # what `tokenizers` raises has no class of its own
+        raise RecipeError(f"{name}: its tokenizer does not work ({error}): fetch it again") from error
     tokenizer.padding_side = "right"
     new = add_words(tokenizer, arguments.added_words) if arguments.added_words and training else {}
     if new:

@@ -28,6 +28,7 @@ def test_the_embedded_encoder_is_found_without_its_code():
         ("config.json", b'{"model_type": "bert", "hidden_size": 0.5}'),
         ("tokenizer_config.json", b"7"),
         ("tokenizer_config.json", b'{"tokenizer_class": -1}'),
+        ("tokenizer.json", b'{"added_tokens": [], "model": {"type": "WordPiece", "vocab": {}, "unk_token": "[UNK]"}}'),
         ("tokenizer.json", b"null"),
         ("tokenizer.json", b'{"": 1}'),
         ("tokenizer.json", b'{"added_tokens": [{"id": 0}], "model": {}}'),

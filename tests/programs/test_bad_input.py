@@ -274,6 +274,7 @@ def test_bad_settings_of_mlm_are_refused_by_name(refusal, changes, expected):
         (b'do_train: "a\\nb"\n', "a.yaml:1: argument --do_train/--do-train: Truthy value expected: got a b"),
         (b"seed: [1, [2]]\n", "a.yaml:1: seed: expected a list of plain values"),
         (b"? [a, b]\n: 1\n", "a.yaml:1: unknown key"),
+        (b"seed: {2020-13-41: 1}\n", "a.yaml:1: seed: expected a mapping of plain values"),
         (b"seed: {a: !!binary x}\n", "a.yaml:1: seed: expected a mapping of plain values"),
         (b"seed: \xe9\n", "a.yaml: not valid YAML in UTF-8"),
         (b"seed: \0\n", "a.yaml: not valid YAML in UTF-8"),
