@@ -135,7 +135,7 @@ soak: .venv/bench  ## 200 runs of eight configurations, killed at random moments
 	$(BIN)/python -m bench.soak
 
 fuzz: .venv/dev  ## 100,000 spoilt files for each reader, half an hour: all must be read, or refused in one line; EXAMPLES=1000
-	EXAMPLES=$(or $(EXAMPLES),100000) $(BIN)/python -m pytest tests/fuzz
+	EXAMPLES=$(or $(EXAMPLES),100000) $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
 study: .venv/bench  ## what raises F1, days: DATA=folder of CoNLL-2003, CONLLPP=its corrected test, TEXT="news/*.txt", SILVER="news/*.txt"
 	@test -n "$(DATA)" && test -n "$(CONLLPP)" && test -n "$(TEXT)" && test -n "$(SILVER)" || { \
