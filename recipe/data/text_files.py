@@ -25,6 +25,7 @@ BINARY = {  # the first bytes of files that are not text
 }
 BINARY_HINT = "give it its usual name (.parquet), unpack it, or convert it"
 HEAD = 1 << 24  # characters of a streamed file that are checked before it is read
+NULL = re.compile(r"[\ufeff\s]*(null|-?(?:NaN|nan))")  # `datasets` makes null of NaN
 DEEPEST = 500  # brackets in a line of JSON, of which more are looked at
 BLANK_LINES = re.compile(r"\n\s*\n")
 
@@ -156,8 +157,8 @@ def check_head(path: str, encoding: str, column: str) -> None:
 def _refuse_crash(path: str, lines: Iterable[str]) -> None:
     """Raise RecipeError for a line of JSON that ends the process in pyarrow: null, or nested without end."""
     for number, line in enumerate(lines, 1):
-        if line.lstrip("\ufeff \t\r").startswith("null"):
-            raise RecipeError(f"{path}:{number}: null, expected an object with a key for the text")
+        if match := NULL.match(line):
+            raise RecipeError(f"{path}:{number}: {match[1]}, expected an object with a key for the text")
         if line.count("[") + line.count("{") > DEEPEST:
             try:
                 json.loads(line)
