@@ -149,7 +149,7 @@ def test_text_without_blank_lines_has_an_article_on_each_line_unless_told_otherw
         ("a.json", b'[{"text": "a"}, {"text": ["b"]}]', ": item 2: 'text' is a list, but text in item 1"),
         ("a.jsonl", b'{"text": "a"}\n{"text": {"a": []}}\n', ":2: 'text' is an object, expected text"),
         ("a.jsonl", b'[{"text": "a"}, 7]', ":1: a list, expected an object"),
-        ("a.csv", b"id,text\n" + b"9" * 5000 + b",a\n", ": "),
+        ("a.csv", b"id,text\n" + b"9" * 20 + b",a\n", ": Python int too large"),
         ("a.jsonl", b'{"": 1}', ": text_column_name: no column 'text'"),
         ("a.txt", b"\x1f\x8b", ":1: byte 0x8b is not utf-8"),
     ],
