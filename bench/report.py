@@ -19,6 +19,7 @@ TITLES = {
     "ner-bert-base": "Entities, 12 x 768",
 }
 TAGGING = RESULTS / "tagging"
+FUZZING = RESULTS / "reliability" / "fuzz.json"  # by make fuzz
 SPLITS = ("dev", "test", "conllpp")
 BEST = "mpnet-markers-document"  # the line for the table of tags
 LABELS = RESULTS / "labels" / "conllpp.json"  # test labels scored against CoNLL++, by python -m recipe score --json
@@ -187,6 +188,15 @@ def format_calibration(result: dict) -> str:
     return format_markdown(["expected calibration error", *SPLITS[:2]], lines)
 
 
+def format_fuzzing(path: Path = FUZZING) -> str:
+    """A Markdown table of the spoilt files that each reader was given, and what became of them."""
+    rows = json.loads(path.read_text(encoding="utf-8"))["readers"]
+    keys = ("inputs", "read", "refused", "faults")
+    return format_markdown(
+        ["reader", "files", *keys[1:]], [[name, *(f"{row[key]:,}" for key in keys)] for name, row in rows.items()]
+    )
+
+
 def format_trials(study: list[tuple[Run, dict]]) -> str:
     """A Markdown table of the trials: changed settings, F1 on dev in percent, minutes of training."""
     lines = []
@@ -257,6 +267,7 @@ def main() -> None:
     print(format_tags(study, BEST), format_study(study), format_contexts(study), format_trials(study), sep="\n\n")
     tagging = load_tagging()
     print(format_tagging_f1(tagging), format_calibration(tagging), format_tagging_speed(tagging), sep="\n\n")
+    print(format_fuzzing())
     if len(sys.argv) > 1:
         plot_speed(tables, Path(sys.argv[1], "speed.png"))
         plot_growth(study, Path(sys.argv[1], "growth.png"))
