@@ -39,8 +39,16 @@ from recipe.errors import RecipeError
 COLUMN_FILE = ".conll"
 COLUMN_SETTINGS = ("word_column", "tag_column", "encoding", "comment_prefix")
 BUILDERS = {".txt": "text", ".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
-READ_ERRORS = (datasets.exceptions.DatasetsError, OSError, ValueError, LookupError)
-READ_ERRORS += (EOFError, ImportError, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, zlib.error)  # unpacking
+READ_ERRORS = (datasets.exceptions.DatasetsError, OSError, ValueError, LookupError, TypeError, AttributeError)
+READ_ERRORS += (
+    ArithmeticError,
+    EOFError,
+    ImportError,
+    lzma.LZMAError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+)  # unpacking
 FILE_SETTINGS = {split: SPLITS[split].files for split in ("train", "dev")}
 BATCH = 1000  # articles
 # `datasets` caches the result of a mapped function by the function's name and arguments. The functions here take this

@@ -29,6 +29,7 @@ BINARY = {  # the first bytes of files that are not text
 csv.field_size_limit(2**31 - 1)  # whole documents can be in one cell
 BINARY_HINT = "give it its usual name (.parquet), unpack it, or convert it"
 HEAD = 1 << 24  # characters of a streamed file that are checked before it is read
+NULL = re.compile(r"[\ufeff\s]*(null|-?(?:NaN|nan))")  # `datasets` makes null of NaN
 DEEPEST = 500  # brackets in a line of JSON, of which more are looked at
 BLANK_LINES = re.compile(r"\n\s*\n")
 NUMPY_GAP = re.compile(r"""(?<=\w|[^\s\[,])(['"])\s+(?=['"])""")  # between two strings in a list as NumPy prints it
@@ -189,8 +190,8 @@ def check_head(path: str, encoding: str, column: str) -> None:
 def _refuse_crash(path: str, lines: Iterable[str]) -> None:
     """Raise RecipeError for a line of JSON that ends the process in pyarrow: null, or nested without end."""
     for number, line in enumerate(lines, 1):
-        if line.lstrip("\ufeff \t\r").startswith("null"):
-            raise RecipeError(f"{path}:{number}: null, expected an object with a key for the text")
+        if match := NULL.match(line):
+            raise RecipeError(f"{path}:{number}: {match[1]}, expected an object with a key for the text")
         if line.count("[") + line.count("{") > DEEPEST:
             try:
                 json.loads(line)

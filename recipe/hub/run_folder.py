@@ -153,8 +153,8 @@ class RunFolder:
     @cached_property
     def command(self) -> str:
         """The command line of the run, without the folders that only its machine has."""
-        given = self.record.get("command") or ""  # of None, shlex would read standard input
-        return shlex.join(map(_shorten_path, shlex.split(given)))
+        # shlex reads standard input if it is given None
+        return shlex.join(map(_shorten_path, shlex.split(self.record.get("command") or "")))
 
     @cached_property
     def tagging(self) -> dict:

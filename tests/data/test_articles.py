@@ -140,7 +140,8 @@ def test_text_without_blank_lines_has_an_article_on_each_line_unless_told_otherw
 @pytest.mark.parametrize("streaming", [False, True])
 @pytest.mark.parametrize(
     ("name", "content", "message"),
-    [  # pyarrow ends the process at the first three
+    [  # pyarrow ends the process at the first four
+        ("a.jsonl", b'NaN\n{"text": "a"}\n{"text": ["a", "b"]}\n', ":1: "),
         ("a.jsonl", b"null\n", ":1: null, expected an object"),
         ("a.json", b'[null, {"text": "a"}]', ": item 1: null, expected an object"),
         ("a.jsonl", b'{"text": ' + b"[" * 30_000 + b"]" * 30_000 + b"}", ":1: not valid JSON"),
@@ -148,6 +149,8 @@ def test_text_without_blank_lines_has_an_article_on_each_line_unless_told_otherw
         ("a.json", b"[" * 30_000 + b"]" * 30_000, ": not valid JSON"),
         ("a.json", b'[{"text": "a"}, {"text": ["b"]}]', ": item 2: 'text' is a list, but text in item 1"),
         ("a.jsonl", b'{"text": "a"}\n{"text": {"a": []}}\n', ":2: 'text' is an object, expected text"),
+        ("a.jsonl", b'[{"text": "a"}, 7]', ":1: a list, expected an object"),
+        ("a.csv", b"id,text\n" + b"9" * 20 + b",a\n", ": Python int too large"),
         ("a.jsonl", b'{"": 1}', ": text_column_name: no column 'text'"),
         ("a.txt", b"\x1f\x8b", ": damaged gzip data"),
     ],

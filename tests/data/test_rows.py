@@ -4,6 +4,7 @@ import gzip
 import json
 
 import datasets
+import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -117,6 +118,14 @@ def test_parquet_with_words_that_are_no_text_is_refused(tmp_path):
     datasets.Dataset.from_dict(rows).to_parquet(tmp_path / "a.parquet")
     content = (tmp_path / "a.parquet").read_bytes()
     (tmp_path / "a.parquet").write_bytes(content.replace("a\u00e9".encode(), b"a\xff\xff"))
+    with pytest.raises(RecipeError, match=r"a\.parquet: not a Parquet file"):
+        load(tmp_path / "a.parquet")
+
+
+def test_parquet_with_other_metadata_than_those_of_datasets_is_refused(tmp_path):
+    table = pyarrow.table({"tokens": [["Mara"]], "ner_tags": [["O"]]})
+    features = {"huggingface": json.dumps({"info": {"features": "a"}})}
+    pyarrow.parquet.write_table(table.replace_schema_metadata(features), tmp_path / "a.parquet")
     with pytest.raises(RecipeError, match=r"a\.parquet: not a Parquet file"):
         load(tmp_path / "a.parquet")
 
