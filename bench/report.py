@@ -19,6 +19,7 @@ TITLES = {
     "ner-bert-base": "Entities, 12 x 768",
 }
 TAGGING = RESULTS / "tagging"
+FILLING = RESULTS / "filling"
 FUZZING = RESULTS / "reliability" / "fuzz.json"  # by make fuzz
 SPLITS = ("dev", "test", "conllpp")
 BEST = "mpnet-markers-document"  # the line for the table of tags
@@ -188,6 +189,60 @@ def format_calibration(result: dict) -> str:
     return format_markdown(["expected calibration error", *SPLITS[:2]], lines)
 
 
+def load_filling(folder: Path = FILLING) -> list[dict]:
+    """The measurements of docs/filling.md, one for each model; first the masked model."""
+    results = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    return sorted((result for result in results if "spans" in result), key=lambda result: result["objective"])
+
+
+def format_orders(result: dict, part: str) -> str:
+    """A Markdown table for one model: exact matches in percent, and the log-probability of the chain, by order.
+
+    part: "spans", by the number of masked tokens, or "names", by the pieces of a masked name.
+    """
+    orders = list(next(iter(result[part].values())))
+    lines = [
+        [count, *(f"{row[order]['exact_match']:.1f} ({row[order]['log_probability']:.2f})" for order in orders)]
+        for count, row in result[part].items()
+    ]
+    return format_markdown(["masked", *orders], lines)
+
+
+def format_passes(result: dict, length: str = "8") -> str:
+    """A Markdown table for spans of one length: forward passes, masked tokens a second, tokens that are recovered."""
+    lines = [
+        [order, f"{row['passes']:.0f}", f"{row['tokens_per_second']:,.0f}", f"{row['tokens_recovered']:.1f}"]
+        for order, row in result["spans"][length].items()
+    ]
+    return format_markdown(["order", "passes", "tokens a second", "tokens recovered, percent"], lines)
+
+
+def format_likelihood(results: list[dict]) -> str:
+    """A Markdown table of bits for each character and token of held-out sentences, and sentences scored a second."""
+    keys = {"bits_per_character": ".3f", "bits_per_token": ".2f", "sentences_per_second": ",.0f"}
+    lines = [
+        [result["objective"], *(format(result["likelihood"][key], form) for key, form in keys.items())]
+        for result in results
+    ]
+    return format_markdown(["objective", *(key.replace("_", " ") for key in keys)], lines)
+
+
+def format_filling_speed(path: Path) -> str:
+    """A Markdown table of texts a second, the factor over the pipeline, and equal first candidates in percent."""
+    result = json.loads(path.read_text(encoding="utf-8"))
+    plain = result["speed"]["pipeline"]["sentences_per_second"]
+    lines = [
+        [
+            name,
+            f"{row['sentences_per_second']:,.0f}",
+            f"{row['sentences_per_second'] / plain:.1f}x",
+            f"{100 * result['same_first_candidate'][name]:.2f}",
+        ]
+        for name, row in result["speed"].items()
+    ]
+    return format_markdown(["", "texts a second", "factor", "same first candidate, percent"], lines)
+
+
 def format_fuzzing(path: Path = FUZZING) -> str:
     """A Markdown table of the spoilt files that each reader was given, and what became of them."""
     rows = json.loads(path.read_text(encoding="utf-8"))["readers"]
@@ -268,6 +323,12 @@ def main() -> None:
     tagging = load_tagging()
     print(format_tagging_f1(tagging), format_calibration(tagging), format_tagging_speed(tagging), sep="\n\n")
     print(format_fuzzing())
+    for result in load_filling():
+        print(result["objective"], format_orders(result, "spans"), format_orders(result, "names"), sep="\n\n")
+        print(format_passes(result), sep="\n\n")
+    print(format_likelihood(load_filling()))
+    for path in sorted(FILLING.glob("*-speed.json")):
+        print(format_filling_speed(path))
     if len(sys.argv) > 1:
         plot_speed(tables, Path(sys.argv[1], "speed.png"))
         plot_growth(study, Path(sys.argv[1], "growth.png"))
