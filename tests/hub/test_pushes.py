@@ -223,6 +223,7 @@ def test_a_saved_checkpoint_and_the_finished_run_are_pushed(hub, saved, pushable
     assert message == "Training in progress, step 2"
     assert {"model.safetensors", "config.json", "README.md", ".gitignore"} <= files.keys()
     assert "optimizer.pt" not in files
+    assert '"mara/tagger"' in files["README.md"].content.decode()  # in the code that loads the model
     held = {*os.listdir(saved), "README.md", ".gitignore"} if place else set()
     assert {path for path in files if "/" in path} == {f"{place}/{name}" for name in held}
     assert os.listdir(saved.parent / ".push") == []
@@ -246,13 +247,24 @@ def test_a_checkpoint_that_is_refused_is_told_and_not_held_any_longer(hub, saved
     assert saved.exists()
 
 
-def test_checkpoints_wait_for_each_other_if_all_are_to_be_pushed(hub, saved):
+def test_checkpoints_wait_for_each_other_if_all_are_to_be_pushed(hub, saved, monkeypatch):
     later = shutil.copytree(saved, saved.with_name("checkpoint-4"))
     (later / "report.txt").write_text("better")
+    push, under_way = pushes.Repository.push, []
+
+    def push_alone(*arguments):
+        assert not under_way
+        under_way.append(arguments)
+        time.sleep(0.1)
+        url = push(*arguments)
+        under_way.pop()
+        return url
+
+    monkeypatch.setattr(pushes.Repository, "push", push_alone)
     pusher = RunPusher(RunArguments(output_dir=str(saved.parent), hub_model_id="mara/tagger", hub_always_push=True))
     for step in (2, 4):
         pusher.on_save(None, SimpleNamespace(global_step=step), None)
-    pusher.running.result()
+    pusher.worker.shutdown()
     assert [message[-6:] for message, _ in hub.commits("mara/tagger")] == ["step 2", "step 4"]
 
 
@@ -355,12 +367,15 @@ def test_only_the_first_process_pushes(hub, tmp_path, capsys):
     assert not capsys.readouterr().out
 
 
-def test_a_strategy_of_the_end_pushes_no_checkpoint(hub, tmp_path):
-    pusher = RunPusher(RunArguments(output_dir=str(tmp_path), hub_strategy="end"))
-    (tmp_path / "checkpoint-4").mkdir()
-    before = pusher.running
-    pusher.on_save(None, SimpleNamespace(global_step=4), None)
-    assert pusher.running is before
+def test_a_strategy_of_the_end_pushes_no_checkpoint(hub, saved, pushable, point_to):
+    point_to(hub.url, None)  # the token and the branch are those of the settings
+    arguments = RunArguments(output_dir=str(saved.parent), hub_strategy="end", hub_revision="trial")
+    pusher = RunPusher(arguments, WRITER)
+    pusher.on_save(None, SimpleNamespace(global_step=2), None)
+    assert not (saved.parent / ".push").exists()
+    shutil.copytree(pushable, saved.parent, dirs_exist_ok=True)
+    pusher.finish()
+    assert [message for message, _ in hub.commits("mara/run", "trial")] == ["End of training"]
 
 
 def test_a_step_without_a_checkpoint_is_not_pushed(hub, tmp_path, caplog):
