@@ -36,7 +36,7 @@ PUSHED = (
     "saved_checkpoint or held or wait or names_the_command or passes or under_way or hard_links or licence or owner "
     "or of_its_folder or first_process or of_the_end or without_a_checkpoint or only_where or without_the_check "
     "or by_hand or its_branch or three_times or tried_again or link or weights or no_header or offline_mode "
-    "or not_there or unless_asked or tensorboard or is_refused_before"
+    "or not_there or unless_asked or tensorboard or though_it or a_role or is_refused_before"
 )
 
 # group -> modules, and pytest's arguments for the tests that belong to them

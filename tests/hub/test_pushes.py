@@ -314,6 +314,9 @@ def test_a_link_to_a_checkpoint_is_refused(hub, pushable, tmp_path):
     (run / "checkpoint-2").symlink_to(pushable)
     with pytest.raises(RecipeError, match=f"^{run}/checkpoint-2: is a link"):
         pushes.list_files(run / "checkpoint-2")
+    (run / "checkpoint-2").unlink()
+    shutil.copytree(pushable, run / "checkpoint-2")
+    assert pushes.list_files(run / "checkpoint-2")["run.yaml"] == run / "run.yaml"
     (tmp_path / "link").symlink_to(run)
     assert pushes.list_files(tmp_path / "link").keys() == pushes.list_files(run).keys() >= {"run.yaml", "config.json"}
 
@@ -394,17 +397,35 @@ def test_a_branch_is_made_only_where_there_can_be_one(hub, revision, made):
     assert sum("/branch/" in request for request in hub.requests) == made
 
 
+def test_a_repository_of_others_is_refused_though_it_can_be_read(hub, point_to):
+    hub.publish("models", "mara/tagger", {".gitattributes": b""})
+    point_to(hub.url, STRANGER)
+    with pytest.raises(RecipeError, match="push to mara/tagger: 403, the token has no permission"):
+        open_repository("mara/tagger")
+
+
+@pytest.mark.parametrize("user", [{}, {"auth": {}}, {"auth": {"accessToken": {"displayName": "a"}}}])
+def test_a_token_without_a_role_is_tried(hub, monkeypatch, user):
+    monkeypatch.setattr(HfApi, "whoami", lambda self: user | {"name": "mara"})
+    assert open_repository("mara/tagger").name == "mara/tagger"
+
+
 def test_a_hub_without_the_check_of_permission_will_do(hub):
     hub.fail("auth-check", status=404)
     assert open_repository("mara/tagger").name == "mara/tagger"
 
 
-def test_a_push_by_hand_goes_to_its_branch(hub, pushable, capsys):
+def test_a_push_by_hand_goes_to_its_branch(hub, pushable, capsys, monkeypatch):
+    monkeypatch.setenv("HF_XET_CLIENT_READ_TIMEOUT", "")  # so that it is put back
+    monkeypatch.delenv("HF_XET_CLIENT_READ_TIMEOUT")
+    os.utime(pushable, (1e9, 1e9))
     pushes.main([str(pushable), "mara/tagger", "--hub_revision", "trial"])
     [(message, files)] = hub.commits("mara/tagger", "trial")
     assert message == "Push pushable"
     assert '"mara/tagger"' in files["README.md"].content.decode()
     assert not hub.commits("mara/tagger")
+    assert pushable.stat().st_mtime == 1e9  # the card was written, and the folder is as old as it was
+    assert os.environ["HF_XET_CLIENT_READ_TIMEOUT"] == "1s"
     assert capsys.readouterr().out.startswith(f"pushed to {hub.url}/mara/tagger/commit/")
 
 
