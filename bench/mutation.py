@@ -1,6 +1,6 @@
 """Change one thing after another in the code, and see whether the tests notice: mutation testing, by mutmut.
 
-python -m bench.mutation [group ...]
+python -m bench.mutation [--again] [group ...]
 
 `make mutation`. Each group of `GROUPS` is tested in a copy of the repository in `runs/mutation/`, where `mutmut browse`
 shows its mutants. Writes `results/reliability/mutation.json`: for each module, the mutants, how many of them the tests
@@ -25,7 +25,7 @@ from recipe.hub.provenance import describe_hardware, find_commit
 RESULT = Path("results/reliability/mutation.json")
 WORK = Path("runs/mutation")
 TABLE = "[tool.mutmut]\n"  # in pyproject.toml
-SURVIVED, TIMED_OUT, UNTESTED = {0}, {24, -24, 36, 152, 255}, {5, 33}  # exit codes of mutmut; others: killed
+SURVIVED, TIMED_OUT = {0, 5, 33}, {24, -24, 36, 152, 255}  # exit codes, 5 and 33 if there is no test; others: killed
 
 # Of tests that train, those that differ in the code that they reach: each surviving mutant passes all of them.
 RESUMED = (
@@ -35,8 +35,8 @@ RESUMED = (
 PUSHED = (
     "saved_checkpoint or held or wait or names_the_command or passes or under_way or hard_links or licence or owner "
     "or of_its_folder or first_process or of_the_end or without_a_checkpoint or only_where or without_the_check "
-    "or by_hand or its_branch or three_times or link or weights or no_header or offline_mode or not_there "
-    "or unless_asked or tensorboard or is_refused_before"
+    "or by_hand or its_branch or three_times or tried_again or link or weights or no_header or offline_mode "
+    "or not_there or unless_asked or tensorboard or though_it or a_role or is_refused_before"
 )
 
 # group -> modules, and pytest's arguments for the tests that belong to them
@@ -66,11 +66,15 @@ GROUPS = {
 }
 
 
-def run_group(name: str) -> Path:
-    """Test all mutants of a group in a copy of the repository. Returns the folder of the mutated modules."""
+def run_group(name: str, again: bool = False) -> Path:
+    """Test all mutants of a group in a copy of the repository. Returns the folder of the mutated modules.
+
+    again: only the survivors of the last run, with the tests as they are now, and the functions that have changed.
+    """
     modules, tests = GROUPS[name]
     copy = WORK / name
-    shutil.rmtree(copy, ignore_errors=True)
+    if not again:
+        shutil.rmtree(copy, ignore_errors=True)
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], capture_output=True, check=True
     )
@@ -82,15 +86,29 @@ def run_group(name: str) -> Path:
     project.write_text(project.read_text().replace(TABLE, TABLE + settings))
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     environment.pop("PYTHONPATH", None)  # would lead to the code as it is
-    mutmut = Path(sys.executable).with_name("mutmut")
-    subprocess.run([mutmut, "run", "--max-children", "1"], cwd=copy, env=environment, check=True)
-    return copy / "mutants"
+    command = [Path(sys.executable).with_name("mutmut"), "run", "--max-children", "1"]
+    subprocess.run(command, cwd=copy, env=environment, check=True)
+    mutants = copy / "mutants"
+    survivors = [key for module in modules for key in list_survivors(read_codes(mutants, module))]
+    if again and survivors:
+        subprocess.run([*command, *survivors], cwd=copy, env=environment, check=True)
+    return mutants
+
+
+def read_codes(folder: Path, module: str) -> dict[str, int]:
+    """The exit code of the tests for each mutant of a module."""
+    return json.loads((folder / f"{module}.meta").read_text())["exit_code_by_key"]
+
+
+def list_survivors(codes: dict[str, int]) -> list[str]:
+    """The mutants that no test notices or reaches."""
+    return [name for name, code in codes.items() if code in SURVIVED]
 
 
 def summarize(folder: Path, module: str) -> dict:
     """The counts of one module, and its survivors."""
-    codes = json.loads((folder / f"{module}.meta").read_text())["exit_code_by_key"]
-    survivors = [name for name, code in codes.items() if code in SURVIVED | UNTESTED]
+    codes = read_codes(folder, module)
+    survivors = list_survivors(codes)
     timed_out = sum(code in TIMED_OUT for code in codes.values())
     killed = len(codes) - len(survivors) - timed_out
     counts = {"mutants": len(codes), "killed": killed, "timed_out": timed_out, "survived": len(survivors)}
@@ -119,12 +137,13 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("groups", nargs="*", help=f"of {' '.join(GROUPS)} (default: all)")
+    parser.add_argument("--again", action="store_true", help="only survivors of the last run, and changed functions")
     args = parser.parse_args()
     groups = json.loads(RESULT.read_text()) if RESULT.exists() and args.groups else {}
     facts = {"date": datetime.date.today().isoformat(), "commit": find_commit(), "hardware": describe_hardware(0)}
     for name in args.groups or GROUPS:
         started = time.perf_counter()
-        folder = run_group(name)
+        folder = run_group(name, args.again)
         modules = {module: summarize(folder, module) for module in GROUPS[name][0]}
         groups[name] = {**facts, "minutes": round((time.perf_counter() - started) / 60, 1), "modules": modules}
         RESULT.write_text(json.dumps(groups, indent=2, ensure_ascii=False) + "\n")

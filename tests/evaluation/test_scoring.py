@@ -69,6 +69,11 @@ def test_tag_scores():
     assert rows["O"] == {"precision": pytest.approx(2 / 3), "recall": 1.0, "f1": pytest.approx(0.8), "support": 2}
 
 
+def test_tags_are_listed_by_type_and_o_comes_last():
+    tags = split(["O B-PER I-PER B-LOC I-LOC"])
+    assert list(score_tags(tags, tags)) == ["B-LOC", "I-LOC", "B-PER", "I-PER", "O"]
+
+
 def test_report_is_plain_json():
     report = score(split(GOLD), split(GOLD))
     assert json.loads(json.dumps(report)) == report
@@ -276,7 +281,8 @@ def test_the_reference_is_shown_for_as_many_tags_as_it_has():
     tags = [[tag] * row[3] for tag, row in REFERENCE.items()]
     predicted = [["O"] * len(row) if row[0] == "I-LOC" else row for row in tags]
     text = format_report(score(tags, predicted))
-    header, first, second, *_ = text.partition("Tags: reference and difference to it\n")[2].splitlines()
+    assert text.startswith("Entities (strict)\n")
+    header, first, second, *_ = text.partition("\n\nTags: reference and difference to it\n")[2].splitlines()
     assert header == "                       precision            recall                f1"
     assert first == "B-LOC             0.926 (+0.074)    0.906 (+0.094)    0.916 (+0.084)"
     assert second == "I-LOC             0.900 (-0.900)    0.805 (-0.805)    0.850 (-0.850)"
@@ -313,6 +319,14 @@ def test_predictions_of_a_given_scheme_are_turned_into_iob2(tmp_path):
     row = score_file(str(path), "BILOU")["entities"]["X"]
     assert row == {"precision": 1.0, "recall": pytest.approx(2 / 3), "f1": 0.8, "support": 3}
     assert score_file(str(path)) == score_file(str(path), "BILOU")
+
+
+@pytest.mark.parametrize(("scheme", "prefix"), [("BILOU", "E"), ("IOB2", "E"), ("IOBES", "L")])
+def test_tags_of_another_scheme_than_the_given_one_are_refused(tmp_path, scheme, prefix):
+    path = tmp_path / "predictions.conll"
+    path.write_text(f"a B-X B-X\nb {prefix}-X O\n")
+    with pytest.raises(RecipeError, match=f"prefix {prefix}, which is not in the scheme {scheme}"):
+        main([str(path), "--tag_scheme", scheme])
 
 
 def test_a_file_that_cannot_be_scored_is_refused_by_line(tmp_path):

@@ -223,6 +223,7 @@ def test_a_saved_checkpoint_and_the_finished_run_are_pushed(hub, saved, pushable
     assert message == "Training in progress, step 2"
     assert {"model.safetensors", "config.json", "README.md", ".gitignore"} <= files.keys()
     assert "optimizer.pt" not in files
+    assert '"mara/tagger"' in files["README.md"].content.decode()  # in the code that loads the model
     held = {*os.listdir(saved), "README.md", ".gitignore"} if place else set()
     assert {path for path in files if "/" in path} == {f"{place}/{name}" for name in held}
     assert os.listdir(saved.parent / ".push") == []
@@ -246,13 +247,24 @@ def test_a_checkpoint_that_is_refused_is_told_and_not_held_any_longer(hub, saved
     assert saved.exists()
 
 
-def test_checkpoints_wait_for_each_other_if_all_are_to_be_pushed(hub, saved):
+def test_checkpoints_wait_for_each_other_if_all_are_to_be_pushed(hub, saved, monkeypatch):
     later = shutil.copytree(saved, saved.with_name("checkpoint-4"))
     (later / "report.txt").write_text("better")
+    push, under_way = pushes.Repository.push, []
+
+    def push_alone(*arguments):
+        assert not under_way
+        under_way.append(arguments)
+        time.sleep(0.1)
+        url = push(*arguments)
+        under_way.pop()
+        return url
+
+    monkeypatch.setattr(pushes.Repository, "push", push_alone)
     pusher = RunPusher(RunArguments(output_dir=str(saved.parent), hub_model_id="mara/tagger", hub_always_push=True))
     for step in (2, 4):
         pusher.on_save(None, SimpleNamespace(global_step=step), None)
-    pusher.running.result()
+    pusher.worker.shutdown()
     assert [message[-6:] for message, _ in hub.commits("mara/tagger")] == ["step 2", "step 4"]
 
 
@@ -302,6 +314,9 @@ def test_a_link_to_a_checkpoint_is_refused(hub, pushable, tmp_path):
     (run / "checkpoint-2").symlink_to(pushable)
     with pytest.raises(RecipeError, match=f"^{run}/checkpoint-2: is a link"):
         pushes.list_files(run / "checkpoint-2")
+    (run / "checkpoint-2").unlink()
+    shutil.copytree(pushable, run / "checkpoint-2")
+    assert pushes.list_files(run / "checkpoint-2")["run.yaml"] == run / "run.yaml"
     (tmp_path / "link").symlink_to(run)
     assert pushes.list_files(tmp_path / "link").keys() == pushes.list_files(run).keys() >= {"run.yaml", "config.json"}
 
@@ -355,12 +370,15 @@ def test_only_the_first_process_pushes(hub, tmp_path, capsys):
     assert not capsys.readouterr().out
 
 
-def test_a_strategy_of_the_end_pushes_no_checkpoint(hub, tmp_path):
-    pusher = RunPusher(RunArguments(output_dir=str(tmp_path), hub_strategy="end"))
-    (tmp_path / "checkpoint-4").mkdir()
-    before = pusher.running
-    pusher.on_save(None, SimpleNamespace(global_step=4), None)
-    assert pusher.running is before
+def test_a_strategy_of_the_end_pushes_no_checkpoint(hub, saved, pushable, point_to):
+    point_to(hub.url, None)  # the token and the branch are those of the settings
+    arguments = RunArguments(output_dir=str(saved.parent), hub_strategy="end", hub_revision="trial")
+    pusher = RunPusher(arguments, WRITER)
+    pusher.on_save(None, SimpleNamespace(global_step=2), None)
+    assert not (saved.parent / ".push").exists()
+    shutil.copytree(pushable, saved.parent, dirs_exist_ok=True)
+    pusher.finish()
+    assert [message for message, _ in hub.commits("mara/run", "trial")] == ["End of training"]
 
 
 def test_a_step_without_a_checkpoint_is_not_pushed(hub, tmp_path, caplog):
@@ -374,9 +392,22 @@ def test_a_step_without_a_checkpoint_is_not_pushed(hub, tmp_path, caplog):
 
 @pytest.mark.parametrize(("revision", "made"), [(None, 0), ("main", 0), ("refs/pr/1", 0), ("trial", 1)])
 def test_a_branch_is_made_only_where_there_can_be_one(hub, revision, made):
-    repository = open_repository("mara/tagger", revision=revision)
-    assert repository.revision == revision
-    assert sum("/branch/" in request for request in hub.requests) == made
+    for _ in range(2):  # the second time, it is there
+        assert open_repository("mara/tagger", revision=revision).revision == revision
+    assert sum("/branch/" in request for request in hub.requests) == 2 * made
+
+
+def test_a_repository_of_others_is_refused_though_it_can_be_read(hub, point_to):
+    hub.publish("models", "mara/tagger", {".gitattributes": b""})
+    point_to(hub.url, STRANGER)
+    with pytest.raises(RecipeError, match="push to mara/tagger: 403, the token has no permission"):
+        open_repository("mara/tagger")
+
+
+@pytest.mark.parametrize("user", [{}, {"auth": {}}, {"auth": {"accessToken": {"displayName": "a"}}}])
+def test_a_token_without_a_role_is_tried(hub, monkeypatch, user):
+    monkeypatch.setattr(HfApi, "whoami", lambda self: user | {"name": "mara"})
+    assert open_repository("mara/tagger").name == "mara/tagger"
 
 
 def test_a_hub_without_the_check_of_permission_will_do(hub):
@@ -384,10 +415,17 @@ def test_a_hub_without_the_check_of_permission_will_do(hub):
     assert open_repository("mara/tagger").name == "mara/tagger"
 
 
-def test_a_push_by_hand_goes_to_its_branch(hub, pushable, capsys):
+def test_a_push_by_hand_goes_to_its_branch(hub, pushable, capsys, monkeypatch):
+    monkeypatch.setenv("HF_XET_CLIENT_READ_TIMEOUT", "")  # so that it is put back
+    monkeypatch.delenv("HF_XET_CLIENT_READ_TIMEOUT")
+    os.utime(pushable, (1e9, 1e9))
     pushes.main([str(pushable), "mara/tagger", "--hub_revision", "trial"])
-    assert [message for message, _ in hub.commits("mara/tagger", "trial")] == ["Push pushable"]
+    [(message, files)] = hub.commits("mara/tagger", "trial")
+    assert message == "Push pushable"
+    assert '"mara/tagger"' in files["README.md"].content.decode()
     assert not hub.commits("mara/tagger")
+    assert pushable.stat().st_mtime == 1e9  # the card was written, and the folder is as old as it was
+    assert os.environ["HF_XET_CLIENT_READ_TIMEOUT"] == "1s"
     assert capsys.readouterr().out.startswith(f"pushed to {hub.url}/mara/tagger/commit/")
 
 
@@ -630,6 +668,16 @@ def test_a_commit_is_tried_three_times(hub, pushable, monkeypatch, caplog):
     assert len(warnings_of(caplog)) == 2
 
 
+def test_what_the_client_tries_again_is_not_tried_again_here(hub, pushable, caplog):
+    repository = open_repository("mara/tagger")
+    for fault in ({"status": 503}, {"kind": "reset"}):
+        hub.heal()
+        hub.fail("preupload", **fault)
+        with pytest.raises(PushError, match="push to mara/tagger failed"):
+            push_folder(repository, pushable, "Push")
+    assert not warnings_of(caplog)
+
+
 def test_a_failed_last_push_leaves_all_on_disk(hub, ner_flags, tmp_path):
     hub.fail("preupload", status=403)
     with pytest.raises(PushError, match=r"403, .* is complete: push it later with `make push CKPT="):
@@ -667,7 +715,8 @@ def test_a_token_that_no_header_can_hold_is_not_repeated(hub, point_to, ner_flag
     point_to(hub.url, None)
     with pytest.raises(RecipeError, match="push to mara/tagger") as caught:
         run_ner.main(ner_flags(hub_token="hf_broken\ntoken"))
-    assert "hf_broken" not in str(caught.value)
+    assert "Bearer ***'" in str(caught.value)
+    assert "token" not in str(caught.value).replace("push to mara/tagger", "")
 
 
 def test_a_script_ends_with_status_3_and_nowhere_shows_the_token(hub, ner_flags, tmp_path):

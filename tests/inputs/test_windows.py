@@ -96,7 +96,7 @@ def test_document_windows_join_sentences_of_one_document_only(tokenizer):
         tokenizer.decode(w["input_ids"][1:-1]) for w in build_windows(documents, tokenizer, LABELS, 8, "document")
     ]
     assert tokens == ["a b", "c"]
-    assert len(build_windows(documents, tokenizer, LABELS, 8, "none")) == 3
+    assert len(build_windows(documents, tokenizer, LABELS, 8)) == 3  # by default, each sentence is alone
 
 
 def test_a_window_knows_where_its_sentences_start(tokenizer):

@@ -22,6 +22,7 @@ from recipe.training.checkpoints import (
     guard_save,
     list_checkpoints,
     lock_folder,
+    name_checkpoint,
     read_manifest,
     refuse_links,
     remove_results,
@@ -96,6 +97,7 @@ def test_files_are_on_disk_before_the_manifest_that_lists_them(tmp_path, monkeyp
 )
 def test_the_step_is_in_the_name(name, step):
     assert find_step(Path("runs/checkpoint-7") / name) == step
+    assert step is None or name_checkpoint(Path("runs"), step) == Path("runs") / name
 
 
 def test_the_newest_whole_checkpoint_is_found_by_step(tmp_path, caplog):
