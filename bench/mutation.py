@@ -145,7 +145,8 @@ def main() -> None:
         started = time.perf_counter()
         folder = run_group(name, args.again)
         modules = {module: summarize(folder, module) for module in GROUPS[name][0]}
-        groups[name] = {**facts, "minutes": round((time.perf_counter() - started) / 60, 1), "modules": modules}
+        minutes = (time.perf_counter() - started) / 60 + (groups[name]["minutes"] if args.again else 0)
+        groups[name] = {**facts, "minutes": round(minutes, 1), "modules": modules}
         RESULT.write_text(json.dumps(groups, indent=2, ensure_ascii=False) + "\n")
         for module, row in modules.items():
             print(module, {key: value for key, value in row.items() if key != "survivors"}, flush=True)
