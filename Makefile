@@ -162,7 +162,7 @@ coverage: .venv/dev  ## the test suite, and which lines of recipe/ and the scrip
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered
 
 mutation: .venv/dev .venv/mutation  ## change one thing after another in the code: do the tests notice? Hours; GROUPS="pushes windows"
-	$(BIN)/python -m bench.mutation $(GROUPS)
+	$(BIN)/python -m bench.mutation $(ARGS) $(GROUPS)
 
 lint: .venv/dev  ## style, format and types
 	$(BIN)/ruff check .

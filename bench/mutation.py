@@ -25,6 +25,7 @@ from recipe.hub.provenance import describe_hardware, find_commit
 RESULT = Path("results/reliability/mutation.json")
 WORK = Path("runs/mutation")
 TABLE = "[tool.mutmut]\n"  # in pyproject.toml
+STATISTICS = "mutants/mutmut-stats.json"  # which tests reach which functions
 SURVIVED, TIMED_OUT = {0, 5, 33}, {24, -24, 36, 152, 255}  # exit codes, 5 and 33 if there is no test; others: killed
 
 # Of tests that train, those that differ in the code that they reach: each surviving mutant passes all of them.
@@ -73,8 +74,7 @@ def run_group(name: str, again: bool = False) -> Path:
     """
     modules, tests = GROUPS[name]
     copy = WORK / name
-    if not again:
-        shutil.rmtree(copy, ignore_errors=True)
+    shutil.rmtree(copy, ignore_errors=True) if not again else (copy / STATISTICS).unlink(missing_ok=True)
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], capture_output=True, check=True
     )
@@ -145,7 +145,8 @@ def main() -> None:
         started = time.perf_counter()
         folder = run_group(name, args.again)
         modules = {module: summarize(folder, module) for module in GROUPS[name][0]}
-        groups[name] = {**facts, "minutes": round((time.perf_counter() - started) / 60, 1), "modules": modules}
+        minutes = (time.perf_counter() - started) / 60 + (groups[name]["minutes"] if args.again else 0)
+        groups[name] = {**facts, "minutes": round(minutes, 1), "modules": modules}
         RESULT.write_text(json.dumps(groups, indent=2, ensure_ascii=False) + "\n")
         for module, row in modules.items():
             print(module, {key: value for key, value in row.items() if key != "survivors"}, flush=True)
