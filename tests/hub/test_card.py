@@ -252,8 +252,23 @@ def test_a_masked_model_tells_how_it_was_masked_and_scored(tmp_path):
     assert "20% of the tokens are masked.\nOf these, 80% become the mask token, 10% become a random token," in text
     assert "with seed 3." in text
     assert "aggregation_strategy" not in text
+    assert 'pipeline("fill-mask", model="mara/filler")' in text
     (tmp_path / "run.yaml").unlink()
     assert "masked.\n" not in str(render_card(tmp_path, "mara/filler"))
+
+
+def test_a_masked_autoregressive_model_is_shown_with_the_recipe(tmp_path):
+    config = {"architectures": ["BertForMaskedLM"], "masked_lm": {"objective": "masked_autoregressive"}}
+    text = str(render_card(write_run(tmp_path, config=config), "mara/filler"))
+    assert "predict each masked token from the text to its left" in text
+    assert 'recipe.Filler.load("mara/filler")' in text
+    assert "pipeline(" not in text
+
+
+def test_what_was_left_out_of_the_data_is_counted(tmp_path):
+    remarks = {"train": {"span(s) without a word were left out": 3}}
+    text = str(render_card(write_run(tmp_path, remarks=remarks), "mara/tagger"))
+    assert "- Data: train: 3 x span(s) without a word were left out.\n" in text
 
 
 @pytest.mark.parametrize("architecture", ["BertForTokenClassification", "BertForMaskedLM"])
