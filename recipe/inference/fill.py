@@ -20,9 +20,9 @@ def format_filled(filled: FilledText) -> str:
     """The filled text, and below it a line for each masked position."""
     lines = [filled.text]
     for prediction in filled.predictions:
-        known = {None: "", True: " (the original)", False: f" (the original: {prediction.original})"}
-        listed = ", ".join(f"{token} {probability:.3f}" for token, probability in prediction.candidates)
-        lines.append(f"  {prediction.position}: {prediction.token}{known[prediction.is_recovered]}: {listed}")
+        known = {None: "", True: ", the original", False: f", originally {prediction.original!r}"}
+        listed = ", ".join(f"{token!r} {probability:.3f}" for token, probability in prediction.candidates)
+        lines.append(f"  {prediction.position}: {prediction.token!r}{known[prediction.is_recovered]} ({listed})")
     lines.append(f"  log-probability {filled.log_probability:.3f} in {filled.passes} pass(es)")
     return "\n".join([*lines, ""])
 
