@@ -1,8 +1,5 @@
 """`python -m recipe fill`: fill the masks in texts or files with a masked language model."""
 
-import json
-from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,9 +8,8 @@ from transformers.utils.logging import disable_progress_bar
 from recipe.command_line import VerbParser
 from recipe.data.untagged import Item, Reader
 from recipe.errors import RecipeError
-from recipe.files import open_whole
 from recipe.inference.filler import FilledText, Filler, FillOptions, Order
-from recipe.inference.reading import BadTexts, add_reading, read_inputs
+from recipe.inference.reading import BadTexts, add_reading, pair_results, read_inputs, write_results
 
 
 def format_filled(filled: FilledText) -> str:
@@ -82,22 +78,8 @@ def main(argv: list[str]) -> None:
     items, bad = read_inputs(args.inputs, reader), BadTexts(args.skip_bad, reader)
     disable_progress_bar()  # for loading the weights
     filler = Filler.load(args.model, args.precision)
-    waiting: deque[Item] = deque()
-
-    def list_texts() -> Iterator[str]:
-        for item in items:
-            waiting.append(item)
-            yield str(item.content)
-
-    found = ((waiting.popleft(), filled) for filled in filler.stream(list_texts(), bad, **options))
-    pairs = ((item, filled) for item, filled in found if filled)
-    if args.output is None:
-        for _, filled in pairs:
-            print(format_filled(filled), flush=True)
-    else:
-        with open_whole(args.output) as file:
-            for item, filled in pairs:
-                file.write(json.dumps(make_row(item, filled), ensure_ascii=False) + "\n")
+    pairs = pair_results(items, lambda texts: filler.stream(texts, bad, **options))
+    write_results(pairs, args.output, format_filled, make_row)
     bad.report()
 
 

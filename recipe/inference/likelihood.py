@@ -1,8 +1,5 @@
 """`python -m recipe likelihood`: score texts or files with a masked language model."""
 
-import json
-from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,8 +7,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from recipe.command_line import VerbParser
 from recipe.data.untagged import Item, Reader
-from recipe.files import open_whole
-from recipe.inference.reading import BadTexts, add_reading, read_inputs
+from recipe.inference.reading import BadTexts, add_reading, pair_results, read_inputs, write_results
 from recipe.inference.scorer import Likelihood, Metric, Scorer
 
 
@@ -56,23 +52,10 @@ def main(argv: list[str]) -> None:
     items, bad = read_inputs(args.inputs, reader), BadTexts(args.skip_bad, reader)
     disable_progress_bar()  # for loading the weights
     scorer = Scorer.load(args.model, args.precision)
-    waiting: deque[Item] = deque()
-
-    def list_texts() -> Iterator[str]:
-        for item in items:
-            waiting.append(item)
-            yield str(item.content)
-
-    found = ((waiting.popleft(), likelihood) for likelihood in scorer.stream(list_texts(), args.metric, bad))
-    pairs = ((item, likelihood) for item, likelihood in found if likelihood)
+    pairs = pair_results(items, lambda texts: scorer.stream(texts, args.metric, bad))
     if args.compare:
         pairs = iter(sorted(pairs, key=lambda pair: -pair[1].log_probability))
     if args.output is None:
         print("      nats  bits/char  bits/token  text")
-        for _, likelihood in pairs:
-            print(format_likelihood(likelihood), flush=True)
-    else:
-        with open_whole(args.output) as file:
-            for item, likelihood in pairs:
-                file.write(json.dumps(make_row(item, likelihood), ensure_ascii=False) + "\n")
+    write_results(pairs, args.output, format_likelihood, make_row)
     bad.report()

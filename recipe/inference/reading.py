@@ -1,13 +1,18 @@
 """Texts for a masked language model: given on the command line, or read from files."""
 
+import json
 import sys
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 from recipe.command_line import VerbParser
 from recipe.data.untagged import STDIN, Item, Reader, list_files
 from recipe.errors import RecipeError
+from recipe.files import open_whole
 
+Result = TypeVar("Result")
 FILE_ENDINGS = (".txt", ".md", ".jsonl", ".ndjson", ".gz")
 
 
@@ -39,6 +44,39 @@ def add_reading(parser: VerbParser) -> None:
         default="auto",
         help="precision of the weights (default: auto, which is bf16 if the hardware supports it, else fp32)",
     )
+
+
+def pair_results(
+    items: Iterable[Item], stream: Callable[[Iterator[str]], Iterable[Result | None]]
+) -> Iterator[tuple[Item, Result]]:
+    """Each item with its result; items without one are left out. stream: results of texts, in order."""
+    waiting: deque[Item] = deque()
+
+    def list_texts() -> Iterator[str]:
+        for item in items:
+            waiting.append(item)
+            yield str(item.content)
+
+    for result in stream(list_texts()):
+        item = waiting.popleft()
+        if result is not None:
+            yield item, result
+
+
+def write_results(
+    pairs: Iterable[tuple[Item, Result]],
+    output: Path | None,
+    show: Callable[[Result], str],
+    make_row: Callable[[Item, Result], dict[str, Any]],
+) -> None:
+    """Print results as `show` gives them, or write them to `output` as lines of JSON."""
+    if output is None:
+        for _, result in pairs:
+            print(show(result), flush=True)
+        return
+    with open_whole(output) as file:
+        for item, result in pairs:
+            file.write(json.dumps(make_row(item, result), ensure_ascii=False) + "\n")
 
 
 class BadTexts:
