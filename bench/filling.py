@@ -36,7 +36,7 @@ COUNT = 1000  # texts for each number of pieces
 LONGEST_SPAN = 8
 WORDS = (12, 60)  # in a sentence
 SCORED = 500  # sentences whose likelihood is computed
-SPEED_TEXTS = 10_000
+SPEED_TEXTS, SPEED_ROUNDS = 10_000, 3
 ORDERS = {
     "parallel": FillOptions(order="parallel"),
     "left_to_right": FillOptions(order="left_to_right"),
@@ -150,7 +150,7 @@ def measure_pipeline(folder: str, sentences: Sequence[str]) -> dict[str, Any]:
         "Filler, fp32": lambda: run_filler(filler, "Filler, fp32"),
         "Filler, bf16": lambda: run_filler(half, "Filler, bf16"),
     }
-    speed = measure_speed(contestants, len(texts), sum(len(text.split()) for text in texts))
+    speed = measure_speed(contestants, len(texts), sum(len(text.split()) for text in texts), SPEED_ROUNDS)
     first = found["pipeline"]
     same = {name: statistics.mean(a == b for a, b in zip(first, ids, strict=True)) for name, ids in found.items()}
     return {"texts": len(texts), "speed": speed, "same_first_candidate": same}

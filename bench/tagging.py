@@ -67,10 +67,12 @@ def measure_calibration(tagger: Tagger, documents: Sequence[Document]) -> dict[s
     return {"ece": 100 * error, "bins": bins}
 
 
-def measure_speed(contestants: dict[str, Callable[[], object]], sentences: int, words: int) -> dict[str, dict]:
+def measure_speed(
+    contestants: dict[str, Callable[[], object]], sentences: int, words: int, rounds: int = ROUNDS
+) -> dict[str, dict]:
     """Seconds of each contestant, in turn, and medians of sentences and words a second."""
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, run in contestants.items():
             start = time.perf_counter()
             run()
