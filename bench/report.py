@@ -121,15 +121,17 @@ def format_study(study: list[tuple[Run, dict]]) -> str:
     cells = defaultdict(list)
     for run, report in study:
         if not run.trial:
-            cells[run.encoder, run.millions, run.extra, run.context, run.markers].append(report)
+            row = (run.encoder, run.millions, run.autoregressive, run.extra)
+            cells[*row, run.context, run.markers].append(report)
     columns = list(product(("none", "document"), (False, True)))
     header = ["encoder", "tokens of masked pretraining", "also trained on"]
     header += [f"{'' if markers else 'no '}markers, context {context}" for context, markers in columns]
     lines = []
-    for encoder, millions, extra in sorted({key[:3] for key in cells}):
-        line = [encoder, f"{millions} M" if millions else "none", extra]
+    for row in sorted({key[:4] for key in cells}):
+        encoder, millions, autoregressive, extra = row
+        line = [encoder, f"{millions} M{', autoregressive' * autoregressive}" if millions else "none", extra]
         for column in columns:
-            reports = cells.get((encoder, millions, extra, *column), [])
+            reports = cells.get((*row, *column), [])
             line.append(" / ".join(format_mean(reports, split) for split in SPLITS if reports))
         lines.append(line)
     return format_markdown(header, lines)
