@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import statistics
 from collections import defaultdict
 from pathlib import Path
@@ -73,12 +74,10 @@ def _group_reports(paths: list[str]) -> dict[str, list[dict]]:
     """The reports of each recipe. Reports of one name are separate recipes if other settings than the seed differ."""
     groups: dict[str, dict[str, list[dict]]] = defaultdict(lambda: defaultdict(list))
     for path in sorted(paths):
-        report = _read_report(path)
+        report = read_report(path)
         if "test" in report or "dev" in report:
-            file = Path(path).resolve()
-            name = file.parent.name if file.name == "report.json" else file.stem
-            settings = {key: value for key, value in report["run"].get("changed", {}).items() if key not in VARYING}
-            groups[name.split("-seed")[0]][json.dumps(settings, sort_keys=True)].append(report)
+            settings = json.dumps(list_settings(report), sort_keys=True)
+            groups[name_run(path).split("-seed")[0]][settings].append(report)
     if not groups:
         raise RecipeError(f"{paths[0]}: has no scores: run run_ner.py with do_eval or do_predict")
     return {
@@ -88,7 +87,18 @@ def _group_reports(paths: list[str]) -> dict[str, list[dict]]:
     }
 
 
-def _read_report(path: str) -> dict:
+def name_run(path: str | Path) -> str:
+    """The name of a run: that of the file of its report, or for a file called `report.json` that of its folder."""
+    file = Path(path).resolve()
+    return file.parent.name if file.name == "report.json" else file.stem
+
+
+def list_settings(report: dict) -> dict:
+    """The settings of a run that differ from their defaults, apart from those in which seeds of a recipe differ."""
+    return {key: value for key, value in report["run"].get("changed", {}).items() if key not in VARYING}
+
+
+def read_report(path: str | Path) -> dict:
     """One report. Raises RecipeError if it is none, or if a figure of the tables is missing or no finite number."""
     try:
         report = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -116,6 +126,11 @@ def _list_differences(variants: list[str]) -> list[str]:
     if not keys:
         return [""]
     return [" ({})".format(", ".join(f"{key} {one.get(key, 'default')}" for key in keys)) for one in settings]
+
+
+def escape_markdown(text: object) -> str:
+    """One line of Markdown that shows `text` as it is, also in the cell of a table."""
+    return re.sub(r"([\\|<`*\[])", r"\\\1", " ".join(str(text).split()))
 
 
 def format_markdown(header: list[str], rows: list[list[str]]) -> str:
