@@ -25,9 +25,10 @@ from recipe.evaluation.uncertainty import (
 from recipe.files import write_whole
 
 NO_COUNTS = (
-    "Some reports are of an earlier version, without counts by document: there are no intervals and p-values over "
-    "documents. Score these runs again, or give the folders of the runs."
+    "has reports of an earlier version, without counts by document: there are no intervals and p-values over documents. "
+    "Score these runs again, or give their folders."
 )
+UNCORRECTED = "The p-values of several rows, splits and systems are not corrected for their number."
 
 
 def compare(arguments: Sequence[str], examples: int = 5) -> list[Part]:
@@ -39,8 +40,12 @@ def compare(arguments: Sequence[str], examples: int = 5) -> list[Part]:
     systems = read_systems(arguments)
     if len(systems) == 1 and not systems[0].is_group:
         raise RecipeError(f"{arguments[0]}: one run: give another one to compare it with, or a group of seeds")
-    splits = [split for split in systems[0].results[0].splits if all(_is_scored(system, split) for system in systems)]
-    parts = [Part("Systems", header=["", "name", "runs", "seeds"], rows=list(map(_describe, systems)))]
+    results = [result for system in systems for result in system.results]
+    splits = [split for split in results[0].splits if all(split in result.splits for result in results)]
+    if not splits:
+        scored = "; ".join(f"{result.path}: {' '.join(result.splits)}" for result in results)
+        raise RecipeError(f"no split is scored in all systems ({scored}): score them on the same data")
+    parts = [_list_systems(systems, splits)]
     for split in splits:
         parts += [_compare_split(systems[0], other, split) for other in systems[1:]]
         if len(systems) == 1:
@@ -52,13 +57,14 @@ def compare(arguments: Sequence[str], examples: int = 5) -> list[Part]:
     return parts
 
 
-def _is_scored(system: System, split: str) -> bool:
-    return all(split in result.splits for result in system.results)
-
-
-def _describe(system: System) -> list[str]:
-    seeds = [str(report["run"].get("seed", "-")) for report in system.reports]
-    return [system.letter, system.name, str(len(system.results)), " ".join(seeds)]
+def _list_systems(systems: Sequence[System], splits: Sequence[str]) -> Part:
+    rows = [
+        [system.letter, system.name, str(len(system.results)), " ".join(map(str, filter(None, system.seeds))) or "-"]
+        for system in systems
+    ]
+    lacking = [system.letter for system in systems if any(system.count(split, []) is None for split in splits)]
+    notes = [f"{letter} {NO_COUNTS}" for letter in lacking]
+    return Part("Systems", notes, ["", "name", "runs", "seeds"], rows)
 
 
 def _list_types(systems: Sequence[System], split: str) -> list[str]:
@@ -75,14 +81,13 @@ def _compare_split(first: System, other: System, split: str) -> Part:
     if ours is None or theirs is None:
         scores = [[_mean_f1(system, split, name) for system in (first, other)] for name in [*types, MICRO]]
         rows = [[a, b, b - a, None, None] for a, b in scores]
-        notes = [NO_COUNTS]
+        notes = []
     else:
         scores = [100 * compute_f1(counts.sum(0)) for counts in (ours, theirs)]
         ends = 100 * find_difference_intervals(ours, theirs)
         values = zip(*scores, ends.tolist(), find_p_values(ours, theirs).tolist(), strict=True)
         rows = [[a, b, b - a, interval, p] for a, b, interval, p in values]
-        unit = first.results[0].count(split).unit
-        notes = [_state_difference(first, other, rows[-1]), f"Resampled and swapped: {len(ours)} {unit}s."]
+        notes = [_state_difference(first, other, rows[-1]), f"{len(ours)} {first.unit(split)}s. {UNCORRECTED}"]
     cells = [
         [name, f"{a:.1f}", f"{b:.1f}", f"{change:+z.1f}", _format_interval(interval, "+z.1f"), _format_p(p)]
         for name, (a, b, change, interval, p) in zip([*types, MICRO], rows, strict=True)
@@ -98,7 +103,7 @@ def _mean_f1(system: System, split: str, name: str) -> float:
 def _state_difference(first: System, other: System, row: list) -> str:
     """One sentence on the micro average."""
     _, _, change, interval, p = row
-    facts = f"95 % interval {_format_interval(interval, '+.1f')}, p = {_format_p(p)}"
+    facts = f"95 % interval {_format_interval(interval, '+.1f')}, p {_format_p(p, '= ')}"
     models = "models" if first.is_group or other.is_group else "two models"
     if p > SIGNIFICANT:
         return f"No difference between these {models} is shown: {change:+z.1f} points ({facts})."
@@ -112,8 +117,9 @@ def _format_interval(interval: Sequence[float] | None, form: str = ".1f") -> str
     return "-" if interval is None or interval[0] != interval[0] else f"{interval[0]:{form}} to {interval[1]:{form}}"
 
 
-def _format_p(p: float | None) -> str:
-    return "-" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+def _format_p(p: float | None, sign: str = "") -> str:
+    """A p-value, after `sign` unless it is too small to be shown."""
+    return "-" if p is None else "< 0.001" if p < 0.001 else f"{sign}{p:.3f}"
 
 
 def _score_split(system: System, split: str) -> Part:
@@ -126,7 +132,8 @@ def _score_split(system: System, split: str) -> Part:
         [name, f"{f1:.1f}", _format_interval(ends)]
         for name, f1, ends in zip([*types, MICRO], scores, intervals, strict=True)
     ]
-    return Part(f"{split}: {system.letter}", [NO_COUNTS] * (counts is None), ["F1", "mean", "95 % interval"], rows)
+    notes = [] if counts is None else [f"{len(counts)} {system.unit(split)}s."]
+    return Part(f"{split}: {system.letter}", notes, ["F1", "mean", "95 % interval"], rows)
 
 
 def _compare_seeds(systems: Sequence[System], splits: Sequence[str]) -> Part:
@@ -143,7 +150,7 @@ def _compare_seeds(systems: Sequence[System], splits: Sequence[str]) -> Part:
             rows.append([split, system.letter, format_mean(system.reports, split), *ends, _format_p(p)])
     notes = [_explain_group(system) for system in systems if system.is_group]
     notes += [_explain_groups(systems[0], other) for other in systems[1:]]
-    return Part("Seeds", notes, ["split", "", "mean ± sd", "best", "worst", f"p against {systems[0].letter}"], rows)
+    return Part("Seeds", notes, ["split", "", "mean ± sd", "best", "worst", f"p over seeds, {systems[0].letter}"], rows)
 
 
 def _explain_group(system: System) -> str:
@@ -178,7 +185,7 @@ def _compare_settings(systems: Sequence[System]) -> Part:
     notes = [
         f"{system.letter}: an earlier version did not record all settings."
         for system, report in zip(systems, runs, strict=True)
-        if report["run"] and "changed" not in report["run"]
+        if len(systems) > 1 and report["run"] and "changed" not in report["run"]
     ]
     return Part("Settings that differ", notes, ["setting", *(system.letter for system in systems)], differing)
 

@@ -12,6 +12,7 @@ from recipe.errors import RecipeError
 from recipe.evaluation.scoring import REFERENCE, is_conll2003_test
 
 VARYING = ("seed", "data_seed", "output_dir", "run_name", "logging_dir", "hub_model_id", "restart", "config")
+SPLITS = ("dev", "test")  # every finished run has at least one of them; a report can have others
 HEADER = ["recipe", "dev F1", "test F1", "seeds", "minutes", "rebuild it with"]
 
 
@@ -87,6 +88,12 @@ def _group_reports(paths: list[str]) -> dict[str, list[dict]]:
     }
 
 
+def list_splits(report: dict) -> list[str]:
+    """The scored splits of a report."""
+    parts = report.items()
+    return [name for name, part in parts if name in SPLITS or (isinstance(part, dict) and "entities" in part)]
+
+
 def name_run(path: str | Path) -> str:
     """The name of a run: that of the file of its report, or for a file called `report.json` that of its folder."""
     file = Path(path).resolve()
@@ -107,8 +114,9 @@ def read_report(path: str | Path) -> dict:
     if not isinstance(report, dict) or not isinstance(report.get("run"), dict):
         raise RecipeError(f"{path}: not the report of a run: expected a copy of report.json")
     try:
-        splits = [split for split in ("dev", "test") if split in report]
+        splits = list_splits(report)
         figures = [read_f1(report, split) for split in splits]
+        figures += [row["f1"] for split in splits for row in report[split]["entities"].values()]
         figures += [row[key] for split in splits for row in report[split]["tags"].values() for key in ("f1", "support")]
         figures += [report["run"]["total_minutes"], report["run"]["seed"]] if splits else []
         if not all(map(math.isfinite, figures)) or not isinstance(report["run"].get("changed", {}), dict):

@@ -12,11 +12,10 @@ import numpy as np
 from recipe.data.documents import list_tags
 from recipe.errors import RecipeError
 from recipe.evaluation.counts import Counts, count_entities, unpack_counts
-from recipe.evaluation.results import list_settings, name_run, read_f1, read_report
+from recipe.evaluation.results import SPLITS, list_settings, list_splits, name_run, read_f1, read_report
 from recipe.evaluation.scoring import read_predictions, score_entities
 
 UNNAMED = "predictions"  # the split of a file whose name does not say which one it is
-SPLITS = ("dev", "test")  # other splits come after these
 WEIGHTS = "model.safetensors"
 
 
@@ -31,9 +30,8 @@ class Result:
 
     @property
     def splits(self) -> list[str]:
-        """The names of the scored splits."""
-        found = [key for key, part in self.report.items() if isinstance(part, dict) and "entities" in part]
-        return sorted(found, key=lambda split: (split not in SPLITS, split))
+        """The names of the scored splits, dev and test first."""
+        return sorted(list_splits(self.report), key=lambda split: (split not in SPLITS, split))
 
     def count(self, split: str) -> Counts | None:
         """The counts by document; None for the report of an earlier version without predictions beside it.
@@ -63,9 +61,18 @@ class System:
         return [result.report for result in self.results]
 
     @property
+    def seeds(self) -> list[int | None]:
+        """The seed of each run, None for a file of predictions."""
+        return [report["run"].get("seed") for report in self.reports]
+
+    @property
     def is_group(self) -> bool:
         """Whether there are several seeds."""
         return len(self.results) > 1
+
+    def unit(self, split: str) -> str:
+        """What `count` counts by."""
+        return self.reports[0][split]["documents"]["unit"]
 
     def scores(self, split: str) -> list[float]:
         """F1 of each run in percent, micro average."""
@@ -83,8 +90,8 @@ def read_systems(arguments: Sequence[str]) -> list[System]:
 
     An argument is a run's folder, a copy of report.json, a column file whose last two columns are gold and predicted
     tags, or a group of these: a pattern with wildcards, or several of them with commas in between.
-    Raises RecipeError if one cannot be read, if the runs of a group are not seeds of one recipe, or if systems were
-    scored on other gold.
+    Raises RecipeError if one cannot be read, if the runs of a group are not seeds of one recipe, or if a split has
+    other gold in another system.
     """
     groups = [[read_result(path) for path in _find_paths(argument)] for argument in arguments]
     _name_splits(groups)
@@ -174,14 +181,8 @@ def _check_seeds(group: list[Result]) -> None:
 
 
 def check_gold(first: Result, other: Result) -> None:
-    """Raise RecipeError that says what differs if two results share no split, or if the gold of a split differs."""
-    shared = [split for split in first.splits if split in other.splits]
-    if not shared:
-        scored = [" ".join(result.splits) for result in (first, other)]
-        raise RecipeError(
-            f"{other.path}: no common split: scored are {scored[1]} here, and {scored[0]} in {first.path}"
-        )
-    for split in shared:
+    """Raise RecipeError that says what differs if two results have other gold for the same split."""
+    for split in [split for split in first.splits if split in other.splits]:
         difference = find_gold_difference(first, split, other, split)
         if difference:
             raise RecipeError(f"{other.path}: {split}: its gold is not that of {first.path}: {difference}")
@@ -192,8 +193,8 @@ def find_gold_difference(first: Result, split: str, other: Result, other_split: 
     ours, theirs = first.count(split), other.count(other_split)
     if ours is None or theirs is None:
         rows = [result.report[name]["entities"] for result, name in ((first, split), (other, other_split))]
-        supports = [{name: row["support"] for name, row in part.items() if row["support"]} for part in rows]
-        return _describe_supports(*supports, "the split")
+        supports = [{name: row.get("support", 0) for name, row in part.items()} for part in rows]
+        return _describe_supports("the split", *supports)
     if ours.unit != theirs.unit:
         return f"it is divided into {theirs.unit}s, the other into {ours.unit}s: mark documents by -DOCSTART- lines"
     if len(ours.values) != len(theirs.values):
@@ -205,12 +206,12 @@ def find_gold_difference(first: Result, split: str, other: Result, other_split: 
         return ""
     place = places[0][0]
     rows = [dict(zip(types, support[place].tolist(), strict=True)) for support in supports]
-    return _describe_supports(*rows, f"{ours.unit} {place + 1}")
+    return _describe_supports(f"{ours.unit} {place + 1}", *rows)
 
 
-def _describe_supports(ours: dict[str, int], theirs: dict[str, int], place: str) -> str:
-    differing = [name for name in sorted(ours | theirs) if ours.get(name, 0) != theirs.get(name, 0)]
-    if not differing:
-        return ""
-    name = differing[0]
-    return f"{place} has {theirs.get(name, 0)} entities {name}, in the other {ours.get(name, 0)}"
+def _describe_supports(place: str, ours: dict[str, int], theirs: dict[str, int]) -> str:
+    for name in sorted(ours | theirs):
+        numbers = theirs.get(name, 0), ours.get(name, 0)
+        if numbers[0] != numbers[1]:
+            return f"{place} has {numbers[0]} entities {name}, in the other {numbers[1]}"
+    return ""
