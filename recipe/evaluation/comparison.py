@@ -25,8 +25,8 @@ from recipe.evaluation.uncertainty import (
 from recipe.files import write_whole
 
 NO_COUNTS = (
-    "has reports of an earlier version, without counts by document: there are no intervals and p-values over documents. "
-    "Score these runs again, or give their folders."
+    "has reports of an earlier version, without counts by document, so there are no intervals and p-values over "
+    "documents: score these runs again, or give their folders."
 )
 UNCORRECTED = "The p-values of several rows, splits and systems are not corrected for their number."
 
