@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable, Sequence
+from math import isnan, nan
 from statistics import mean
 
 from recipe.command_line import VerbParser
@@ -15,7 +16,6 @@ from recipe.evaluation.scoring import MICRO
 from recipe.evaluation.systems import WEIGHTS, System, read_systems
 from recipe.evaluation.uncertainty import (
     SIGNIFICANT,
-    compute_f1,
     find_difference_intervals,
     find_intervals,
     find_least_seed_p,
@@ -28,18 +28,17 @@ NO_COUNTS = (
     "has reports of an earlier version, without counts by document, so there are no intervals and p-values over "
     "documents: score these runs again, or give their folders."
 )
+SIGNED = "+z.1f"  # without -0.0
 UNCORRECTED = "The p-values of several rows, splits and systems are not corrected for their number."
 
 
 def compare(arguments: Sequence[str], examples: int = 5) -> list[Part]:
     """The parts of a comparison. arguments: see `read_systems`. examples: number of each kind to show.
 
-    The first system is the baseline that each other one is compared with; a single group of seeds is only described.
+    The first system is the baseline that each other one is compared with; a single system is only described.
     Raises RecipeError if the systems cannot be compared.
     """
     systems = read_systems(arguments)
-    if len(systems) == 1 and not systems[0].is_group:
-        raise RecipeError(f"{arguments[0]}: one run: give another one to compare it with, or a group of seeds")
     results = [result for system in systems for result in system.results]
     splits = [split for split in results[0].splits if all(split in result.splits for result in results)]
     if not splits:
@@ -59,7 +58,7 @@ def compare(arguments: Sequence[str], examples: int = 5) -> list[Part]:
 
 def _list_systems(systems: Sequence[System], splits: Sequence[str]) -> Part:
     rows = [
-        [system.letter, system.name, str(len(system.results)), " ".join(map(str, filter(None, system.seeds))) or "-"]
+        [system.letter, system.name, str(len(system.results)), _list_facts(system, lambda run: run["seed"], " ")]
         for system in systems
     ]
     lacking = [system.letter for system in systems if any(system.count(split, []) is None for split in splits)]
@@ -75,24 +74,27 @@ def _list_types(systems: Sequence[System], split: str) -> list[str]:
 def _compare_split(first: System, other: System, split: str) -> Part:
     """F1 of both systems by row, the difference, its interval and its p-value."""
     types = _list_types([first, other], split)
-    ours, theirs = first.count(split, types), other.count(split, types)
+    rows, notes = [], []
+    for name, interval, p in zip([*types, MICRO], *_test_difference(first, other, split, types), strict=True):
+        a, b = (_mean_f1(system, split, name) for system in (first, other))
+        change = f"{b - a:{SIGNED}}"
+        rows.append([name, f"{a:.1f}", f"{b:.1f}", change, _format_interval(interval, SIGNED), _format_p(p)])
+        if name == MICRO and not isnan(p):
+            facts = f"{change} points (95 % interval {_format_interval(interval, SIGNED)}, p {_format_p(p, '= ')})"
+            verdict = f"{other.letter} is {'better' if b > a else 'worse'} than {first.letter}"
+            verdict = verdict if p <= SIGNIFICANT else "No difference between these trained models is shown"
+            notes = [f"{verdict}: {facts}.", f"{first.describe_units(split)}. {UNCORRECTED}"]
     title = f"{split}: {other.letter} compared with {first.letter}"
     header = ["F1", first.letter, other.letter, f"{other.letter} - {first.letter}", "95 % interval", "p"]
+    return Part(title, notes, header, rows)
+
+
+def _test_difference(first: System, other: System, split: str, types: Sequence[str]) -> tuple[list, list]:
+    """95 % intervals of the difference in points, and p-values, of `types` and all in sum; NaN without counts."""
+    ours, theirs = first.count(split, types), other.count(split, types)
     if ours is None or theirs is None:
-        scores = [[_mean_f1(system, split, name) for system in (first, other)] for name in [*types, MICRO]]
-        rows = [[a, b, b - a, None, None] for a, b in scores]
-        notes = []
-    else:
-        scores = [100 * compute_f1(counts.sum(0)) for counts in (ours, theirs)]
-        ends = 100 * find_difference_intervals(ours, theirs)
-        values = zip(*scores, ends.tolist(), find_p_values(ours, theirs).tolist(), strict=True)
-        rows = [[a, b, b - a, interval, p] for a, b, interval, p in values]
-        notes = [_state_difference(first, other, rows[-1]), f"{len(ours)} {first.unit(split)}s. {UNCORRECTED}"]
-    cells = [
-        [name, f"{a:.1f}", f"{b:.1f}", f"{change:+z.1f}", _format_interval(interval, "+z.1f"), _format_p(p)]
-        for name, (a, b, change, interval, p) in zip([*types, MICRO], rows, strict=True)
-    ]
-    return Part(title, notes, header, cells)
+        return [(nan, nan)] * (len(types) + 1), [nan] * (len(types) + 1)
+    return (100 * find_difference_intervals(ours, theirs)).tolist(), find_p_values(ours, theirs).tolist()
 
 
 def _mean_f1(system: System, split: str, name: str) -> float:
@@ -100,40 +102,27 @@ def _mean_f1(system: System, split: str, name: str) -> float:
     return mean(100 * report[split]["entities"].get(name, {}).get("f1", 0) for report in system.reports)
 
 
-def _state_difference(first: System, other: System, row: list) -> str:
-    """One sentence on the micro average."""
-    _, _, change, interval, p = row
-    facts = f"95 % interval {_format_interval(interval, '+.1f')}, p {_format_p(p, '= ')}"
-    models = "models" if first.is_group or other.is_group else "two models"
-    if p > SIGNIFICANT:
-        return f"No difference between these {models} is shown: {change:+z.1f} points ({facts})."
-    return (
-        f"{other.letter} is {'better' if change > 0 else 'worse'} than {first.letter}: {change:+z.1f} points ({facts})."
-    )
+def _format_interval(interval: Sequence[float], form: str = ".1f") -> str:
+    """Both ends of an interval; a dash for NaN."""
+    return "-" if isnan(interval[0]) else f"{interval[0]:{form}} to {interval[1]:{form}}"
 
 
-def _format_interval(interval: Sequence[float] | None, form: str = ".1f") -> str:
-    """Both ends of an interval; a dash where there is none."""
-    return "-" if interval is None or interval[0] != interval[0] else f"{interval[0]:{form}} to {interval[1]:{form}}"
-
-
-def _format_p(p: float | None, sign: str = "") -> str:
-    """A p-value, after `sign` unless it is too small to be shown."""
-    return "-" if p is None else "< 0.001" if p < 0.001 else f"{sign}{p:.3f}"
+def _format_p(p: float, sign: str = "") -> str:
+    """A p-value, after `sign` unless it is too small to be shown; a dash for NaN."""
+    return "-" if isnan(p) else "< 0.001" if p < 0.001 else f"{sign}{p:.3f}"
 
 
 def _score_split(system: System, split: str) -> Part:
-    """F1 of one group of seeds by row, with its interval."""
+    """F1 of one system by row, with its interval."""
     types = _list_types([system], split)
     counts = system.count(split, types)
-    scores = [_mean_f1(system, split, name) for name in [*types, MICRO]]
-    intervals = [None] * len(scores) if counts is None else (100 * find_intervals(counts)).tolist()
+    intervals = [(nan, nan)] * (len(types) + 1) if counts is None else (100 * find_intervals(counts)).tolist()
     rows = [
-        [name, f"{f1:.1f}", _format_interval(ends)]
-        for name, f1, ends in zip([*types, MICRO], scores, intervals, strict=True)
+        [name, f"{_mean_f1(system, split, name):.1f}", _format_interval(interval)]
+        for name, interval in zip([*types, MICRO], intervals, strict=True)
     ]
-    notes = [] if counts is None else [f"{len(counts)} {system.unit(split)}s."]
-    return Part(f"{split}: {system.letter}", notes, ["F1", "mean", "95 % interval"], rows)
+    notes = [] if counts is None else [f"{system.describe_units(split)}."]
+    return Part(f"{split}: {system.letter}", notes, ["", "F1", "95 % interval"], rows)
 
 
 def _compare_seeds(systems: Sequence[System], splits: Sequence[str]) -> Part:
@@ -145,12 +134,13 @@ def _compare_seeds(systems: Sequence[System], splits: Sequence[str]) -> Part:
     for split in splits:
         for system in systems:
             scores = system.scores(split)
-            p = find_seed_p_value(systems[0].scores(split), scores) if system is not systems[0] else None
+            p = nan if system is systems[0] else find_seed_p_value(systems[0].scores(split), scores)
             ends = [f"{max(scores):.1f}", f"{min(scores):.1f}"]
             rows.append([split, system.letter, format_mean(system.reports, split), *ends, _format_p(p)])
     notes = [_explain_group(system) for system in systems if system.is_group]
     notes += [_explain_groups(systems[0], other) for other in systems[1:]]
-    return Part("Seeds", notes, ["split", "", "mean ± sd", "best", "worst", f"p over seeds, {systems[0].letter}"], rows)
+    header = ["split", "system", "mean ± sd", "best", "worst", f"p over seeds, against {systems[0].letter}"]
+    return Part("Seeds", notes, header, rows)
 
 
 def _explain_group(system: System) -> str:
@@ -176,18 +166,14 @@ def _explain_groups(first: System, other: System) -> str:
 
 
 def _compare_settings(systems: Sequence[System]) -> Part:
-    """The settings that differ, with those of the first run of each group."""
+    """The settings that differ, with those of the first run of each group; a dash where they were not recorded."""
     runs = [system.results[0].report for system in systems]
     settings = [_collect_settings(report) for report in runs]
     keys = list(dict.fromkeys(key for one in settings for key in one))
-    rows = [[key, *(one.get(key, "default") if one else "-" for one in settings)] for key in keys]
+    missing = ["default" if "changed" in report["run"] else "-" for report in runs]  # or an earlier version
+    rows = [[key, *(one.get(key, other) for one, other in zip(settings, missing, strict=True))] for key in keys]
     differing = [row for row in rows if len(set(row[1:]) - {"-"}) > 1]
-    notes = [
-        f"{system.letter}: an earlier version did not record all settings."
-        for system, report in zip(systems, runs, strict=True)
-        if len(systems) > 1 and report["run"] and "changed" not in report["run"]
-    ]
-    return Part("Settings that differ", notes, ["setting", *(system.letter for system in systems)], differing)
+    return Part("Settings that differ", [], ["setting", *(system.letter for system in systems)], differing)
 
 
 def _collect_settings(report: dict) -> dict[str, str]:
@@ -198,8 +184,8 @@ def _collect_settings(report: dict) -> dict[str, str]:
 def _compare_costs(systems: Sequence[System]) -> Part:
     """Time, hardware and size, where the runs have them: figures are means over the seeds."""
     rows = [
-        ["minutes of training", *(_mean_fact(system, "train_minutes", ".1f") for system in systems)],
-        ["minutes in total", *(_mean_fact(system, "total_minutes", ".1f") for system in systems)],
+        ["minutes of training", *(_mean_minutes(system, "train_minutes") for system in systems)],
+        ["minutes in total", *(_mean_minutes(system, "total_minutes") for system in systems)],
         ["training sentences", *(_list_facts(system, lambda run: run["sentences"]["train"]) for system in systems)],
         *(
             [key, *(_list_facts(system, lambda run, key=key: run[key]) for system in systems)]
@@ -211,15 +197,15 @@ def _compare_costs(systems: Sequence[System]) -> Part:
     return Part("Time and size", header=header, rows=[row for row in rows if set(row[1:]) != {"-"}])
 
 
-def _mean_fact(system: System, key: str, form: str) -> str:
+def _mean_minutes(system: System, key: str) -> str:
     values = [report["run"].get(key) for report in system.reports]
-    return "-" if None in values else f"{mean(values):{form}}"
+    return f"{mean(values):.1f}" if all(isinstance(value, int | float) for value in values) else "-"
 
 
-def _list_facts(system: System, read: Callable[[dict], object]) -> str:
+def _list_facts(system: System, read: Callable[[dict], object], separator: str = ", ") -> str:
     """The different values of a fact among the runs of a system; a dash where a run lacks it."""
     try:
-        return ", ".join(dict.fromkeys(str(read(report["run"])) for report in system.reports))
+        return separator.join(dict.fromkeys(str(read(report["run"])) for report in system.reports))
     except (LookupError, TypeError):
         return "-"
 

@@ -140,10 +140,14 @@ def format_interval(report: Report) -> str:
     if "documents" not in report:
         return ""
     part = report["documents"]
-    units = f"{part['number']} {part['unit']}{'s' * (part['number'] != 1)}"
     ends = part["intervals"][MICRO]
     shown = f"95 % interval {100 * ends[0]:.1f} to {100 * ends[1]:.1f}, over" if ends else "no interval:"
-    return f"F1 {100 * report['entities'][MICRO]['f1']:.1f} ({shown} {units})"
+    return f"F1 {100 * report['entities'][MICRO]['f1']:.1f} ({shown} {describe_units(part)})"
+
+
+def describe_units(part: dict) -> str:
+    """The number of documents or sentences in the part `documents` of a report."""
+    return f"{part['number']:,} {part['unit']}{'s' * (part['number'] != 1)}"
 
 
 def is_conll2003_test(report: Report) -> bool:

@@ -13,7 +13,7 @@ from recipe.data.documents import list_tags
 from recipe.errors import RecipeError
 from recipe.evaluation.counts import Counts, count_entities, unpack_counts
 from recipe.evaluation.results import SPLITS, list_settings, list_splits, name_run, read_f1, read_report
-from recipe.evaluation.scoring import read_predictions, score_entities
+from recipe.evaluation.scoring import describe_units, read_predictions, score_entities
 
 UNNAMED = "predictions"  # the split of a file whose name does not say which one it is
 WEIGHTS = "model.safetensors"
@@ -61,18 +61,13 @@ class System:
         return [result.report for result in self.results]
 
     @property
-    def seeds(self) -> list[int | None]:
-        """The seed of each run, None for a file of predictions."""
-        return [report["run"].get("seed") for report in self.reports]
-
-    @property
     def is_group(self) -> bool:
         """Whether there are several seeds."""
         return len(self.results) > 1
 
-    def unit(self, split: str) -> str:
-        """What `count` counts by."""
-        return self.reports[0][split]["documents"]["unit"]
+    def describe_units(self, split: str) -> str:
+        """What the counts are by, and how many there are."""
+        return describe_units(self.reports[0][split]["documents"])
 
     def scores(self, split: str) -> list[float]:
         """F1 of each run in percent, micro average."""
