@@ -152,7 +152,7 @@ def _name_splits(groups: list[list[Result]]) -> None:
             found = [(split, find_gold_difference(other, split, result, UNNAMED)) for split, other in named]
             same = [split for split, difference in found if not difference]
             if not same:
-                reasons = "; ".join(f"{split}: {difference}" for split, difference in dict(found[::-1]).items())
+                reasons = "; ".join(dict.fromkeys(f"{split}: {difference}" for split, difference in found))
                 raise RecipeError(f"{result.path}: its gold is that of no split of {named[0][1].path} ({reasons})")
             for part in (result.report, result.predictions):
                 part[same[0]] = part.pop(UNNAMED)

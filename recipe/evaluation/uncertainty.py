@@ -71,7 +71,7 @@ def _bootstrap(counts: np.ndarray, statistic: Statistic) -> np.ndarray:
 
 
 def _find_t(freedom: int) -> float:
-    """The quantile of Student's t for `LEVEL`, by the expansion of Cornish and Fisher; exact to 0.01 from 6 degrees."""
+    """The quantile of Student's t for `LEVEL`, by the expansion of Cornish and Fisher; exact to 0.01 from 7 degrees."""
     z = NormalDist().inv_cdf((1 + LEVEL) / 2)
     return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
 

@@ -13,6 +13,7 @@ from recipe.command_line import VerbParser
 from recipe.data.splits import HUB_NAMES
 from recipe.errors import RecipeError
 from recipe.evaluation.results import escape_markdown
+from recipe.evaluation.scoring import format_interval
 from recipe.files import write_whole
 from recipe.hub.run_folder import RunFolder, explain_damage
 from recipe.inputs.case_markers import MARKERS
@@ -66,7 +67,7 @@ def _load_template() -> Template:
         "fenced": _fence,
         "quoted": partial(json.dumps, ensure_ascii=False),
     }
-    environment.filters |= {"figure": "{:.3f}".format, "share": "{:.0%}".format}
+    environment.filters |= {"figure": "{:.3f}".format, "share": "{:.0%}".format, "interval": format_interval}
     return environment.get_template("card.md.jinja")
 
 
