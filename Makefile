@@ -90,7 +90,9 @@ list_seeds = "$(subst $(SPACE),$(COMMA),$(foreach seed,$(SEEDS),$(1)-seed$(seed)
 ner: setup  ## named-entity recognition with CONFIG (default: BERT base cased and CoNLL-2003 from the Hub); SEEDS="1 2 3" for a run each
 ifdef SEEDS
 	@for seed in $(SEEDS); do \
-	    $(LAUNCH) run_ner.py --config "$(CONFIG)" $(ARGS) --seed "$$seed" --output_dir "runs/ner/$(NAME)-seed$$seed" || exit 2; \
+	    folder="runs/ner/$(NAME)-seed$$seed"; \
+	    test -e "$$folder/report.json" || $(LAUNCH) run_ner.py --config "$(CONFIG)" $(ARGS) \
+	        --seed "$$seed" --output_dir "$$folder" || exit 2; \
 	done
 	@$(BIN)/python -m recipe compare $(call list_seeds,runs/ner/$(NAME))
 else

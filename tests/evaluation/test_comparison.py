@@ -220,10 +220,10 @@ def test_a_group_can_be_given_with_commas_and_alone(tmp_path):
 def test_runs_with_other_settings_or_the_same_seed_are_no_group(tmp_path):
     write_run(tmp_path / "a-seed1", 0.1, 1, learning_rate=0.1)
     write_run(tmp_path / "a-seed2", 0.1, 2, learning_rate=0.2)
-    with pytest.raises(RecipeError, match="not another seed of .*, because learning_rate differ: compare them as two"):
+    with pytest.raises(RecipeError, match=r"not another seed of .*, because learning_rate differ: compare them as two"):
         compare([str(tmp_path / "a-seed*")])
     write_run(tmp_path / "a-seed2", 0.1, 1, learning_rate=0.1)
-    with pytest.raises(RecipeError, match="a-seed2/report.json: seed 1 is in this group twice"):
+    with pytest.raises(RecipeError, match=r"a-seed2/report\.json: seed 1 is in this group twice"):
         compare([str(tmp_path / "a-seed*")])
 
 
@@ -292,16 +292,15 @@ def test_the_number_of_examples_can_be_set(tmp_path, number):
 
 
 def test_files_whose_sentences_are_cut_elsewhere_have_no_examples(tmp_path):
-    cut = [
-        Document(
-            [Sentence(s.words[part], to_iob2(s.tags[part])) for s in d.sentences for part in (slice(4), slice(4, 9))]
-        )
-        for d in make_gold()
+    def halve(sentence):
+        halves = (slice(4), slice(4, None))
+        return [Sentence(sentence.words[half], to_iob2(sentence.tags[half])) for half in halves]
+
+    cut = [Document([half for s in document.sentences for half in halve(s)]) for document in GOLD]
+    joined = [
+        Document([Sentence(s.words, [tag for half in halve(s) for tag in half.tags]) for s in document.sentences])
+        for document in GOLD
     ]
-    joined = [Document([Sentence(s.words, s.tags) for s in d.sentences]) for d in make_gold()]
-    for document in joined:  # so that no entity is cut
-        for sentence in document.sentences:
-            sentence.tags[4:] = to_iob2(sentence.tags[4:])
     paths = [write_file(tmp_path / f"{name}.conll", 0, gold=gold) for name, gold in (("a", joined), ("b", cut))]
     part = find_part(compare(paths), "predictions: A right, B wrong")
     assert part.notes == ["No examples: the two files are divided into other sentences."]
