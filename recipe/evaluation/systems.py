@@ -120,8 +120,8 @@ def read_result(path: Path) -> Result:
     if not path.exists():
         raise RecipeError(f"{path}: no such file: expected a scored run, a copy of report.json or a prediction file")
     if path.suffix == ".json":
-        beside = path.parent / "predictions" if path.name == "report.json" else path / "none"
-        result = Result(path, name_run(path), read_report(path), {file.stem: file for file in beside.glob("*.conll")})
+        beside = path.parent.glob("predictions/*.conll") if path.name == "report.json" else ()
+        result = Result(path, name_run(path), read_report(path), {file.stem: file for file in beside})
         for split in result.predictions.keys() & set(result.splits):
             if "documents" not in result.report[split]:  # of an earlier version
                 result.report[split]["documents"] = count_entities(*read_predictions(result.predictions[split])).pack()
