@@ -81,17 +81,33 @@ $(QUICK_NER)/report.json: configs/ner/minilm_newswire-mini.yaml $(QUICK_MLM)/met
 mlm: setup  ## masked pretraining with CONFIG (default: BERT base cased from the Hub)
 	$(LAUNCH) run_mlm.py --config "$(CONFIG)" $(ARGS)
 
-ner: setup  ## named-entity recognition with CONFIG (default: BERT base cased and CoNLL-2003 from the Hub)
-	$(LAUNCH) run_ner.py --config "$(CONFIG)" $(ARGS)
+# The runs of several seeds as one argument of `recipe compare`: folders, with commas in between.
+COMMA := ,
+SPACE := $(subst ,, )
+NAME = $(basename $(notdir $(CONFIG)))
+list_seeds = "$(subst $(SPACE),$(COMMA),$(foreach seed,$(SEEDS),$(1)-seed$(seed)))"
 
-sweep: setup  ## a run for each learning rate and seed, and a table: CONFIG=..., LR="3e-4 8e-4", SEEDS="1 2 3", ARGS="--data_dir folder"
+ner: setup  ## named-entity recognition with CONFIG (default: BERT base cased and CoNLL-2003 from the Hub); SEEDS="1 2 3" for a run each
+ifdef SEEDS
+	@for seed in $(SEEDS); do \
+	    folder="runs/ner/$(NAME)-seed$$seed"; \
+	    test -e "$$folder/report.json" || $(LAUNCH) run_ner.py --config "$(CONFIG)" $(ARGS) \
+	        --seed "$$seed" --output_dir "$$folder" || exit 2; \
+	done
+	@$(BIN)/python -m recipe compare $(call list_seeds,runs/ner/$(NAME))
+else
+	$(LAUNCH) run_ner.py --config "$(CONFIG)" $(ARGS)
+endif
+
+sweep: setup  ## a run for each learning rate and seed, and a comparison: CONFIG=..., LR="3e-4 8e-4", SEEDS="1 2 3", ARGS="--data_dir folder"
 	@test -n "$(LR)" && test -n "$(SEEDS)" || { echo 'usage: make sweep CONFIG=configs/ner/name.yaml LR="3e-4 8e-4" SEEDS="1 2 3" [ARGS="..."]' >&2; exit 2; }
 	@for rate in $(LR); do for seed in $(SEEDS); do \
-	    folder="runs/sweep/$(basename $(notdir $(CONFIG)))-lr$$rate-seed$$seed"; \
+	    folder="runs/sweep/$(NAME)-lr$$rate-seed$$seed"; \
 	    test -e "$$folder/report.json" || $(LAUNCH) run_ner.py --config "$(CONFIG)" $(ARGS) \
 	        --learning_rate "$$rate" --seed "$$seed" --output_dir "$$folder" || exit 2; \
 	done; done
-	@$(BIN)/python -m recipe tables $(foreach rate,$(LR),$(foreach seed,$(SEEDS),runs/sweep/$(basename $(notdir $(CONFIG)))-lr$(rate)-seed$(seed)/report.json))
+	@$(BIN)/python -m recipe tables $(foreach rate,$(LR),$(foreach seed,$(SEEDS),runs/sweep/$(NAME)-lr$(rate)-seed$(seed)/report.json))
+	@$(BIN)/python -m recipe compare $(foreach rate,$(LR),$(call list_seeds,runs/sweep/$(NAME)-lr$(rate)))
 
 reproduce: setup  ## both stages and the report, from the Hub's bert-base-cased and CoNLL-2003
 	$(LAUNCH) run_mlm.py --config configs/mlm/$(HUB).yaml $(ARGS)

@@ -26,7 +26,14 @@ from recipe.data.documents import Notes, list_sentences, list_tags
 from recipe.data.raw_text import choose_splitter
 from recipe.data.splits import check_labels, limit_sentences, list_labels, load_splits
 from recipe.errors import exit_with
-from recipe.evaluation.scoring import Metrics, format_reports, score, score_entities, summarize_entities
+from recipe.evaluation.scoring import (
+    Metrics,
+    format_reports,
+    score,
+    score_documents,
+    score_entities,
+    summarize_entities,
+)
 from recipe.files import write_whole
 from recipe.inference.comparison import compare_pipeline
 from recipe.inference.settings import combine_settings, resolve_settings
@@ -143,6 +150,7 @@ def main(
             logits = trainer.predict_logits(windows[split])
             predicted = tagger.tags(documents[split], windows[split], logits)
             report[split] = score(gold, predicted, metrics)
+            report[split]["documents"] = score_documents(documents[split], predicted)
             if split == "dev" and training_args.do_train:
                 tagger.calibrate(documents[split], windows[split], logits)
                 if trainer.is_world_process_zero():

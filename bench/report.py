@@ -20,6 +20,7 @@ TITLES = {
 }
 TAGGING = RESULTS / "tagging"
 FILLING = RESULTS / "filling"
+COVERAGE = RESULTS / "statistics" / "coverage.json"  # by python -m bench.coverage
 FUZZING = RESULTS / "reliability" / "fuzz.json"  # by make fuzz
 SPLITS = ("dev", "test", "conllpp")
 BEST = "mpnet-markers-document"  # the line for the table of tags
@@ -245,6 +246,14 @@ def format_filling_speed(path: Path) -> str:
     return format_markdown(["", "texts a second", "factor", "same first candidate, percent"], lines)
 
 
+def format_coverage(path: Path = COVERAGE) -> str:
+    """A Markdown table of how many of 100 intervals contain the true F1, by the number of documents."""
+    rows = json.loads(path.read_text(encoding="utf-8"))["coverage"]
+    methods = list(next(iter(rows.values())))
+    lines = [[documents, *(f"{row[method]:.1f}" for method in methods)] for documents, row in rows.items()]
+    return format_markdown(["documents", *methods], lines)
+
+
 def format_fuzzing(path: Path = FUZZING) -> str:
     """A Markdown table of the spoilt files that each reader was given, and what became of them."""
     rows = json.loads(path.read_text(encoding="utf-8"))["readers"]
@@ -324,7 +333,7 @@ def main() -> None:
     print(format_tags(study, BEST), format_study(study), format_contexts(study), format_trials(study), sep="\n\n")
     tagging = load_tagging()
     print(format_tagging_f1(tagging), format_calibration(tagging), format_tagging_speed(tagging), sep="\n\n")
-    print(format_fuzzing())
+    print(format_fuzzing(), format_coverage(), sep="\n\n")
     for result in load_filling():
         print(result["objective"], format_orders(result, "spans"), format_orders(result, "names"), sep="\n\n")
         print(format_passes(result), sep="\n\n")

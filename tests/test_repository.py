@@ -17,6 +17,7 @@ from bench.report import (
     BEST,
     format_calibration,
     format_contexts,
+    format_coverage,
     format_f1,
     format_fuzzing,
     format_rates,
@@ -153,6 +154,7 @@ def test_pages_show_the_tables_that_the_results_make():
     for format_part in (format_tagging_f1, format_calibration, format_tagging_speed):
         assert format_part(load_tagging()) in tagging
     assert format_fuzzing() in (ROOT / "docs" / "reliability.md").read_text()
+    assert format_coverage() in (ROOT / "docs" / "statistics.md").read_text()
     quickstart = json.loads((ROOT / "results" / "quickstart" / "report.json").read_text())
     assert format_report(quickstart["test"]).partition("\n\nTags")[0] in README
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import statistics
 from collections import defaultdict
 from pathlib import Path
@@ -11,6 +12,7 @@ from recipe.errors import RecipeError
 from recipe.evaluation.scoring import REFERENCE, is_conll2003_test
 
 VARYING = ("seed", "data_seed", "output_dir", "run_name", "logging_dir", "hub_model_id", "restart", "config")
+SPLITS = ("dev", "test")  # every finished run has at least one of them; a report can have others
 HEADER = ["recipe", "dev F1", "test F1", "seeds", "minutes", "rebuild it with"]
 
 
@@ -73,12 +75,10 @@ def _group_reports(paths: list[str]) -> dict[str, list[dict]]:
     """The reports of each recipe. Reports of one name are separate recipes if other settings than the seed differ."""
     groups: dict[str, dict[str, list[dict]]] = defaultdict(lambda: defaultdict(list))
     for path in sorted(paths):
-        report = _read_report(path)
+        report = read_report(path)
         if "test" in report or "dev" in report:
-            file = Path(path).resolve()
-            name = file.parent.name if file.name == "report.json" else file.stem
-            settings = {key: value for key, value in report["run"].get("changed", {}).items() if key not in VARYING}
-            groups[name.split("-seed")[0]][json.dumps(settings, sort_keys=True)].append(report)
+            settings = json.dumps(list_settings(report), sort_keys=True)
+            groups[name_run(path).split("-seed")[0]][settings].append(report)
     if not groups:
         raise RecipeError(f"{paths[0]}: has no scores: run run_ner.py with do_eval or do_predict")
     return {
@@ -88,7 +88,24 @@ def _group_reports(paths: list[str]) -> dict[str, list[dict]]:
     }
 
 
-def _read_report(path: str) -> dict:
+def list_splits(report: dict) -> list[str]:
+    """The scored splits of a report."""
+    parts = report.items()
+    return [name for name, part in parts if name in SPLITS or (isinstance(part, dict) and "entities" in part)]
+
+
+def name_run(path: str | Path) -> str:
+    """The name of a run: that of the file of its report, or for a file called `report.json` that of its folder."""
+    file = Path(path).resolve()
+    return file.parent.name if file.name == "report.json" else file.stem
+
+
+def list_settings(report: dict) -> dict:
+    """The settings of a run that differ from their defaults, apart from those in which seeds of a recipe differ."""
+    return {key: value for key, value in report["run"].get("changed", {}).items() if key not in VARYING}
+
+
+def read_report(path: str | Path) -> dict:
     """One report. Raises RecipeError if it is none, or if a figure of the tables is missing or no finite number."""
     try:
         report = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -97,8 +114,9 @@ def _read_report(path: str) -> dict:
     if not isinstance(report, dict) or not isinstance(report.get("run"), dict):
         raise RecipeError(f"{path}: not the report of a run: expected a copy of report.json")
     try:
-        splits = [split for split in ("dev", "test") if split in report]
+        splits = list_splits(report)
         figures = [read_f1(report, split) for split in splits]
+        figures += [row["f1"] for split in splits for row in report[split]["entities"].values()]
         figures += [row[key] for split in splits for row in report[split]["tags"].values() for key in ("f1", "support")]
         figures += [report["run"]["total_minutes"], report["run"]["seed"]] if splits else []
         if not all(map(math.isfinite, figures)) or not isinstance(report["run"].get("changed", {}), dict):
@@ -116,6 +134,11 @@ def _list_differences(variants: list[str]) -> list[str]:
     if not keys:
         return [""]
     return [" ({})".format(", ".join(f"{key} {one.get(key, 'default')}" for key in keys)) for one in settings]
+
+
+def escape_markdown(text: object) -> str:
+    """One line of Markdown that shows `text` as it is, also in the cell of a table."""
+    return re.sub(r"([\\|<`*\[])", r"\\\1", " ".join(str(text).split()))
 
 
 def format_markdown(header: list[str], rows: list[list[str]]) -> str:

@@ -7,19 +7,24 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import chain
+from pathlib import Path
 
 from recipe.command_line import VerbParser
 from recipe.data.conll import convert_tags, read_columns
-from recipe.data.documents import list_sentences, list_tags
-from recipe.data.schemes import PREFIXES, is_iob2, is_well_formed, list_entities, to_iob2
+from recipe.data.documents import Document, list_sentences, list_tags
+from recipe.data.schemes import PREFIXES, is_iob2, is_well_formed, to_iob2
 from recipe.errors import RecipeError
+from recipe.evaluation.counts import count_entities, pair_entities
+from recipe.evaluation.uncertainty import find_intervals
 
 Row = dict[str, float]  # precision, recall, f1, support
-# "entities", "tags", "alone" (entities, each sentence without context): row name -> Row; "running_text": F1 of the
-# Tagger and of transformers' pipeline (recipe.inference.comparison); "metrics": your own metrics.
+# "entities", "tags", "alone" (entities, each sentence without context): row name -> Row; "documents": see
+# `score_documents`; "running_text": F1 of the Tagger and of transformers' pipeline (recipe.inference.comparison);
+# "metrics": your own metrics.
 Report = dict[str, dict]
 Metrics = Callable[[Sequence[Sequence[str]], Sequence[Sequence[str]]], dict[str, float]]  # gold and predicted tags
 
+MICRO = "micro avg"
 MOST_DIFFERENCE = 0.01  # between the F1 of the Tagger and of the pipeline, without a warning
 
 # A published bert-base-cased fine-tuning, CoNLL-2003 English test: tag -> precision, recall, f1, support.
@@ -55,10 +60,7 @@ def score_entities(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[s
     support: Counter[str] = Counter()
     guesses: Counter[str] = Counter()
     hits: Counter[str] = Counter()
-    for true_tags, guessed_tags in zip(gold, predicted, strict=True):
-        if len(true_tags) != len(guessed_tags):
-            raise ValueError(f"{len(true_tags)} gold tags but {len(guessed_tags)} predicted tags in one sentence")
-        true, guessed = set(list_entities(true_tags)), set(list_entities(guessed_tags))
+    for true, guessed in pair_entities(gold, predicted):
         support.update(kind for _, _, kind in true)
         guesses.update(kind for _, _, kind in guessed)
         hits.update(kind for _, _, kind in true & guessed)
@@ -72,14 +74,26 @@ def _average(rows: dict[str, Row], micro: Row) -> dict[str, Row]:
     keys = ("precision", "recall", "f1")
     macro = {key: sum(row[key] for row in rows.values()) / max(len(rows), 1) for key in keys}
     weighted = {key: sum(row[key] * row["support"] for row in rows.values()) / max(total, 1) for key in keys}
-    return {"micro avg": micro, "macro avg": macro | {"support": total}, "weighted avg": weighted | {"support": total}}
+    return {MICRO: micro, "macro avg": macro | {"support": total}, "weighted avg": weighted | {"support": total}}
 
 
 def summarize_entities(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, float]:
     """Micro-averaged precision, recall and F1, and the F1 of each type as `f1_<TYPE>`."""
     rows = score_entities(gold, predicted)
-    scores = {key: rows["micro avg"][key] for key in ("precision", "recall", "f1")}
+    scores = {key: rows[MICRO][key] for key in ("precision", "recall", "f1")}
     return scores | {f"f1_{name}": row["f1"] for name, row in rows.items() if not name.endswith(" avg")}
+
+
+def score_documents(documents: Sequence[Document], predicted: Sequence[Sequence[str]]) -> dict:
+    """The counts by document, packed by `Counts.pack`, and `intervals`: row name -> 95 % interval of F1.
+
+    An interval is None if the documents say nothing about it, as when all entities are found.
+    """
+    counts = count_entities(documents, predicted)
+    ends = find_intervals(counts.select(counts.types)).round(4).tolist()
+    rows = zip([*counts.types, MICRO], ends, strict=True)
+    packed = counts.pack()
+    return packed | {"intervals": {name: [low, high] if low == low else None for name, (low, high) in rows}}
 
 
 def score_tags(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, Row]:
@@ -103,7 +117,9 @@ def format_reports(reports: dict[str, Report]) -> str:
 
 def format_report(report: Report) -> str:
     """Both tables as text, and the differences to the reference if the supports are those of the CoNLL-2003 test."""
-    lines = ["Entities (strict)", *_format_rows(report["entities"]), "", "Tags", *_format_rows(report["tags"])]
+    lines = ["Entities (strict)", *_format_rows(report["entities"], report.get("documents", {}).get("intervals"))]
+    lines += filter(None, [format_interval(report)])
+    lines += ["", "Tags", *_format_rows(report["tags"])]
     if is_conll2003_test(report):
         lines += ["", "Tags: reference and difference to it", *_format_differences(report["tags"])]
     if "alone" in report:
@@ -119,6 +135,21 @@ def format_report(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
+def format_interval(report: Report) -> str:
+    """The F1 of the micro average in percent with its 95 % interval; empty for the report of an earlier version."""
+    if "documents" not in report:
+        return ""
+    part = report["documents"]
+    ends = part["intervals"][MICRO]
+    shown = f"95 % interval {100 * ends[0]:.1f} to {100 * ends[1]:.1f}, over" if ends else "no interval:"
+    return f"F1 {100 * report['entities'][MICRO]['f1']:.1f} ({shown} {describe_units(part)})"
+
+
+def describe_units(part: dict) -> str:
+    """The number of documents or sentences in the part `documents` of a report."""
+    return f"{part['number']:,} {part['unit']}{'s' * (part['number'] != 1)}"
+
+
 def is_conll2003_test(report: Report) -> bool:
     """Whether the supports of the tags are those of the reference."""
     supports = {tag: row["support"] for tag, row in report["tags"].items()}
@@ -126,9 +157,15 @@ def is_conll2003_test(report: Report) -> bool:
 
 
 def score_file(path: str, tag_scheme: str | None = None) -> Report:
-    """Score a column file whose last two columns are gold and predicted tags.
+    """Score a column file whose last two columns are gold and predicted tags. tag_scheme: see `read_predictions`."""
+    documents, predicted = read_predictions(path, tag_scheme)
+    return score(list_tags(documents), predicted) | {"documents": score_documents(documents, predicted)}
 
-    tag_scheme: the scheme of both columns; default: detected.
+
+def read_predictions(path: str | Path, tag_scheme: str | None = None) -> tuple[list[Document], list[list[str]]]:
+    """The documents of a column file with their gold tags in IOB2, and the predicted tags of each sentence.
+
+    The last two columns are gold and predicted tags. tag_scheme: the scheme of both; default: detected.
     If both are in IOB2, the predictions are scored strictly. Predictions in any other scheme are converted to IOB2
     first; as in conlleval, an ill-formed tag then starts an entity. Predictions that all follow the rules of IOB1 are
     treated as IOB1, unless `tag_scheme` is IOB2.
@@ -143,12 +180,12 @@ def score_file(path: str, tag_scheme: str | None = None) -> Report:
     predicted = list_tags(read_columns(path, tag_column=-1))
     if tag_scheme and tag_scheme != "IOB2":
         convert_tags(list_sentences(gold), tag_scheme)
-        return score(list_tags(gold), [to_iob2(tags) for tags in predicted])
+        return gold, [to_iob2(tags) for tags in predicted]
     foreign = not all(is_iob2(tag) for tags in predicted for tag in tags)
     iob1 = all(is_well_formed(tags, "IOB1") for tags in predicted)
     if convert_tags(list_sentences(gold), tag_scheme) != "IOB2" or foreign or (iob1 and not tag_scheme):
         predicted = [to_iob2(tags) for tags in predicted]
-    return score(list_tags(gold), predicted)
+    return gold, predicted
 
 
 def _count_row(hits: int, guesses: int, support: int) -> Row:
@@ -158,15 +195,15 @@ def _count_row(hits: int, guesses: int, support: int) -> Row:
     return {"precision": precision, "recall": recall, "f1": f1, "support": support}
 
 
-def _format_rows(rows: dict[str, Row]) -> list[str]:
-    header = f"{'':<14}{'precision':>10}{'recall':>10}{'f1':>10}{'support':>10}"
-    return [
-        header,
-        *(
-            f"{name:<14}{row['precision']:>10.3f}{row['recall']:>10.3f}{row['f1']:>10.3f}{row['support']:>10}"
-            for name, row in rows.items()
-        ),
-    ]
+def _format_rows(rows: dict[str, Row], intervals: dict[str, list[float] | None] | None = None) -> list[str]:
+    """A line for each row. intervals: 95 % intervals of F1 by row name, shown in a column of their own."""
+    lines = [f"{'':<14}{'precision':>10}{'recall':>10}{'f1':>10}{'support':>10}" + "   95 % of f1" * bool(intervals)]
+    for name, row in rows.items():
+        ends = (intervals or {}).get(name)
+        interval = f"   {ends[0]:.3f} to {ends[1]:.3f}" if ends else ""
+        figures = f"{row['precision']:>10.3f}{row['recall']:>10.3f}{row['f1']:>10.3f}{row['support']:>10}"
+        lines.append(f"{name:<14}{figures}{interval}")
+    return lines
 
 
 def differs(tagger: float, pipeline: float) -> bool:

@@ -12,6 +12,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from recipe.command_line import VerbParser
 from recipe.data.splits import HUB_NAMES
 from recipe.errors import RecipeError
+from recipe.evaluation.results import escape_markdown
+from recipe.evaluation.scoring import format_interval
 from recipe.files import write_whole
 from recipe.hub.run_folder import RunFolder, explain_damage
 from recipe.inputs.case_markers import MARKERS
@@ -60,14 +62,13 @@ def _load_template() -> Template:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"literal": _escape, "fenced": _fence, "quoted": partial(json.dumps, ensure_ascii=False)}
-    environment.filters |= {"figure": "{:.3f}".format, "share": "{:.0%}".format}
+    environment.filters |= {
+        "literal": escape_markdown,
+        "fenced": _fence,
+        "quoted": partial(json.dumps, ensure_ascii=False),
+    }
+    environment.filters |= {"figure": "{:.3f}".format, "share": "{:.0%}".format, "interval": format_interval}
     return environment.get_template("card.md.jinja")
-
-
-def _escape(text: object) -> str:
-    """One line of Markdown that shows `text` as it is, also in the cell of a table."""
-    return re.sub(r"([\\|<`*\[])", r"\\\1", " ".join(str(text).split()))
 
 
 def _fence(text: str, language: str) -> str:

@@ -17,6 +17,7 @@ from recipe.evaluation.scoring import REFERENCE
 from recipe.model.settings import ModelArguments
 
 DATA = study.Data("data", "conllpp.txt", "*.txt", "*.txt")
+COUNTS = {"unit": "document", "number": 2}  # and more
 FILES = {"train": [], "dev": ["eng.testa"]}
 
 
@@ -44,7 +45,7 @@ def launched(monkeypatch, tmp_path):
 
 
 def make_report(f1):
-    scores = {"entities": {"micro avg": {"f1": f1}}}
+    scores = {"entities": {"micro avg": {"f1": f1}}, "documents": COUNTS}
     run = {"train_minutes": 7.6, "commit": "0123456789"}
     return {"dev": scores, "test": scores, "conllpp": scores, "run": run}
 
@@ -66,6 +67,7 @@ def test_a_run_is_started_with_what_its_name_says(launched, run):
     silver = study.RUNS / study.TEACHER.name / "silver" / "predictions" / "test.conll"
     assert data.extra_train_file == {"": None, "dev": FILES["dev"], "silver": [str(silver)]}[run.extra]
     assert training.do_eval == (run.extra != "dev")  # what is trained on is no measure
+    assert all(report[split]["documents"] == COUNTS for split in report.keys() - {"run", "study"})
     if not run.trial:  # CoNLL++: one split is scored, and nothing else is done
         assert [launched[-1][3].do_train, launched[-1][3].do_eval, launched[-1][3].do_predict] == [False, False, True]
     if run.millions:

@@ -268,6 +268,33 @@ def test_a_report_is_a_table_of_entities_and_one_of_tags():
     assert format_reports({"dev": report, "test": report}) == f"== dev ==\n{expected}\n== test ==\n{expected}"
 
 
+def test_the_f1_of_a_file_has_an_interval_over_its_documents(tmp_path):
+    draw = random.Random(3)
+    lines = []
+    for number in range(30):
+        lines += ["-DOCSTART- O O", ""] + [f"a B-X {draw.choice(['B-X', 'B-X', 'O'])}\n" for _ in range(number % 7 + 1)]
+    path = tmp_path / "predictions.conll"
+    path.write_text("\n".join(lines))
+    report = score_file(str(path))
+    low, high = report["documents"]["intervals"]["micro avg"]
+    f1 = report["entities"]["micro avg"]["f1"]
+    assert 0 < low < f1 < high < 1
+    text = format_report(report)
+    assert f"\nF1 {100 * f1:.1f} (95 % interval {100 * low:.1f} to {100 * high:.1f}, over 30 documents)\n" in text
+    assert text.splitlines()[1].endswith("   support   95 % of f1")
+    assert text.splitlines()[2].endswith(f"   {low:.3f} to {high:.3f}")
+    path.write_text("\n".join(line for line in lines if "DOCSTART" not in line))
+    report = score_file(str(path))
+    assert f"over {len([line for line in lines if line.startswith('a')])} sentences)" in format_report(report)
+    assert json.loads(json.dumps(report)) == report
+
+
+def test_a_perfect_score_has_no_interval(tmp_path):
+    path = tmp_path / "predictions.conll"
+    path.write_text("a B-X B-X\n\nb O O\n\n")
+    assert "\nF1 100.0 (no interval: 2 sentences)\n" in format_report(score_file(str(path)))
+
+
 def test_a_pipeline_as_good_as_the_tagger_needs_no_warning():
     assert not differs(0.5, 0.5)
     assert differs(0.5, 0.52)

@@ -331,3 +331,12 @@ def test_code_without_backquotes_has_a_plain_fence(tmp_path):
     assert "```sh\npython run_ner.py" in str(
         render_card(write_run(tmp_path, command="python run_ner.py"), "mara/tagger")
     )
+
+
+def test_a_card_gives_the_interval_of_f1_where_the_report_has_one(tmp_path):
+    scores = {"entities": {"micro avg": ROW}, "tags": {"B-LOC": ROW}}
+    part = {"unit": "document", "number": 231, "intervals": {"micro avg": [0.3, 0.36]}}
+    write_run(tmp_path, scores={"dev": scores, "test": scores | {"documents": part}})
+    card = str(render_card(tmp_path))
+    assert "\nMicro average on test: F1 33.3 (95 % interval 30.0 to 36.0, over 231 documents).\n" in card
+    assert "Micro average on dev" not in card

@@ -36,3 +36,19 @@ def test_a_name_with_spaces_and_other_signs_stays_one_word():
 
 def test_a_target_whose_command_failed_is_not_taken_for_done():
     assert "\n.DELETE_ON_ERROR:\n" in (ROOT / "Makefile").read_text()
+
+
+def test_seeds_are_a_run_each_and_end_in_a_comparison():
+    words = ["CONFIG=configs/ner/own_data.yaml", "ARGS=--data_dir folder", "SEEDS=1 2"]
+    said = run_make("ner", *words).stdout
+    assert 'folder="runs/ner/own_data-seed$seed"' in said
+    assert '--seed "$seed" --output_dir "$folder" || exit 2' in said
+    assert said.endswith('python -m recipe compare "runs/ner/own_data-seed1,runs/ner/own_data-seed2"\n')
+    assert "compare" not in run_make("ner", *words[:2]).stdout
+
+
+def test_a_sweep_ends_in_a_table_and_a_comparison_of_the_learning_rates():
+    said = run_make("sweep", "CONFIG=configs/ner/own_data.yaml", "LR=3e-4 8e-4", "SEEDS=1 2").stdout.splitlines()
+    assert said[-2].startswith(".venv/bin/python -m recipe tables runs/sweep/own_data-lr3e-4-seed1/report.json ")
+    groups = [",".join(f"runs/sweep/own_data-lr{rate}-seed{seed}" for seed in (1, 2)) for rate in ("3e-4", "8e-4")]
+    assert said[-1] == f'.venv/bin/python -m recipe compare "{groups[0]}" "{groups[1]}"'

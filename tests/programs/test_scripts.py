@@ -58,7 +58,7 @@ def test_ner_predictions_keep_order_and_documents(ner_folder, column_files):
     assert read_columns(ner_folder / "predictions" / "test.conll", tag_column=1) == gold
     assert list_tags(read_columns(ner_folder / "predictions" / "test.conll", tag_column=2)) == list_tags(gold)
     report = json.loads((ner_folder / "report.json").read_text())
-    assert list(report["test"]) == ["entities", "tags", "alone", "running_text"]
+    assert list(report["test"]) == ["entities", "tags", "documents", "alone", "running_text"]
     assert report["test"] == score_file(ner_folder / "predictions" / "test.conll") | {
         part: report["test"][part] for part in ("alone", "running_text")
     }

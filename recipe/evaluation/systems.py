@@ -1,0 +1,212 @@
+"""The systems that a comparison is about: finished runs, their seeds, and files of predictions of any program."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from glob import glob
+from itertools import chain
+from pathlib import Path
+from string import ascii_uppercase
+
+import numpy as np
+
+from recipe.data.documents import list_tags
+from recipe.errors import RecipeError
+from recipe.evaluation.counts import Counts, count_entities, unpack_counts
+from recipe.evaluation.results import SPLITS, list_settings, list_splits, name_run, read_f1, read_report
+from recipe.evaluation.scoring import describe_units, read_predictions, score_entities
+
+UNNAMED = "predictions"  # the split of a file whose name does not say which one it is
+WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run or file says. report: as in report.json. predictions: column files by split, where they are."""
+
+    path: Path
+    name: str
+    report: dict
+    predictions: dict[str, Path]
+
+    @property
+    def splits(self) -> list[str]:
+        """The names of the scored splits, dev and test first."""
+        return sorted(list_splits(self.report), key=lambda split: (split not in SPLITS, split))
+
+    def count(self, split: str) -> Counts | None:
+        """The counts by document; None for the report of an earlier version without predictions beside it.
+
+        Raises RecipeError if they are damaged.
+        """
+        if "documents" not in self.report[split]:
+            return None
+        try:
+            return unpack_counts(self.report[split]["documents"])
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise RecipeError(f"{self.path}: {split}: damaged counts ({reason}): restore the file") from None
+
+
+@dataclass(frozen=True)
+class System:
+    """One run, or the runs of one recipe with several seeds. letter: its short name in the tables."""
+
+    letter: str
+    name: str
+    results: list[Result]
+
+    @property
+    def reports(self) -> list[dict]:
+        """The report of each run."""
+        return [result.report for result in self.results]
+
+    @property
+    def is_group(self) -> bool:
+        """Whether there are several seeds."""
+        return len(self.results) > 1
+
+    def describe_units(self, split: str) -> str:
+        """What the counts are by, and how many there are."""
+        return describe_units(self.reports[0][split]["documents"])
+
+    def scores(self, split: str) -> list[float]:
+        """F1 of each run in percent, micro average."""
+        return [read_f1(report, split) for report in self.reports]
+
+    def count(self, split: str, types: Sequence[str]) -> np.ndarray | None:
+        """The counts by document as `Counts.select` returns them, mean over the seeds; None if a run has none."""
+        counts = [result.count(split) for result in self.results]
+        known = [one.select(types) for one in counts if one]
+        return np.mean(known, axis=0) if len(known) == len(counts) else None
+
+
+def read_systems(arguments: Sequence[str]) -> list[System]:
+    """The system of each argument of the command line.
+
+    An argument is a run's folder, a copy of report.json, a column file whose last two columns are gold and predicted
+    tags, or a group of these: a pattern with wildcards, or several of them with commas in between.
+    Raises RecipeError if one cannot be read, if the runs of a group are not seeds of one recipe, or if a split has
+    other gold in another system.
+    """
+    groups = [[read_result(path) for path in _find_paths(argument)] for argument in arguments]
+    _name_splits(groups)
+    for group in groups:
+        _check_seeds(group)
+    first = groups[0][0]
+    for result in list(chain.from_iterable(groups))[1:]:
+        check_gold(first, result)
+    names = [_name_group(group) for group in groups]
+    if len(set(names)) < len(names):
+        names = list(arguments)
+    return [System(*parts) for parts in zip(_list_letters(len(groups)), names, groups, strict=True)]
+
+
+def _list_letters(number: int) -> list[str]:
+    """A, B, ..., Z, then the numbers from 27."""
+    return [ascii_uppercase[index] if index < len(ascii_uppercase) else str(index + 1) for index in range(number)]
+
+
+def _find_paths(argument: str) -> list[Path]:
+    if Path(argument).exists():
+        return [Path(argument)]
+    found = (sorted(glob(part)) or [part] for part in argument.split(",") if part)
+    return [Path(path) for path in dict.fromkeys(chain.from_iterable(found))] or [Path(argument)]
+
+
+def read_result(path: Path) -> Result:
+    """Read a run's folder, a copy of report.json, or a column file. Raises RecipeError if it is none of these."""
+    if path.is_dir():
+        path = path / "report.json"
+    if not path.exists():
+        raise RecipeError(f"{path}: no such file: expected a scored run, a copy of report.json or a prediction file")
+    if path.suffix == ".json":
+        beside = path.parent.glob("predictions/*.conll") if path.name == "report.json" else ()
+        result = Result(path, name_run(path), read_report(path), {file.stem: file for file in beside})
+        for split in result.predictions.keys() & set(result.splits):
+            if "documents" not in result.report[split]:  # of an earlier version
+                result.report[split]["documents"] = count_entities(*read_predictions(result.predictions[split])).pack()
+    else:
+        documents, predicted = read_predictions(path)
+        split = path.stem if path.stem in SPLITS else UNNAMED
+        counts = count_entities(documents, predicted)
+        entities = score_entities(list_tags(documents), predicted)
+        report = {split: {"entities": entities, "documents": counts.pack()}, "run": {}}
+        result = Result(path, str(path), report, {split: path})
+    if not result.splits:
+        raise RecipeError(f"{path}: has no scores: run run_ner.py with do_eval or do_predict")
+    return result
+
+
+def _name_group(group: list[Result]) -> str:
+    """The common part of the names up to `-seed`; for one run its name."""
+    names = {result.name.split("-seed")[0] for result in group} if len(group) > 1 else {group[0].name}
+    return names.pop() if len(names) == 1 else ", ".join(result.name for result in group)
+
+
+def _name_splits(groups: list[list[Result]]) -> None:
+    """Give the splits of files that do not name them the name of the split with the same gold in another system."""
+    results = list(chain.from_iterable(groups))
+    named = [(split, result) for result in results for split in result.splits if split != UNNAMED]
+    for result in results:
+        if UNNAMED in result.splits and named:
+            found = [(split, find_gold_difference(other, split, result, UNNAMED)) for split, other in named]
+            same = [split for split, difference in found if not difference]
+            if not same:
+                reasons = "; ".join(dict.fromkeys(f"{split}: {difference}" for split, difference in found))
+                raise RecipeError(f"{result.path}: its gold is that of no split of {named[0][1].path} ({reasons})")
+            for part in (result.report, result.predictions):
+                part[same[0]] = part.pop(UNNAMED)
+
+
+def _check_seeds(group: list[Result]) -> None:
+    """Raise RecipeError if the runs of a group have other settings than their seeds, or if a seed is there twice."""
+    first = group[0]
+    for result in group[1:]:
+        ours, theirs = list_settings(first.report), list_settings(result.report)
+        keys = sorted(key for key in ours | theirs if ours.get(key) != theirs.get(key))
+        if keys:
+            raise RecipeError(
+                f"{result.path}: not another seed of {first.path}, because {', '.join(keys)} differ: compare them as "
+                "two systems"
+            )
+    seeds = [result.report["run"].get("seed") for result in group]
+    for number, seed in enumerate(seeds):
+        if seed is not None and seed in seeds[:number]:
+            raise RecipeError(f"{group[number].path}: seed {seed} is in this group twice: give each seed once")
+
+
+def check_gold(first: Result, other: Result) -> None:
+    """Raise RecipeError that says what differs if two results have other gold for the same split."""
+    for split in [split for split in first.splits if split in other.splits]:
+        difference = find_gold_difference(first, split, other, split)
+        if difference:
+            raise RecipeError(f"{other.path}: {split}: its gold is not that of {first.path}: {difference}")
+
+
+def find_gold_difference(first: Result, split: str, other: Result, other_split: str) -> str:
+    """What tells the gold of two splits apart: number of documents, or support; empty if nothing does."""
+    ours, theirs = first.count(split), other.count(other_split)
+    if ours is None or theirs is None:
+        rows = [result.report[name]["entities"] for result, name in ((first, split), (other, other_split))]
+        supports = [{name: row.get("support", 0) for name, row in part.items()} for part in rows]
+        return _describe_supports("the split", *supports)
+    if ours.unit != theirs.unit:
+        return f"it is divided into {theirs.unit}s, the other into {ours.unit}s: mark documents by -DOCSTART- lines"
+    if len(ours.values) != len(theirs.values):
+        return f"{len(theirs.values)} {ours.unit}s, in the other {len(ours.values)}"
+    types = sorted({*ours.types, *theirs.types})
+    supports = [counts.select(types)[..., :-1, 2] for counts in (ours, theirs)]
+    places = np.argwhere(supports[0] != supports[1])
+    if not len(places):
+        return ""
+    place = places[0][0]
+    rows = [dict(zip(types, support[place].tolist(), strict=True)) for support in supports]
+    return _describe_supports(f"{ours.unit} {place + 1}", *rows)
+
+
+def _describe_supports(place: str, ours: dict[str, int], theirs: dict[str, int]) -> str:
+    for name in sorted(ours | theirs):
+        numbers = theirs.get(name, 0), ours.get(name, 0)
+        if numbers[0] != numbers[1]:
+            return f"{place} has {numbers[0]} entities {name}, in the other {numbers[1]}"
+    return ""

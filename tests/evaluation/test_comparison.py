@@ -1,0 +1,340 @@
+"""`python -m recipe compare`: what it says of runs, seeds and files, and what it refuses to compare."""
+
+import json
+import random
+import re
+from pathlib import Path
+
+import pytest
+
+from recipe.data.conll import write_conll
+from recipe.data.documents import Document, Sentence, list_tags
+from recipe.data.schemes import to_iob2
+from recipe.errors import RecipeError
+from recipe.evaluation.comparison import compare, main
+from recipe.evaluation.disagreements import find_disagreements
+from recipe.evaluation.rendering import FORMATS, Part, render
+from recipe.evaluation.scoring import score, score_documents
+
+RUN = {"seed": 1, "train_minutes": 2.0, "total_minutes": 3.0, "model": "m", "data": "d", "hardware": "h"}
+
+
+def make_gold(documents=20):
+    draw = random.Random(0)
+    return [
+        Document(
+            [
+                Sentence(
+                    [draw.choice(["Oslo", "Lima", "left", "met"]) for _ in range(9)],
+                    to_iob2([draw.choice(["O", "B-LOC", "I-LOC", "B-PER"]) for _ in range(9)]),
+                )
+                for _ in range(4)
+            ]
+        )
+        for _ in range(documents)
+    ]
+
+
+GOLD = make_gold()
+
+
+def predict(mistakes, seed=0, gold=GOLD):
+    """The gold tags, of which a share was replaced at random."""
+    draw = random.Random(seed)
+    return [
+        to_iob2([draw.choice(["O", "B-LOC", "B-PER"]) if draw.random() < mistakes else tag for tag in tags])
+        for tags in list_tags(gold)
+    ]
+
+
+def write_file(path, mistakes, seed=0, gold=GOLD):
+    write_conll(path, gold, predict(mistakes, seed, gold))
+    return str(path)
+
+
+def write_run(folder, mistakes, seed=1, gold=GOLD, counted=True, **changed):
+    """A run's folder with the scores of both splits, and the predictions."""
+    report = {}
+    for split in ("dev", "test"):
+        predicted = predict(mistakes, f"{seed}{split}", gold)
+        report[split] = score(list_tags(gold), predicted)
+        if counted:
+            report[split]["documents"] = score_documents(gold, predicted)
+        write_conll(folder / "predictions" / f"{split}.conll", gold, predicted)
+    report["run"] = RUN | {"seed": seed, "changed": {"seed": seed, **changed}}
+    (folder / "report.json").write_text(json.dumps(report))
+    return str(folder)
+
+
+def copy_report(folder, path):
+    path.write_text((Path(folder) / "report.json").read_text())
+    return str(path)
+
+
+def find_part(parts, title):
+    return next(part for part in parts if part.title == title)
+
+
+def test_a_better_run_is_called_better_with_its_interval_and_p_value(tmp_path):
+    paths = [write_run(tmp_path / "plain", 0.3), write_run(tmp_path / "clever", 0.1)]
+    for split in ("dev", "test"):
+        part = find_part(compare(paths), f"{split}: B compared with A")
+        assert part.header == ["F1", "A", "B", "B - A", "95 % interval", "p"]
+        assert [row[0] for row in part.rows] == ["LOC", "PER", "micro avg"]
+        assert re.match(
+            r"B is better than A: \+\d+\.\d points \(95 % interval \+.* to \+.*, p < 0\.001\)\.", part.notes[0]
+        )
+        assert part.notes[1].startswith("20 documents. ")
+    back = find_part(compare(paths[::-1]), "test: B compared with A")
+    assert back.notes[0].startswith("B is worse than A: -")
+
+
+def test_the_differences_are_those_of_the_reports(tmp_path):
+    paths = [write_run(tmp_path / "a", 0.3), write_run(tmp_path / "b", 0.2)]
+    reports = [json.loads((Path(path) / "report.json").read_text())["test"]["entities"] for path in paths]
+    for name, *cells in find_part(compare(paths), "test: B compared with A").rows:
+        a, b = (100 * report[name]["f1"] for report in reports)
+        assert cells[:3] == [f"{a:.1f}", f"{b:.1f}", f"{b - a:+.1f}"]
+        low, high = map(float, cells[3].split(" to "))
+        assert low < b - a < high
+        assert cells[4] == "< 0.001" or 0 < float(cells[4]) <= 1
+
+
+def test_runs_that_say_the_same_have_no_difference(tmp_path):
+    part = find_part(compare([write_run(tmp_path / name, 0.2) for name in "ab"]), "test: B compared with A")
+    assert part.notes[0].startswith("No difference between these trained models is shown: +0.0 points")
+    assert [row[3:] for row in part.rows] == [["+0.0", "-", "1.000"]] * 3
+
+
+@pytest.mark.parametrize("kind", ["folder", "report", "copy", "file", "old folder"])
+def test_all_ways_to_name_a_run_give_the_same_figures(tmp_path, kind):
+    first, other = write_run(tmp_path / "a", 0.3), write_run(tmp_path / "b", 0.1, counted=kind != "old folder")
+    expected = find_part(compare([first, write_run(tmp_path / "same", 0.1)]), "test: B compared with A")
+    named = {"report": f"{other}/report.json", "file": f"{other}/predictions/test.conll"}
+    if kind == "copy":
+        named["copy"] = copy_report(other, tmp_path / "copy.json")
+    assert find_part(compare([first, named.get(kind, other)]), "test: B compared with A") == expected
+
+
+def test_a_file_whose_name_says_no_split_is_compared_with_the_split_of_the_same_gold(tmp_path):
+    run, file = write_run(tmp_path / "a", 0.3), write_file(tmp_path / "crf.conll", 0.1)
+    assert find_part(compare([run, file]), "dev: B compared with A")  # the splits of this run have the same gold
+    other = write_file(tmp_path / "other.conll", 0.2, gold=make_gold(12))
+    with pytest.raises(
+        RecipeError, match=r"other\.conll: its gold is that of no split of .* \(dev: 12 documents, in the"
+    ):
+        compare([run, other])
+    two = compare([file, write_file(tmp_path / "svm.conll", 0.3)])
+    assert find_part(two, "predictions: B compared with A").notes[0].startswith("B is worse")
+
+
+def test_other_documents_are_refused_by_their_number(tmp_path):
+    paths = [write_run(tmp_path / "a", 0.1), write_run(tmp_path / "b", 0.1, gold=GOLD[:-1])]
+    with pytest.raises(RecipeError, match=r"b/report.json: dev: its gold is not .*: 19 documents, in the other 20"):
+        compare(paths)
+
+
+def test_other_support_is_refused_by_the_document_and_type(tmp_path):
+    changed = make_gold()
+    changed[6].sentences[0].tags = ["B-PER"] + ["O"] * 8
+    for counted in (True, False):
+        paths = [write_run(tmp_path / "a", 0, counted=counted), write_run(tmp_path / "b", 0, gold=changed)]
+        place = "document 7"
+        if not counted:
+            paths = [copy_report(path, tmp_path / f"{name}.json") for name, path in zip("ab", paths, strict=True)]
+            place = "the split"
+        with pytest.raises(RecipeError, match=rf"{place} has \d+ entities LOC, in the other \d+"):
+            compare(paths)
+
+
+def test_files_with_and_without_marked_documents_are_not_compared(tmp_path):
+    whole = [Document([sentence for document in GOLD for sentence in document.sentences])]
+    paths = [write_file(tmp_path / "a.conll", 0.1), write_file(tmp_path / "b.conll", 0.1, gold=whole)]
+    with pytest.raises(RecipeError, match="divided into sentences, the other into documents: mark documents"):
+        compare(paths)
+
+
+@pytest.mark.parametrize("name", ["no-such-run", "a.json", "empty"])
+def test_what_is_no_system_is_refused_in_one_line(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a.json").write_text('{"run": {}}')
+    with pytest.raises(RecipeError, match=rf"{name}.*: (no such file: expected a scored run|has no scores)"):
+        compare([write_run(tmp_path / "run", 0.1), str(tmp_path / name)])
+
+
+def test_systems_without_a_common_split_are_refused(tmp_path):
+    paths = [write_file(tmp_path / f"{split}.conll", 0.1) for split in ("dev", "test")]
+    with pytest.raises(
+        RecipeError, match=r"no split is scored in all systems \(.*dev.conll: dev; .*test.conll: test\)"
+    ):
+        compare(paths)
+
+
+def test_damaged_counts_are_refused_by_file_and_split(tmp_path):
+    folder = write_run(tmp_path / "a", 0.1)
+    file = Path(folder) / "report.json"
+    report = json.loads(file.read_text())
+    report["test"]["documents"]["hits"] = {}
+    file.write_text(json.dumps(report))
+    with pytest.raises(RecipeError, match=r"a/report.json: test: damaged counts \(KeyError: 'LOC'\): restore the file"):
+        compare([folder, write_run(tmp_path / "b", 0.1)])
+
+
+def write_seeds(folder, name, mistakes, seeds=(1, 2, 3), **options):
+    return [write_run(folder / f"{name}-seed{seed}", mistakes, seed, **options) for seed in seeds]
+
+
+def test_groups_of_seeds_have_mean_spread_best_and_worst_and_a_test_of_their_own(tmp_path):
+    write_seeds(tmp_path, "plain", 0.3)
+    write_seeds(tmp_path, "clever", 0.1)
+    parts = compare([str(tmp_path / "plain-seed*"), str(tmp_path / "clever-seed*")])
+    assert find_part(parts, "Systems").rows == [["A", "plain", "3", "1 2 3"], ["B", "clever", "3", "1 2 3"]]
+    assert find_part(parts, "test: B compared with A").notes[0].startswith("B is better than A")
+    seeds = find_part(parts, "Seeds")
+    assert [row[:2] for row in seeds.rows] == [["dev", "A"], ["dev", "B"], ["test", "A"], ["test", "B"]]
+    assert [row[-1] for row in seeds.rows] == ["-", "0.100", "-", "0.100"]
+    for _, _, mean, best, worst, _ in seeds.rows:
+        assert float(worst) <= float(mean.split(" ± ")[0]) <= float(best)
+    notes = " ".join(seeds.notes)
+    assert "A: 3 seeds. The F1 of a further seed has a chance of 50% to be above the best or below the worst." in notes
+    assert "a p over seeds is 0.10 at best, so these runs cannot show that the recipes differ" in notes
+    assert "4 seeds of each could" in notes
+
+
+def test_four_seeds_of_each_are_said_to_suffice(tmp_path):
+    write_seeds(tmp_path, "plain", 0.3, (1, 2, 3, 4))
+    write_seeds(tmp_path, "clever", 0.1, (1, 2, 3, 4))
+    seeds = find_part(compare([str(tmp_path / "plain-seed*"), str(tmp_path / "clever-seed*")]), "Seeds")
+    assert "A and B, 4 and 4 runs: the p over seeds is about the recipes, with other seeds too" in seeds.notes[-1]
+    assert seeds.rows[1][-1] == "0.029"
+
+
+def test_a_group_can_be_given_with_commas_and_alone(tmp_path):
+    group = ",".join(write_seeds(tmp_path, "plain", 0.3))
+    parts = compare([group])
+    assert find_part(parts, "Systems").rows == [["A", "plain", "3", "1 2 3"]]
+    assert [row[0] for row in find_part(parts, "test: A").rows] == ["LOC", "PER", "micro avg"]
+    assert all(re.fullmatch(r"\d+\.\d to \d+\.\d", row[2]) for row in find_part(parts, "test: A").rows)
+
+
+def test_runs_with_other_settings_or_the_same_seed_are_no_group(tmp_path):
+    write_run(tmp_path / "a-seed1", 0.1, 1, learning_rate=0.1)
+    write_run(tmp_path / "a-seed2", 0.1, 2, learning_rate=0.2)
+    with pytest.raises(RecipeError, match=r"not another seed of .*, because learning_rate differ: compare them as two"):
+        compare([str(tmp_path / "a-seed*")])
+    write_run(tmp_path / "a-seed2", 0.1, 1, learning_rate=0.1)
+    with pytest.raises(RecipeError, match=r"a-seed2/report\.json: seed 1 is in this group twice"):
+        compare([str(tmp_path / "a-seed*")])
+
+
+def test_reports_of_an_earlier_version_are_compared_without_intervals(tmp_path):
+    for name, mistakes in (("a", 0.3), ("b", 0.1)):
+        for folder in write_seeds(tmp_path, name, mistakes, counted=False):
+            copy_report(folder, tmp_path / f"{Path(folder).name}.json")
+    parts = compare([str(tmp_path / "a-seed*.json"), str(tmp_path / "b-seed*.json")])
+    assert find_part(parts, "Systems").notes[0].startswith("A has reports of an earlier version, without counts")
+    part = find_part(parts, "test: B compared with A")
+    assert part.notes == []
+    assert all(row[4:] == ["-", "-"] and row[3].startswith("+") for row in part.rows)
+    assert find_part(parts, "Seeds").rows[1][-1] == "0.100"
+
+
+def test_settings_that_differ_and_costs_are_shown(tmp_path):
+    paths = [write_run(tmp_path / "a", 0.1, learning_rate=1e-4), write_run(tmp_path / "b", 0.1, context="none")]
+    (tmp_path / "b" / "model.safetensors").write_bytes(b"0" * 3_000_000)
+    parts = compare(paths)
+    settings = find_part(parts, "Settings that differ")
+    assert settings.rows == [["learning_rate", "0.0001", "default"], ["context", "default", "none"]]
+    costs = find_part(parts, "Time and size").rows
+    assert ["minutes of training", "2.0", "2.0"] in costs
+    assert ["weights, MB", "-", "3"] in costs
+    assert "these trained models: another seed gives another F1" in find_part(parts, "Seeds").notes[0]
+
+
+def test_three_systems_are_each_compared_with_the_first(tmp_path):
+    paths = [write_file(tmp_path / f"{name}.conll", share) for name, share in (("a", 0.2), ("b", 0.1), ("c", 0.3))]
+    titles = [part.title for part in compare(paths, examples=0)]
+    assert "predictions: B compared with A" in titles
+    assert "predictions: C compared with A" in titles
+    assert not any("compared with B" in title for title in titles)
+
+
+def test_disagreements_are_missed_and_invented_entities():
+    gold = [["B-LOC", "O", "O", "B-PER", "I-PER"]]
+    right, wrong = [["B-LOC", "O", "O", "B-PER", "I-PER"]], [["B-LOC", "O", "B-ORG", "B-PER", "O"]]
+    assert find_disagreements(gold, right, wrong) == [(0, (2, 3, "ORG")), (0, (3, 5, "PER"))]
+    assert find_disagreements(gold, wrong, right) == []
+    assert find_disagreements(gold, wrong, wrong) == []
+
+
+def test_examples_show_gold_and_both_predictions_in_context(tmp_path):
+    words = [f"w{number}" for number in range(20)]
+    gold = [Document([Sentence(words, ["O"] * 9 + ["B-LOC", "I-LOC"] + ["O"] * 9)])]
+    good, bad = gold[0].sentences[0].tags, ["O"] * 9 + ["B-PER"] + ["O"] * 10
+    for name, tags in (("good", good), ("bad", bad)):
+        write_conll(tmp_path / f"{name}.conll", gold, [tags])
+    parts = compare([str(tmp_path / "good.conll"), str(tmp_path / "bad.conll")])
+    part = find_part(parts, "predictions: A right, B wrong")
+    assert part.header == ["sentence", "context", "gold", "A", "B"]
+    marked = "... w3 w4 w5 w6 w7 w8 [w9 w10] w11 w12 w13 w14 w15 w16 ..."
+    assert part.rows == [["1", marked, "LOC: w9 w10", "LOC: w9 w10", "PER: w9"]]
+    assert find_part(parts, "predictions: B right, A wrong").notes == ["0 entities, of which 0 are shown."]
+
+
+@pytest.mark.parametrize("number", [0, 1, 7, 10_000])
+def test_the_number_of_examples_can_be_set(tmp_path, number):
+    paths = [write_file(tmp_path / f"{name}.conll", 0.3, seed) for seed, name in enumerate("ab")]
+    part = find_part(compare(paths, number), "predictions: A right, B wrong")
+    total = int(part.notes[0].split()[0])
+    assert len(part.rows) == min(number, total)
+    assert total > 7
+    assert len({tuple(row) for row in part.rows}) == len(part.rows)
+
+
+def test_files_whose_sentences_are_cut_elsewhere_have_no_examples(tmp_path):
+    def halve(sentence):
+        halves = (slice(4), slice(4, None))
+        return [Sentence(sentence.words[half], to_iob2(sentence.tags[half])) for half in halves]
+
+    cut = [Document([half for s in document.sentences for half in halve(s)]) for document in GOLD]
+    joined = [
+        Document([Sentence(s.words, [tag for half in halve(s) for tag in half.tags]) for s in document.sentences])
+        for document in GOLD
+    ]
+    paths = [write_file(tmp_path / f"{name}.conll", 0, gold=gold) for name, gold in (("a", joined), ("b", cut))]
+    part = find_part(compare(paths), "predictions: A right, B wrong")
+    assert part.notes == ["No examples: the two files are divided into other sentences."]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_text_of_the_data_cannot_break_a_page(kind):
+    part = Part("a <b> | c", ["1 < 2 <script>alert(1)</script>"], ["x", "y"], [["<i>|", "a|b"], ["&", ""]])
+    page = render("T", [part, Part("left out")], kind)
+    assert "left out" not in page
+    if kind == "html":
+        assert "<script>" not in page
+        assert "<td>&lt;i&gt;|</td><td>a|b</td>" in page
+        assert page.startswith("<!doctype html>")
+        assert not re.search(r"(src|href)=|url\(", page)
+    if kind == "markdown":
+        assert "| \\<i>\\| | a\\|b |" in page
+        assert "<script>" not in page.replace("\\<script>", "")
+    if kind == "text":
+        assert page.splitlines()[-2:] == ["<i>|  a|b", "&"]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_verb_prints_or_writes_each_format(tmp_path, capsys, kind):
+    paths = [write_file(tmp_path / f"{name}.conll", 0.2, seed) for seed, name in enumerate("ab")]
+    main([*paths, "--format", kind, "--examples", "1"])
+    printed = capsys.readouterr().out
+    assert "B compared with A" in printed
+    assert printed.endswith("\n")
+    main([*paths, "--format", kind, "--examples", "1", "--output", str(tmp_path / "page")])
+    assert (tmp_path / "page").read_text() == printed
+    assert capsys.readouterr().out == ""
+
+
+def test_a_negative_number_of_examples_is_refused(tmp_path):
+    with pytest.raises(RecipeError, match="--examples -1: must be at least 0"):
+        main(["a", "b", "--examples", "-1"])
