@@ -54,7 +54,7 @@ from recipe.training.signals import SignalHandler
 from recipe.training.trainer import RecipeTrainer
 from recipe.training.trial import try_model, try_trainer
 
-# These go into a .gitignore, which the Hub respects: predictions and the page contain the text of the data, which can be
+# These go into a .gitignore, which the Hub respects: predictions and the page contain text of the data, which can be
 # under a licence that does not allow you to publish it.
 PRIVATE = (f"{PREDICTIONS}/", "predictions.conll", PAGE, "words.conll", "train.log", "tokenizer/", LOCK)
 RESULTS = ("report.json", "report.txt", "metrics.json", "predictions.conll", PREDICTIONS, PAGE, ANALYSIS)

@@ -44,11 +44,13 @@ def score_buckets(cases: Sequence[Case], mentions: Mentions | None) -> dict[str,
     groupings: dict[str, tuple[list[str], Bucketing]] = {}
     if mentions is not None:
         groupings |= _group_by_training(mentions)
-    lengths = [_name_range(first, after) for first, after in _pair_bounds(SENTENCE_LENGTHS)]
     sizes = [*map(str, range(1, LONGEST_MENTION)), f"{LONGEST_MENTION} or more"]
     groupings |= {
         "words of the entity": (sizes, lambda _, span: sizes[min(span[1] - span[0], LONGEST_MENTION) - 1]),
-        "words of the sentence": (lengths, lambda words, _: _find_range(len(words), SENTENCE_LENGTHS)),
+        "words of the sentence": (
+            _name_ranges(SENTENCE_LENGTHS),
+            lambda words, _: _find_range(len(words), SENTENCE_LENGTHS),
+        ),
         "case of the sentence": (
             ["all upper case", "other"],
             lambda words, _: "all upper case" if is_headline(words) else "other",
@@ -65,10 +67,9 @@ def _group_by_training(mentions: Mentions) -> dict[str, tuple[list[str], Bucketi
     def find_frequency(words: Sequence[str], span: Span) -> str:
         return _find_range(sum(mentions.get(join_words(words, span), {}).values()), FREQUENCIES)
 
-    frequencies = [_name_range(first, after) for first, after in _pair_bounds(FREQUENCIES)]
     return {
         "seen in training": (["seen", "seen with other types", "unseen"], find_familiarity),
-        "times in training": (frequencies, find_frequency),
+        "times in training": (_name_ranges(FREQUENCIES), find_frequency),
     }
 
 
@@ -93,17 +94,18 @@ def is_headline(words: Sequence[str]) -> bool:
     return len(letters) >= HEADLINE_LETTERS and all(word == word.upper() for word in letters)
 
 
-def _pair_bounds(bounds: Sequence[int]) -> list[tuple[int, int | None]]:
-    """The first number of each range, and that of the next one."""
-    return list(zip(bounds, [*bounds[1:], None], strict=True))
+def name_range(bounds: Sequence[int], number: int) -> str:
+    """The name of range `number`, from its own bound to the next one."""
+    first = bounds[number]
+    if number == len(bounds) - 1:
+        return f"{first:,} or more"
+    last = bounds[number + 1] - 1
+    return f"{first:,}" if first == last else f"{first:,} to {last:,}"
 
 
-def _name_range(first: int, after: int | None) -> str:
-    if after is None:
-        return f"{first} or more"
-    return str(first) if after == first + 1 else f"{first} to {after - 1}"
+def _name_ranges(bounds: Sequence[int]) -> list[str]:
+    return [name_range(bounds, number) for number in range(len(bounds))]
 
 
 def _find_range(number: int, bounds: Sequence[int]) -> str:
-    place = bisect_right(bounds, number) - 1
-    return _name_range(*_pair_bounds(bounds)[place])
+    return name_range(bounds, bisect_right(bounds, number) - 1)

@@ -103,9 +103,7 @@ def _quote(case: Case) -> Example:
     gold, predicted = match.types
     confidence = None if case.confidence is None else round(case.confidence, 4)
     line = sentence.line + start
-    return Example(
-        match.kind, gold, predicted, confidence, pieces, first > 0, last < len(sentence.words), line
-    )
+    return Example(match.kind, gold, predicted, confidence, pieces, first > 0, last < len(sentence.words), line)
 
 
 def _cut_pieces(sentence: ScoredSentence, match: Match, first: int, last: int) -> list[Piece]:

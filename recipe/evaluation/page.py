@@ -129,6 +129,7 @@ def _list_sections(page: Page, has_curves: bool) -> dict[str, str]:
     sections = {
         "scores": (bool(page.types), "Scores"),
         "curves": (has_curves, "Curves"),
+        "tokens": (any(split.scores.get("breakdown") for split in page.splits), "Masked tokens"),
         "confusion": (analysed, "Confusion"),
         "errors": (analysed, "Errors"),
         "buckets": (analysed, "Buckets"),

@@ -5,7 +5,9 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -28,10 +30,23 @@ NO_MENTIONS = "The entities of training were not recorded: scores of seen and un
 logger = logging.getLogger(__name__)
 
 
-def write_report(folder: Path) -> Path:
-    """Write `report.html`, and for a tagger `analysis.json`, into a run's folder. Returns the path of the page.
+class Report(NamedTuple):
+    """The page of a run, and the figures of the analysis by split, which are empty if no predictions were analysed."""
 
-    Raises RecipeError if the run has no scores, or if its files are not as the recipe writes them.
+    page: str
+    figures: dict[str, Mapping[str, Any]]
+
+    def write(self, folder: Path) -> None:
+        """Write `report.html`, and `analysis.json` if there are figures. Raises RecipeError as `write_whole` does."""
+        if self.figures:
+            write_whole(folder / ANALYSIS, json.dumps(self.figures, indent=1) + "\n")
+        write_whole(folder / PAGE, self.page)
+
+
+def make_report(folder: Path) -> Report:
+    """The page and the figures of a run.
+
+    Raises RecipeError if there is nothing to show, or if the files are not as the recipe writes them.
     """
     run = RunFolder(folder)
     if not (run.scores or run.history):
@@ -39,36 +54,30 @@ def write_report(folder: Path) -> Path:
     with explain_damage(folder):
         mentions = read_mentions(folder)
         splits = [_analyze_split(run, split, mentions) for split in sorted(run.scores, reverse=True)]  # test first
-        page = render_page(
-            Page(
-                title=folder.resolve().name,
-                task=_name_task(run),
-                facts=_list_facts(run),
-                splits=splits,
-                curves=_find_curves(run),
-                settings=yaml.safe_dump(run.changed_settings, sort_keys=False).rstrip() if run.settings else "",
-                command=run.command,
-            )
+        page = Page(
+            title=folder.resolve().name,
+            task=_name_task(run),
+            facts=_list_facts(run),
+            splits=splits,
+            curves=_find_curves(run),
+            settings=yaml.safe_dump(run.changed_settings, sort_keys=False).rstrip() if run.settings else "",
+            command=run.command,
         )
-    figures = {split.name: split.analysis for split in splits if split.analysis}
-    if figures:
-        write_whole(folder / ANALYSIS, json.dumps(figures, indent=1) + "\n")
-    write_whole(folder / PAGE, page)
-    return folder / PAGE
+        return Report(render_page(page), {split.name: split.analysis for split in splits if split.analysis})
 
 
 def try_report(folder: Path) -> None:
-    """Like `write_report`, but if the page cannot be made, a warning says why: the scores are what counts.
+    """Write the report of a run that has just finished. If it cannot be made, a warning says why.
 
     Raises RecipeError if a file cannot be written.
     """
     try:
-        write_report(folder)
-    except RecipeError as error:
-        logger.warning("%s is not written: %s", PAGE, error)
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        logger.warning("%s is not written: %s: make it later with python -m recipe report %s", PAGE, reason, folder)
+        report = make_report(folder)
+    except Exception as error:  # the run is good without its page
+        reason = str(error) if isinstance(error, RecipeError) else f"{type(error).__name__}: {error}"
+        logger.warning("no %s: %s (python -m recipe report %s makes it later)", PAGE, reason, folder)
+        return
+    report.write(folder)
 
 
 def _analyze_split(run: RunFolder, split: str, mentions: Mentions | None) -> SplitPart:
@@ -137,4 +146,5 @@ def main(argv: list[str]) -> None:
     args = parser.parse_args(argv)
     if not args.folder.is_dir():
         raise RecipeError(f"{args.folder}: no such folder: check the path")
-    print(write_report(args.folder))
+    make_report(args.folder).write(args.folder)
+    print(args.folder / PAGE)

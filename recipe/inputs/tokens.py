@@ -31,6 +31,13 @@ def tokenize_words(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[list[
     return result
 
 
+def find_pieces(tokenizer: PreTrainedTokenizerBase) -> list[bool]:
+    """For each token id, whether the token continues a word: marked by `##`, or in other tokenizers not by a space."""
+    tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    marks_spaces = any(token.startswith(("\u0120", "\u2581")) for token in tokens)
+    return [not token.startswith(("\u0120", "\u2581")) if marks_spaces else token.startswith("##") for token in tokens]
+
+
 def _replace_surrogates(word: str) -> str:
     """`word` with lone surrogates, which cannot be encoded, replaced by question marks."""
     return word if word.isascii() else word.encode("utf-8", "replace").decode()
