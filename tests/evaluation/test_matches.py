@@ -73,7 +73,7 @@ def test_a_pair_is_called_by_what_differs(gold, predicted, kinds):
 
 
 def test_of_partners_of_one_type_the_one_with_the_closest_ends_is_taken():
-    matches = match_entities("B-LOC B-LOC I-LOC".split(), "B-LOC I-LOC I-LOC".split())
+    matches = match_entities(["B-LOC", "B-LOC", "I-LOC"], ["B-LOC", "I-LOC", "I-LOC"])
     assert matches == [Match((1, 3, "LOC"), (0, 3, "LOC")), Match((0, 1, "LOC"), None)]
 
 
