@@ -49,7 +49,7 @@ class SplitPart:
     @property
     def reliability(self) -> Markup:
         """The reliability diagram."""
-        return Markup(draw_reliability(self.analysis["calibration"]["bins"], "Reliability diagram"))
+        return Markup(draw_reliability(self.analysis["calibration"]["bins"], f"Reliability diagram of {self.name}"))
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Curves:
             }
             panels["Accuracy of masked tokens"] = self._collect(eval_masked_accuracy="dev")
         return [
-            (title, Markup(draw_curves(series, f"{title} by step", title == "Perplexity")))
+            (title, Markup(draw_curves(series, f"{title} by step, {self.name}", title == "Perplexity")))
             for title, series in panels.items()
             if series
         ]

@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import escape
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -20,7 +22,6 @@ INK, MUTED, GRID, FIRST, SECOND = "#010203", "#010204", "#010205", "#010206", "#
 VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--line", FIRST: "--accent", SECOND: "--second"}
 STYLE: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text, in the font of the page
-    "svg.hashsalt": "recipe",  # the same picture has the same ids each time
     "font.size": 9.5,
     "axes.edgecolor": GRID,
     "axes.labelcolor": MUTED,
@@ -43,7 +44,11 @@ STYLE: dict[str, Any] = {
 
 
 def draw_curves(series: Mapping[str, Points], label: str, is_logarithmic: bool = False) -> str:
-    """Up to two curves over training steps as SVG. label: what the picture shows, for screen readers."""
+    """Up to two curves over training steps as SVG.
+
+    label: what the picture shows, for screen readers;
+    each picture of a page needs its own.
+    """
 
     def draw(axes: "Axes") -> None:
         for (name, points), colour in zip(series.items(), (FIRST, SECOND), strict=False):
@@ -62,7 +67,7 @@ def draw_curves(series: Mapping[str, Points], label: str, is_logarithmic: bool =
 def draw_reliability(bins: Sequence[Mapping[str, Any]], label: str) -> str:
     """A reliability diagram as SVG: the accuracy of each bin of `recipe.evaluation.calibration` by its confidence.
 
-    The area of a point grows with its number of predictions.
+    The area of a point grows with its number of predictions. label: see `draw_curves`.
     """
     filled = [one for one in bins if one["count"]]
     most = max(one["count"] for one in filled)
@@ -82,7 +87,8 @@ def _draw(draw: Any, label: str) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context(STYLE), io.StringIO() as file:
+    # The ids in a picture depend on its label, so that they are the same each time, and others than in other pictures.
+    with rc_context(STYLE | {"svg.hashsalt": label}), io.StringIO() as file:
         figure = Figure(figsize=SIZE)
         draw(figure.subplots())
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
@@ -91,7 +97,7 @@ def _draw(draw: Any, label: str) -> str:
 
 
 def _adapt(svg: str, label: str) -> str:
-    """The SVG without its XML header, in the page's fonts and colours, described by `label`, which is plain text."""
+    """The SVG without its XML header, in the page's fonts and colours, described by `label`."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
     svg = re.sub(r"<style.*?</style>", "", svg, flags=re.S)  # for the whole page, if it is inside one
@@ -100,4 +106,4 @@ def _adapt(svg: str, label: str) -> str:
     svg = re.sub(r' id="(?:figure|axes|patch|line2d|text|xtick|ytick|legend|matplotlib|PathCollection)[\w.]*"', "", svg)
     for colour, variable in VARIABLES.items():
         svg = svg.replace(colour, f"var({variable})")
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)
