@@ -140,7 +140,7 @@ def main(
         if training_args.do_train:
             trainer.add_callback(TokenCounter(pretraining, data_args.block_size))
             run.train(trainer)
-        scores = {}
+        scores: dict[str, dict] = {}
         if training_args.do_eval:
             figures = trainer.evaluate()
             scores["dev"] = {name.removeprefix("eval_"): value for name, value in figures.items()}

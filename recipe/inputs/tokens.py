@@ -32,10 +32,14 @@ def tokenize_words(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[list[
 
 
 def find_pieces(tokenizer: PreTrainedTokenizerBase) -> list[bool]:
-    """For each token id, whether the token continues a word: marked by `##`, or in other tokenizers not by a space."""
+    """For each token id, whether the token continues a word: by `##`, or in other tokenizers by a missing space.
+
+    Vocabularies of either kind can contain some tokens that look like the other one.
+    """
     tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
-    marks_spaces = any(token.startswith(("\u0120", "\u2581")) for token in tokens)
-    return [not token.startswith(("\u0120", "\u2581")) if marks_spaces else token.startswith("##") for token in tokens]
+    continues = [token.startswith("##") for token in tokens]
+    begins = [token.startswith(("\u0120", "\u2581")) for token in tokens]
+    return continues if sum(continues) >= sum(begins) else [not begin for begin in begins]
 
 
 def _replace_surrogates(word: str) -> str:
