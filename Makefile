@@ -60,6 +60,7 @@ quickstart: $(QUICK_NER)/report.json  ## the whole recipe on an embedded corpus 
 	@echo 'Two new sentences, tagged by the model:'
 	@$(BIN)/python -m recipe tag --model $(QUICK_NER) --format text --text $(FIRST_TEXT) --text $(SECOND_TEXT)
 	@echo 'checkpoint, report, predictions   $(QUICK_NER)'
+	@echo 'page of scores and errors         $(QUICK_NER)/report.html'
 	@echo 'pretrained encoder, perplexity    $(QUICK_MLM)'
 	@echo
 	@echo 'Next:'

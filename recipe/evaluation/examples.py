@@ -9,6 +9,7 @@ from recipe.evaluation.matches import CORRECT, Case, Match, ScoredSentence, Span
 
 MOST_ERRORS, MOST_HITS, MOST_SUSPECTS = 600, 120, 200  # of each split, on the page
 CONTEXT = 12  # words on each side
+MOST_WORDS = 80  # of an example
 LONGEST_WORD = 80  # characters; longer ones are shortened
 SUSPICIOUS = 0.9  # confidence, at least, in a reading that the label contradicts
 BACKING = ("backed", "unknown", "contradicted")  # of the model's reading, by the labels of training
@@ -92,13 +93,17 @@ def _count_mentions(case: Case, span: Span | None, mentions: Mentions) -> int:
 
 
 def _name_span(case: Case, span: Span | None) -> str:
-    return " ".join(map(shorten, case.sentence.words[span[0] : span[1]])) if span else ""
+    """The words of an entity; of a very long one, the first."""
+    if span is None:
+        return ""
+    words = list(map(shorten, case.sentence.words[span[0] : span[1]]))
+    return " ".join(words if len(words) <= MOST_WORDS else [*words[:MOST_WORDS], "…"])
 
 
 def _quote(case: Case) -> Example:
     sentence, match = case.sentence, case.match
     start, stop = match.place
-    first, last = max(0, start - CONTEXT), min(len(sentence.words), stop + CONTEXT)
+    first, last = max(0, start - CONTEXT), min(len(sentence.words), stop + CONTEXT, start + MOST_WORDS)
     pieces = _cut_pieces(sentence, match, first, last)
     gold, predicted = match.types
     confidence = None if case.confidence is None else round(case.confidence, 4)

@@ -148,8 +148,9 @@ def push_folder(repository: Repository, folder: Path, message: str, with_text: b
         return repository.push(list_files(folder, with_text), message)
     except RecipeError as error:
         command = f"make push CKPT={shlex.quote(str(folder))} REPO={repository.name}"
-        if repository.revision:
-            command += f' ARGS="--hub_revision {repository.revision}"'
+        options = [f"--hub_revision {repository.revision}"] if repository.revision else []
+        if options := options + ["--with_text"] * with_text:
+            command += f' ARGS="{" ".join(options)}"'
         raise PushError(f"{error}: {folder} is complete: push it later with `{command}`") from error
 
 

@@ -8,6 +8,7 @@ from recipe.evaluation.examples import (
     MOST_ERRORS,
     MOST_HITS,
     MOST_SUSPECTS,
+    MOST_WORDS,
     Piece,
     count_suspects,
     list_examples,
@@ -61,6 +62,15 @@ def test_long_sentences_are_cut_around_the_entity_and_the_line_is_that_of_its_fi
     assert found.pieces[0] == Piece(" ".join(["a"] * CONTEXT), None, None)
     [whole] = list_examples(make_cases(("Oslo wins", "O O", "B-LOC O", [0.9])))
     assert (whole.before, whole.after) == (False, False)
+
+
+def test_very_long_entities_are_cut():
+    tags = " ".join(["B-LOC"] + ["I-LOC"] * 999)
+    cases = make_cases((" ".join(["a"] * 1000), " ".join(["O"] * 1000), tags, [0.95]))
+    [found], [suspect] = list_examples(cases), list_suspects(cases, None)
+    assert found.after
+    assert [piece.text.count("a") for piece in found.pieces] == [MOST_WORDS]
+    assert suspect.predicted_text == " ".join(["a"] * MOST_WORDS + ["…"])
 
 
 def test_very_long_words_are_shortened():
