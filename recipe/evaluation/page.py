@@ -109,7 +109,7 @@ def render_page(page: Page) -> str:
     script = environment.get_template("page.js.jinja").render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     curves = [(one.name, pictures) for one in page.curves if (pictures := one.pictures)]
-    return environment.get_template("page.html.jinja").render(
+    html = environment.get_template("page.html.jinja").render(
         page=page,
         curves=curves,
         sections=_list_sections(page, bool(curves)),
@@ -120,6 +120,7 @@ def render_page(page: Page) -> str:
         script=Markup(script),
         digest=digest,
     )
+    return html.strip() + "\n"
 
 
 def _list_sections(page: Page, has_curves: bool) -> dict[str, str]:
