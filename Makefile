@@ -22,7 +22,7 @@ $(foreach name,$(NAMES),$(foreach sign,$(ODD),$(if $(findstring $(sign),$(value 
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart mlm ner sweep reproduce reproduce-local silver tag push bench bench-gpu fuzz soak study table test test-all test-gpu coverage mutation lint format
+.PHONY: help setup quickstart mlm ner sweep reproduce reproduce-local silver tag push bench bench-gpu fuzz soak study table test test-all test-gpu test-page coverage mutation lint format
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -37,7 +37,7 @@ setup: .venv/requirements.txt  ## create .venv and install the recipe in it (aga
 	cp $< $@
 
 # The extras of pyproject.toml. seqeval has no wheel: without --use-pep517, an older pip would fail to build it.
-.venv/dev .venv/bench .venv/mutation: .venv/%: pyproject.toml .venv/requirements.txt
+.venv/dev .venv/browser .venv/mutation: .venv/%: pyproject.toml .venv/requirements.txt
 	$(BIN)/pip install --quiet --use-pep517 -e ".[$*]"
 	touch $@
 
@@ -60,6 +60,7 @@ quickstart: $(QUICK_NER)/report.json  ## the whole recipe on an embedded corpus 
 	@echo 'Two new sentences, tagged by the model:'
 	@$(BIN)/python -m recipe tag --model $(QUICK_NER) --format text --text $(FIRST_TEXT) --text $(SECOND_TEXT)
 	@echo 'checkpoint, report, predictions   $(QUICK_NER)'
+	@echo 'page of scores and errors         $(QUICK_NER)/report.html'
 	@echo 'pretrained encoder, perplexity    $(QUICK_MLM)'
 	@echo
 	@echo 'Next:'
@@ -141,21 +142,21 @@ push: setup  ## push a finished run or a checkpoint to the Hub: CKPT=runs/ner/na
 	@test -n "$(CKPT)" && test -n "$(REPO)" || { echo 'usage: make push CKPT=runs/ner/name REPO=user/name' >&2; exit 2; }
 	$(BIN)/python -m recipe push "$(CKPT)" "$(REPO)" $(ARGS)
 
-bench: .venv/bench  ## speed and F1 beside plain scripts, two hours; DATA=folder of CoNLL-2003, TEXT="news/*.txt"
+bench: setup  ## speed and F1 beside plain scripts, two hours; DATA=folder of CoNLL-2003, TEXT="news/*.txt"
 	$(BIN)/python -m bench.speed $(if $(DATA),--data_dir "$(DATA)") $(if $(TEXT),--text "$(TEXT)")
 	$(BIN)/python -m bench.parity $(if $(DATA),--data_dir "$(DATA)")
 	$(BIN)/python -m bench.report docs
 
-bench-gpu: .venv/bench  ## speed on one GPU beside plain scripts, and of tagging, minutes; DATA=folder of CoNLL-2003, TEXT="news/*.txt"
+bench-gpu: setup  ## speed on one GPU beside plain scripts, and of tagging, minutes; DATA=folder of CoNLL-2003, TEXT="news/*.txt"
 	$(BIN)/python -m bench.gpu $(if $(DATA),--data_dir "$(DATA)") $(if $(TEXT),--text "$(TEXT)")
 
-soak: .venv/bench  ## 200 runs of eight configurations, killed at random moments: all must end with the same weights
+soak: setup  ## 200 runs of eight configurations, killed at random moments: all must end with the same weights
 	$(BIN)/python -m bench.soak
 
 fuzz: .venv/dev  ## 100,000 spoilt files for each reader, half an hour: all must be read, or refused in one line; EXAMPLES=1000
 	EXAMPLES=$(or $(EXAMPLES),100000) $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
-study: .venv/bench  ## what raises F1, days: DATA=folder of CoNLL-2003, CONLLPP=its corrected test, TEXT="news/*.txt", SILVER="news/*.txt"
+study: setup  ## what raises F1, days: DATA=folder of CoNLL-2003, CONLLPP=its corrected test, TEXT="news/*.txt", SILVER="news/*.txt"
 	@test -n "$(DATA)" && test -n "$(CONLLPP)" && test -n "$(TEXT)" && test -n "$(SILVER)" || { \
 	    echo 'usage: make study DATA=path/to/conll2003 CONLLPP=path/to/conllpp_test.txt TEXT="path/to/*.txt"' \
 	    'SILVER="path/to/*.txt" [RUNS="name ..."]' >&2; exit 2; }
@@ -173,6 +174,9 @@ test-all: .venv/dev  ## the same and the slow proofs: kills, full disks, several
 
 test-gpu: .venv/dev  ## the tests that need a GPU
 	$(BIN)/python -m pytest tests/gpu -m gpu -rs
+
+test-page: .venv/dev .venv/browser  ## the page of a run in a browser, which has to be installed: apt-get install chromium
+	$(BIN)/python -m pytest tests/evaluation/test_browser.py -rs
 
 coverage: .venv/dev  ## the test suite, and which lines of recipe/ and the scripts it does not reach
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered

@@ -12,18 +12,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 from datasets import Dataset, IterableDataset
 from transformers import AutoModelForMaskedLM, EvalPrediction, PreTrainedConfig, PreTrainedModel
 
 from recipe.arguments import MlmArguments, RunArguments, check_metric, parse
 from recipe.data.articles import Articles, explain_reading, load_articles, name_source, read_texts
 from recipe.errors import RecipeError, exit_with
-from recipe.evaluation.masked import score_positions, summarize_positions
+from recipe.evaluation.masked import break_down, score_positions, summarize_positions
 from recipe.inputs.blocks import build_blocks
 from recipe.inputs.masking import build_collator, draw_masks
-from recipe.inputs.overview import format_text_overview
+from recipe.inputs.overview import format_text_overview, list_ids
 from recipe.inputs.stream import BlockStream
 from recipe.inputs.tokenizer import load_tokenizer
+from recipe.inputs.tokens import find_pieces
 from recipe.inputs.vocabulary import train_tokenizer
 from recipe.model.causality import make_causal
 from recipe.model.loading import (
@@ -111,7 +113,10 @@ def main(
         if isinstance(dev := blocks.get("dev"), Dataset):
             blocks["dev"] = draw_masks(dev, tokenizer, data_args)
 
+        outputs: list[EvalPrediction] = []  # of the last evaluation
+
         def summarize(output: EvalPrediction) -> dict[str, float]:
+            outputs[:] = [output]
             return summarize_positions(output) | (metrics(output) if metrics else {})
 
         model = build_model(config)
@@ -135,10 +140,13 @@ def main(
         if training_args.do_train:
             trainer.add_callback(TokenCounter(pretraining, data_args.block_size))
             run.train(trainer)
-        scores = {}
+        scores: dict[str, dict] = {}
         if training_args.do_eval:
             figures = trainer.evaluate()
             scores["dev"] = {name.removeprefix("eval_"): value for name, value in figures.items()}
+            train = blocks.get("train")
+            counts = np.bincount(list_ids(train), minlength=len(tokenizer)) if isinstance(train, Dataset) else None
+            scores["dev"]["breakdown"] = break_down(outputs[0], find_pieces(tokenizer), counts)
             run.write_results(trainer, "metrics.json", scores)
             trainer.log_metrics("eval", figures)
         run.finish(trainer)

@@ -21,11 +21,11 @@ from transformers import (
 )
 
 from recipe.arguments import NerArguments, RunArguments, check_metric, check_type_metric, parse
-from recipe.data.conll import write_conll
 from recipe.data.documents import Notes, list_sentences, list_tags
 from recipe.data.raw_text import choose_splitter
 from recipe.data.splits import check_labels, limit_sentences, list_labels, load_splits
 from recipe.errors import exit_with
+from recipe.evaluation.predictions import PREDICTIONS, Confidences, write_mentions, write_predictions
 from recipe.evaluation.scoring import (
     Metrics,
     format_reports,
@@ -54,7 +54,7 @@ from recipe.model.loading import (
     set_labels,
 )
 from recipe.model.settings import ModelArguments
-from recipe.run import PREDICTIONS, Outcome, Run
+from recipe.run import Outcome, Run
 from recipe.training.checkpoints import remove_results
 from recipe.training.loss import Loss, token_mean_loss
 from recipe.training.trainer import RecipeTrainer
@@ -142,19 +142,22 @@ def main(
             run.train(trainer)
         if trainer.is_world_process_zero():
             remove_results(run.folder, [PREDICTIONS])  # of splits that are not scored now
+            if training_args.do_train:
+                write_mentions(run.folder, list_sentences(documents["train"]))
         # the pipeline may pass inputs that your own model does not accept, and one process has only a shard under FSDP
         compares = data_args.compare_pipeline and not own_model and not is_sharded()
         report = {}
         for split in [split for split in documents if split != "train"]:
             gold = list_tags(documents[split])
             logits = trainer.predict_logits(windows[split])
-            predicted = tagger.tags(documents[split], windows[split], logits)
-            report[split] = score(gold, predicted, metrics)
-            report[split]["documents"] = score_documents(documents[split], predicted)
             if split == "dev" and training_args.do_train:
                 tagger.calibrate(documents[split], windows[split], logits)
                 if trainer.is_world_process_zero():
                     tagger.save_settings(run.folder)
+            tagged = tagger.predict(documents[split], windows[split], logits)
+            predicted = [sentence.tags for sentence in tagged]
+            report[split] = score(gold, predicted, metrics)
+            report[split]["documents"] = score_documents(documents[split], predicted)
             if data_args.context != "none":
                 alone = tagger.windows(documents[split], context="none")
                 tags = tagger.tags(documents[split], alone, trainer.predict_logits(alone))
@@ -162,7 +165,8 @@ def main(
             if compares and trainer.is_world_process_zero():
                 report[split]["running_text"] = compare_pipeline(tagger, trainer.model.eval(), documents[split])
             if trainer.is_world_process_zero():
-                write_conll(run.folder / PREDICTIONS / f"{split}.conll", documents[split], predicted)
+                confidences = [Confidences(one.scores, [entity.score for entity in one.entities]) for one in tagged]
+                write_predictions(run.folder, split, documents[split], predicted, confidences)
         if report and trainer.is_world_process_zero():
             write_whole(run.folder / "report.txt", format_reports(report))
             run.write_results(trainer, "report.json", report)

@@ -308,13 +308,14 @@ def plot_growth(study: list[tuple[Run, dict]], path: Path) -> None:
         scores = [(millions, [read_f1(report, split) for report in reports[millions]]) for millions in sorted(reports)]
         points = [(millions, mean(values)) for millions, values in scores]
         spread = [stdev(values) if len(values) > 1 else 0 for _, values in scores]
-        axis.errorbar(*zip(*points, strict=True), spread, marker="o", capsize=3, color=color, label=split)
+        tokens, means = zip(*points, strict=True)
+        axis.errorbar(tokens, means, spread, marker="o", capsize=3, color=color, label=split)
         for millions, score in points:
             axis.annotate(
                 f"{score:.1f}", (millions, score), (16, 5), textcoords="offset points", ha="center", fontsize=8
             )
     axis.set_xscale("symlog", base=2, linthresh=1, linscale=0.5)  # the same distance from 0 to 1, 1 to 2 and 14 to 28
-    axis.set_xticks(sorted(reports), sorted(reports))
+    axis.set_xticks(sorted(reports), map(str, sorted(reports)))
     axis.minorticks_off()
     axis.set_xlabel("millions of tokens of masked pretraining on news text")
     axis.set_ylabel("entity F1, percent")

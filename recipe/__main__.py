@@ -24,6 +24,7 @@ VERBS = {
     "likelihood": Verb("recipe.inference.likelihood", "score texts by how likely a masked language model finds them"),
     "score": Verb("recipe.evaluation.scoring", "score a file with gold and predicted tags"),
     "compare": Verb("recipe.evaluation.comparison", "compare runs, groups of seeds or prediction files"),
+    "report": Verb("recipe.hub.report", "write the page of a run: scores, curves, and what the errors are"),
     "tables": Verb("recipe.evaluation.results", "print Markdown tables from the reports of several runs"),
     "words": Verb("recipe.data.words", "split plain text into words and write a column file to tag"),
     "card": Verb("recipe.hub.card", "print the model card of a run"),

@@ -20,10 +20,12 @@ from recipe.arguments import RunArguments
 from recipe.connection import limit_silence
 from recipe.data.settings import SourceArguments
 from recipe.errors import TRACEBACK, RecipeError
+from recipe.evaluation.predictions import PREDICTIONS
 from recipe.files import write_whole
 from recipe.hub.card import write_card
 from recipe.hub.provenance import describe_hardware, find_commit, name_data, trace_origin
 from recipe.hub.pushes import PUSH_SILENCE, RunPusher
+from recipe.hub.report import ANALYSIS, PAGE, try_report
 from recipe.hub.run_folder import list_changed
 from recipe.launch import find_command, is_sharded
 from recipe.model.loading import name_config
@@ -52,11 +54,10 @@ from recipe.training.signals import SignalHandler
 from recipe.training.trainer import RecipeTrainer
 from recipe.training.trial import try_model, try_trainer
 
-PREDICTIONS = "predictions"  # folder with the tagged splits
-# These go into a .gitignore, which the Hub respects: predictions contain the text of the data, which can be under a
-# licence that does not allow you to publish it.
-PRIVATE = (f"{PREDICTIONS}/", "predictions.conll", "words.conll", "train.log", "tokenizer/", LOCK)
-RESULTS = ("report.json", "report.txt", "metrics.json", "predictions.conll", PREDICTIONS)
+# These go into a .gitignore, which the Hub respects: predictions and the page contain text of the data, which can be
+# under a licence that does not allow you to publish it.
+PRIVATE = (f"{PREDICTIONS}/", "predictions.conll", PAGE, "words.conll", "train.log", "tokenizer/", LOCK)
+RESULTS = ("report.json", "report.txt", "metrics.json", "predictions.conll", PREDICTIONS, PAGE, ANALYSIS)
 PACKAGES = ("torch", "transformers", "datasets", "accelerate", "tokenizers")
 
 
@@ -237,7 +238,7 @@ class Run(AbstractContextManager):
             write_whole(self.folder / name, content)
 
     def finish(self, trainer: RecipeTrainer) -> None:
-        """Write `run.yaml` and the model card, and push the run if `push_to_hub` is set.
+        """Write `run.yaml`, the model card and the page, and push the run if `push_to_hub` is set.
 
         Raises PushError if the push fails; all files are on disk by then.
         """
@@ -246,6 +247,9 @@ class Run(AbstractContextManager):
         self.write_record(trainer)
         if trainer.is_world_process_zero() and (self.folder / "config.json").exists():
             write_card(self.folder)
+        if trainer.is_world_process_zero():
+            remove_results(self.folder, [PAGE, ANALYSIS])  # of earlier scores
+            try_report(self.folder)
         if self.pusher:
             self.pusher.finish()
 

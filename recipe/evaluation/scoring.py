@@ -64,8 +64,8 @@ def score_entities(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[s
         support.update(kind for _, _, kind in true)
         guesses.update(kind for _, _, kind in guessed)
         hits.update(kind for _, _, kind in true & guessed)
-    rows = {kind: _count_row(hits[kind], guesses[kind], support[kind]) for kind in sorted(support | guesses)}
-    return rows | _average(rows, _count_row(hits.total(), guesses.total(), support.total()))
+    rows = {kind: count_row(hits[kind], guesses[kind], support[kind]) for kind in sorted(support | guesses)}
+    return rows | _average(rows, count_row(hits.total(), guesses.total(), support.total()))
 
 
 def _average(rows: dict[str, Row], micro: Row) -> dict[str, Row]:
@@ -107,7 +107,7 @@ def score_tags(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]
         guesses[guess] += count
         hits[true] += count * (true == guess)
     tags = sorted(support | guesses, key=lambda tag: (tag == "O", tag[2:], tag))
-    return {tag: _count_row(hits[tag], guesses[tag], support[tag]) for tag in tags}
+    return {tag: count_row(hits[tag], guesses[tag], support[tag]) for tag in tags}
 
 
 def format_reports(reports: dict[str, Report]) -> str:
@@ -188,7 +188,7 @@ def read_predictions(path: str | Path, tag_scheme: str | None = None) -> tuple[l
     return gold, predicted
 
 
-def _count_row(hits: int, guesses: int, support: int) -> Row:
+def count_row(hits: int, guesses: int, support: int) -> Row:
     """The row for `hits` correct of `guesses` predictions and `support` gold items; undefined figures are 0."""
     precision, recall = hits / max(guesses, 1), hits / max(support, 1)
     f1 = 2 * precision * recall / (precision + recall) if hits else 0.0

@@ -24,6 +24,7 @@ from recipe.command_line import VerbParser
 from recipe.connection import explain, limit_silence
 from recipe.errors import PushError, RecipeError
 from recipe.hub.card import write_card
+from recipe.hub.report import PAGE
 from recipe.hub.run_folder import find_record
 from recipe.training.checkpoints import name_checkpoint
 
@@ -33,13 +34,14 @@ CHECK_SILENCE, PUSH_SILENCE = 10, 30  # seconds without a byte from the Hub, bef
 SNAPSHOTS = ".push"  # folder inside the run's folder, for checkpoints that are being pushed
 PAUSES = (1, 5)  # seconds to wait before each retry of a commit
 BUSY = {409, 429, 500, 502, 503, 504}  # HTTP statuses after which a commit is retried
-# The files that are pushed. Not pushed: optimizer states, pickled training arguments, and predictions, which contain
-# the text of the data.
+# The files that are pushed. Not pushed: optimizer states, pickled training arguments, and predictions and the page,
+# which contain the text of the data.
 PUSHED = (
     *("config.json", "*.safetensors", "*.safetensors.index.json", "*.py"),
     *("tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model"),
-    *("README.md", "run.yaml", "report.json", "report.txt", "metrics.json", ".gitignore"),
+    *("README.md", "run.yaml", "report.json", "report.txt", "analysis.json", "metrics.json", ".gitignore"),
 )
+Files = dict[str, Path | bytes]  # by their paths in the repository: a file, or what is pushed instead of it
 
 
 class Repository:
@@ -49,7 +51,7 @@ class Repository:
         self.name, self.revision = name, revision
         self.api, self.token = HfApi(token=token), token or get_token()
 
-    def push(self, files: dict[str, Path], message: str) -> str:
+    def push(self, files: Files, message: str) -> str:
         """Push `files` (by their paths in the repository) in one commit, or none if nothing changed. Returns its URL.
 
         The client retries its requests except for the commit itself, which is retried here.
@@ -104,13 +106,15 @@ def open_repository(
     return repository
 
 
-def list_files(folder: Path) -> dict[str, Path]:
-    """The files of a run or checkpoint folder to push, by their paths in the repository.
+def list_files(folder: Path, with_text: bool = False) -> Files:
+    """The files of a run or checkpoint folder to push.
 
+    with_text: also the page of the run, which quotes the data, if there is one.
     Raises RecipeError if there are no weights, as in sharded checkpoints of FSDP, or if a file is a link, which could
     lead to something that is not meant to be pushed.
     """
-    files = [path for path in folder.iterdir() if any(fnmatch.fnmatch(path.name, pattern) for pattern in PUSHED)]
+    patterns = [*PUSHED, PAGE] if with_text else PUSHED
+    files = [path for path in folder.iterdir() if any(fnmatch.fnmatch(path.name, pattern) for pattern in patterns)]
     if not any(path.suffix == ".safetensors" for path in files):
         raise RecipeError(f"{folder}: no weights (*.safetensors): choose the folder of a run or checkpoint")
     tensorboard = folder.glob("runs/**/*tfevents*")
@@ -123,12 +127,17 @@ def list_files(folder: Path) -> dict[str, Path]:
             raise RecipeError(
                 f"{link}: is a link, and only files of the folder itself are pushed: replace it by a copy"
             )
-    return found | ({record.name: record} if record.exists() else {})
+    named: Files = {**found, **({record.name: record} if record.exists() else {})}
+    if with_text and (ignored := found.get(".gitignore")):  # the Hub would leave out what it lists
+        kept = [line for line in ignored.read_text(encoding="utf-8").splitlines() if line != PAGE]
+        named[ignored.name] = "\n".join([*kept, ""]).encode()
+    return named
 
 
-def push_folder(repository: Repository, folder: Path, message: str) -> str:
+def push_folder(repository: Repository, folder: Path, message: str, with_text: bool = False) -> str:
     """Write the model card to a run or checkpoint folder and push the folder. Returns the URL of the commit.
 
+    with_text: see `list_files`.
     Raises PushError with the command that pushes later.
     """
     before = folder.stat()
@@ -136,11 +145,12 @@ def push_folder(repository: Repository, folder: Path, message: str) -> str:
     # Restore the times, because save_total_limit deletes the oldest checkpoints first.
     os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
     try:
-        return repository.push(list_files(folder), message)
+        return repository.push(list_files(folder, with_text), message)
     except RecipeError as error:
         command = f"make push CKPT={shlex.quote(str(folder))} REPO={repository.name}"
-        if repository.revision:
-            command += f' ARGS="--hub_revision {repository.revision}"'
+        options = [f"--hub_revision {repository.revision}"] if repository.revision else []
+        if options := options + ["--with_text"] * with_text:
+            command += f' ARGS="{" ".join(options)}"'
         raise PushError(f"{error}: {folder} is complete: push it later with `{command}`") from error
 
 
@@ -251,10 +261,13 @@ def main(argv: list[str]) -> None:
         "--hub_private_repo", type=string_to_bool, default=True, help="make a new repository private (default: true)"
     )
     parser.add_argument("--hub_revision", help="branch to push to (default: main)")
+    parser.add_argument("--with_text", action="store_true", help=f"also push {PAGE}, which quotes the data")
     args = parser.parse_args(argv)
     if not args.folder.is_dir():
         raise RecipeError(f"{args.folder}: no such folder: check the path")
-    list_files(args.folder)
+    if args.with_text and not (args.folder / PAGE).exists():
+        raise RecipeError(f"{args.folder / PAGE}: no such file: make it with python -m recipe report {args.folder}")
+    list_files(args.folder, args.with_text)
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     repository = open_repository(args.repository, None, args.hub_private_repo, args.hub_revision)
-    print(f"pushed to {push_folder(repository, args.folder, f'Push {args.folder.name}')}")
+    print(f"pushed to {push_folder(repository, args.folder, f'Push {args.folder.name}', args.with_text)}")

@@ -55,13 +55,18 @@ def format_text_overview(source: str, articles: Articles, blocks: Any, tokenizer
     """
     if not (isinstance(articles, datasets.Dataset) and isinstance(blocks, datasets.Dataset)):
         return f"{source}; streamed"
-    parts: Any = blocks.with_format("arrow")[:]["input_ids"].chunks
-    ids = np.concatenate([part.flatten().to_numpy() for part in parts])
+    ids = list_ids(blocks)
     unknown = 0 if tokenizer.unk_token_id is None else int((ids == tokenizer.unk_token_id).sum())
     return (
         f"{source}; {len(articles):,} article(s); {len(blocks):,} blocks, {len(ids):,} tokens; {unknown:,} of them "
         "unknown to the tokenizer"
     )
+
+
+def list_ids(blocks: datasets.Dataset) -> np.ndarray:
+    """The token ids of all blocks, one after another."""
+    parts: Any = blocks.with_format("arrow")[:]["input_ids"].chunks
+    return np.concatenate([part.flatten().to_numpy() for part in parts])
 
 
 def count_unknown(words: Counter[str], tokenizer: PreTrainedTokenizerBase) -> int:

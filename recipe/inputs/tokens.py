@@ -31,6 +31,17 @@ def tokenize_words(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[list[
     return result
 
 
+def find_pieces(tokenizer: PreTrainedTokenizerBase) -> list[bool]:
+    """For each token id, whether the token continues a word: by `##`, or in other tokenizers by a missing space.
+
+    Vocabularies of either kind can contain some tokens that look like the other one.
+    """
+    tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    continues = [token.startswith("##") for token in tokens]
+    begins = [token.startswith(("\u0120", "\u2581")) for token in tokens]
+    return continues if sum(continues) >= sum(begins) else [not begin for begin in begins]
+
+
 def _replace_surrogates(word: str) -> str:
     """`word` with lone surrogates, which cannot be encoded, replaced by question marks."""
     return word if word.isascii() else word.encode("utf-8", "replace").decode()

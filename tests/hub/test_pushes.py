@@ -163,7 +163,8 @@ def test_a_tagger_reads_back_from_the_hub_as_it_was(hub, lane, point_to, ner_fla
     [(message, files)] = hub.commits("mara/tagger")
     assert message == "End of training"
     model = {".gitattributes", ".gitignore", "config.json", "model.safetensors", "tokenizer.json"}
-    assert files.keys() == model | {"tokenizer_config.json", "README.md", "run.yaml", "report.json", "report.txt"}
+    reports = {"README.md", "run.yaml", "report.json", "report.txt", "analysis.json"}
+    assert files.keys() == model | reports | {"tokenizer_config.json"}
     assert hub.repositories["models", "mara/tagger"].private
     assert any("/lfs/" in request for request in hub.requests) == (lane == "lfs")
     assert any("xet-write-token" in request for request in hub.requests) == (lane == "xet")
@@ -336,8 +337,28 @@ def test_the_text_of_the_data_is_never_pushed(hub, ner_flags, tmp_path):
     HfApi().upload_folder(repo_id="mara/tagger", folder_path=tmp_path / "run")  # by other means, too: .gitignore
     assert "trainer_state.json" in hub.commits("mara/tagger")[-1][1]
     for _, files in hub.commits("mara/tagger"):
-        assert not [path for path in files if "predictions" in path]
+        assert not [path for path in files if "predictions" in path or path == "report.html"]
         assert not [path for path, file in files.items() if SECRET.encode() in hub.content(file)]
+
+
+def test_the_page_is_pushed_only_with_its_text(hub, pushable):
+    with pytest.raises(RecipeError, match=r"report.html: no such file: make it with python -m recipe report"):
+        pushes.main([str(pushable), "mara/tagger", "--with_text"])
+    (pushable / "report.html").write_text(f"<p>{SECRET}</p>")
+    (pushable / ".gitignore").write_text("predictions/\nreport.html\ntrain.log\n")
+    pushes.main([str(pushable), "mara/tagger"])
+    assert "report.html" not in hub.commits("mara/tagger")[-1][1]
+    pushes.main([str(pushable), "mara/tagger", "--with_text"])
+    assert SECRET in hub.read("mara/tagger", "report.html").decode()
+    assert hub.read("mara/tagger", ".gitignore") == b"predictions/\ntrain.log\n"
+    assert "report.html" in (pushable / ".gitignore").read_text()
+
+
+def test_a_page_that_is_a_link_is_not_pushed(hub, pushable, tmp_path):
+    (tmp_path / "secret").write_text(SECRET)
+    (pushable / "report.html").symlink_to(tmp_path / "secret")
+    with pytest.raises(RecipeError, match=r"report.html: is a link"):
+        pushes.main([str(pushable), "mara/tagger", "--with_text"])
 
 
 def test_tensorboard_logs_are_pushed_where_there_are_any(hub, pushable):

@@ -11,7 +11,7 @@ from transformers import (
 
 from conftest import make_tokenizer
 from recipe.inputs.tokenizer import load_tokenizer
-from recipe.inputs.tokens import tokenize_words
+from recipe.inputs.tokens import find_pieces, tokenize_words
 from recipe.model.settings import ModelArguments
 
 
@@ -92,3 +92,19 @@ def test_a_sentencepiece_model_becomes_a_fast_tokenizer(tmp_path):
     assert tokenizer(["Oslo", "port"], is_split_into_words=True).input_ids == tokenizer("Oslo port").input_ids
     assert tokenizer.decode(tokenizer("Oslo port").input_ids, skip_special_tokens=True) == "Oslo port"
     assert tokenizer.mask_token_id == 50
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        (["[MASK]", "port", "##s", "##a", "\u2581"], [False, False, True, True, False]),
+        (["<mask>", "\u0120port", "s", "\u0120a", "##"], [True, False, True, False, True]),
+        (["\u2581port", "s"], [False, True]),
+    ],
+)
+def test_pieces_are_the_tokens_that_continue_a_word(tokens, expected):
+    class Words(list):
+        def convert_ids_to_tokens(self, ids):
+            return [self[number] for number in ids]
+
+    assert find_pieces(Words(tokens)) == expected

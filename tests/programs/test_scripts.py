@@ -14,6 +14,7 @@ from recipe.data.conll import read_columns, read_conll
 from recipe.data.documents import list_tags
 from recipe.errors import RecipeError
 from recipe.evaluation.scoring import score_file
+from recipe.hub.report import make_report
 from recipe.inference.filler import Filler
 from recipe.model.objective import Pretraining
 
@@ -64,6 +65,20 @@ def test_ner_predictions_keep_order_and_documents(ner_folder, column_files):
     }
 
 
+def test_ner_writes_the_page_of_the_run_and_its_figures(ner_folder):
+    page = (ner_folder / "report.html").read_text()
+    for text in ("Okello", "Calibration", "Seen in training"):
+        assert text in page
+    assert "left out" not in page
+    figures = json.loads((ner_folder / "analysis.json").read_text())
+    assert figures["test"]["kinds"]["correct"] == 6
+    assert figures["test"]["buckets"]["seen in training"]["seen"]["support"] == 6
+    assert figures["test"]["calibration"]["count"] == 6
+    assert "Okello" not in json.dumps(figures)
+    made = make_report(ner_folder)
+    assert (made.page, made.figures) == (page, figures)
+
+
 def test_scoring_alone_does_not_replace_the_results_of_a_training(ner_folder, column_files, tmp_path):
     settings = {"model_name_or_path": ner_folder, "data_dir": column_files, "max_seq_length": 64, "do_predict": True}
     before = {path.name: path.read_bytes() for path in ner_folder.iterdir() if path.is_file()}
@@ -85,7 +100,7 @@ def test_run_yaml_tells_settings_and_circumstances(ner_folder, encoder):
 
 
 def test_a_push_leaves_the_text_of_the_data_out(ner_folder):
-    assert "predictions/" in (ner_folder / ".gitignore").read_text().splitlines()
+    assert {"predictions/", "report.html"} <= set((ner_folder / ".gitignore").read_text().splitlines())
 
 
 def test_ner_checkpoint_is_a_standard_one(ner_folder):
@@ -132,6 +147,9 @@ def check_mlm(folder):
     assert metrics["perplexity"] == pytest.approx(math.exp(metrics["loss"]))
     assert 0 <= metrics["masked_accuracy"] <= 1
     assert metrics["masked_tokens"] > 0
+    for rows in metrics["breakdown"].values():
+        assert sum(row["tokens"] for row in rows.values()) == metrics["masked_tokens"]
+    assert 'id="tokens"' in (folder / "report.html").read_text()
     filler = pipeline("fill-mask", str(folder))
     assert len(filler(f"article {filler.tokenizer.mask_token} tells")) == 5
 
@@ -140,7 +158,9 @@ def test_mlm_evaluates_without_training_text(encoder, articles_file, tmp_path):
     settings = {"model_name_or_path": encoder, "validation_file": articles_file, "block_size": 32, "do_eval": True}
     for streaming in (False, True):
         run_mlm.main(as_flags(**settings, output_dir=tmp_path, streaming=streaming))
-        assert json.loads((tmp_path / "metrics.json").read_text())["dev"]["masked_tokens"] > 0
+        metrics = json.loads((tmp_path / "metrics.json").read_text())["dev"]
+        assert metrics["masked_tokens"] > 0
+        assert list(metrics["breakdown"]) == ["part"]  # nothing was trained on
 
 
 def test_mlm_continues_a_checkpoint(encoder, articles_file, tmp_path):

@@ -1,0 +1,165 @@
+"""`report.html` and `analysis.json`: made from a run's folder alone, whatever parts of it are there."""
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import yaml
+
+from recipe.data.documents import Document, Sentence, list_sentences
+from recipe.errors import RecipeError
+from recipe.evaluation.predictions import Confidences, name_confidences, write_mentions, write_predictions
+from recipe.evaluation.scoring import score
+from recipe.hub import report
+from recipe.hub.report import main, make_report, try_report
+
+SECRET = "Zyxwia"
+GOLD = [["B-PER", "O", "B-LOC"], ["O", "B-ORG"]]
+PREDICTED = [["B-PER", "O", "B-ORG"], ["O", "B-ORG"]]
+DOCUMENTS = [Document([Sentence([SECRET, "left", "Oslo"], GOLD[0]), Sentence(["the", "yard"], GOLD[1])])]
+HISTORY = [{"step": step, "loss": 1 / step, "eval_f1": 0.5} for step in (1, 2, 3)]
+
+
+def write_json(path: Path, content) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The folder of a finished tagger."""
+    folder = tmp_path / "tagger"
+    write_json(folder / "config.json", {"architectures": ["BertForTokenClassification"]})
+    write_json(folder / "trainer_state.json", {"log_history": HISTORY})
+    scores = score(GOLD, PREDICTED)
+    write_json(folder / "report.json", {"dev": scores, "test": scores, "run": {}})
+    settings = {"do_train": True, "learning_rate": 0.5, "model_name_or_path": str(tmp_path / "encoder")}
+    record = {"settings": settings, "data": "newswire-mini", "model": "encoder", "train_minutes": 1.5}
+    (folder / "run.yaml").write_text(yaml.safe_dump(record | {"precision": "bf16", "sentences": {"test": 2}}))
+    confidences = [Confidences([0.9, 0.9, 0.95], [0.9, 0.95]), Confidences([0.9, 0.6], [0.6])]
+    for split in ("dev", "test"):
+        write_predictions(folder, split, DOCUMENTS, PREDICTED, confidences)
+    write_mentions(folder, list_sentences(DOCUMENTS))
+    return folder
+
+
+def test_the_verb_writes_the_page_and_the_figures(folder, capsys):
+    main([str(folder)])
+    assert capsys.readouterr().out == f"{folder / 'report.html'}\n"
+    page = (folder / "report.html").read_text()
+    for text in (SECRET, "newswire-mini", "1.5 minutes, bf16", "learning_rate: 0.5", "Dev F1", 'id="labels"'):
+        assert text in page
+    figures = json.loads((folder / "analysis.json").read_text())
+    assert list(figures) == ["test", "dev"]
+    assert figures["test"]["kinds"] == {
+        **{"correct": 2, "wrong type": 1, "wrong boundary": 0},
+        **{"wrong type and boundary": 0, "missed": 0, "spurious": 0},
+    }
+    assert figures["test"]["buckets"]["seen in training"]["seen"]["support"] == 3
+    assert figures["test"]["calibration"]["count"] == 3
+    assert figures["test"]["suspects"] == {"backed": 0, "unknown": 0, "contradicted": 1}
+
+
+def test_the_figures_contain_no_text_of_the_data(folder):
+    made = make_report(folder)
+    assert SECRET in made.page
+    assert SECRET not in json.dumps(made.figures)
+    assert "Oslo" not in json.dumps(made.figures)
+
+
+def test_the_same_folder_gives_the_same_page(folder):
+    assert make_report(folder) == make_report(folder)
+
+
+def test_an_older_folder_gives_a_page_that_says_what_is_left_out(folder):
+    for split in ("dev", "test"):
+        name_confidences(folder, split).unlink()
+    (folder / "predictions" / "train_mentions.json").unlink()
+    page = make_report(folder).page
+    for note in (report.NO_CONFIDENCES, report.NO_MENTIONS):
+        assert page.count(f'<p class="note">{note}</p>') == 2
+    assert 'id="calibration"' not in page
+    (folder / "predictions" / "test.conll").unlink()
+    made = make_report(folder)
+    assert made.page.count(report.NO_PREDICTIONS) == 1
+    assert list(made.figures) == ["dev"]
+
+
+def test_a_pushed_folder_without_predictions_and_record_has_a_page(folder):
+    for path in (folder / "predictions").iterdir():
+        path.unlink()
+    (folder / "run.yaml").unlink()
+    made = make_report(folder)
+    assert made.figures == {}
+    assert 'id="scores"' in made.page
+    made.write(folder)
+    assert not (folder / "analysis.json").exists()
+
+
+def test_curves_of_the_pretraining_are_shown_where_its_folder_is_at_hand(folder, tmp_path, caplog):
+    assert "Before: encoder" not in make_report(folder).page
+    write_json(tmp_path / "encoder" / "trainer_state.json", {"log_history": HISTORY})
+    assert "Before: encoder" in make_report(folder).page
+    (tmp_path / "encoder" / "trainer_state.json").write_text("{")
+    assert "Before: encoder" not in make_report(folder).page
+    assert "trainer_state.json" in caplog.text
+
+
+def test_a_masked_language_model_has_a_page(tmp_path):
+    scores = {"loss": 2.0, "perplexity": 7.4, "masked_accuracy": 0.5}  # of an earlier version
+    write_json(tmp_path / "metrics.json", {"dev": scores, "run": {}})
+    write_json(tmp_path / "trainer_state.json", {"log_history": [*HISTORY, {"step": 4, "eval_perplexity": 7.4}]})
+    made = make_report(tmp_path)
+    assert "Masked pretraining" in made.page
+    assert "Perplexity by step" in made.page
+    assert "quotes the data" not in made.page
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("report.json", "{"),
+        ("report.json", '{"test": {"entities": {}, "tags": {}}}'),
+        ("report.json", '{"test": {"entities": {"micro avg": {"f1": "x"}}, "tags": {}}}'),
+        ("report.json", '{"test": 1}'),
+        ("trainer_state.json", '{"log_history": [{"loss": 1.0}]}'),
+        ("trainer_state.json", '{"log_history": 1}'),
+        ("run.yaml", "- 1"),
+        ("run.yaml", "settings: 1"),
+        ("predictions/test.conll", "one two\n"),
+        ("predictions/test.confidences.jsonl", "{}\n"),
+        ("predictions/test.confidences.jsonl", '{"words":[1,1,1],"entities":[]}\n{"words":[1,1],"entities":[]}\n'),
+    ],
+)
+def test_a_damaged_file_is_refused_in_one_line_and_only_warned_about_at_the_end_of_a_run(folder, name, content, caplog):
+    (folder / name).write_text(content)
+    with pytest.raises(RecipeError, match=str(folder)) as caught:
+        main([str(folder)])
+    assert "\n" not in str(caught.value)
+    assert not (folder / "report.html").exists()
+    with caplog.at_level(logging.WARNING):
+        try_report(folder)
+    [warning] = [record.getMessage() for record in caplog.records if record.name == "recipe.hub.report"]
+    assert warning.startswith("no report.html: ")
+    assert warning.endswith(f"(python -m recipe report {folder} makes it later)")
+
+
+def test_an_unforeseen_error_of_the_page_ends_no_run(folder, monkeypatch, caplog):
+    monkeypatch.setattr(report, "render_page", lambda page: 1 / 0)
+    try_report(folder)
+    assert "no report.html: " in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_page_that_cannot_be_written_is_an_error(folder):
+    (folder / "report.html").mkdir()
+    with pytest.raises(RecipeError, match=r"report.html: Is a directory"):
+        try_report(folder)
+
+
+def test_a_folder_without_results_is_refused(tmp_path):
+    with pytest.raises(RecipeError, match="has neither scores nor learning curves"):
+        main([str(tmp_path)])
+    with pytest.raises(RecipeError, match="no-such: no such folder"):
+        main(["no-such"])
