@@ -143,10 +143,11 @@ def main(
         scores: dict[str, dict] = {}
         if training_args.do_eval:
             figures = trainer.evaluate()
-            scores["dev"] = {name.removeprefix("eval_"): value for name, value in figures.items()}
             train = blocks.get("train")
             counts = np.bincount(list_ids(train), minlength=len(tokenizer)) if isinstance(train, Dataset) else None
-            scores["dev"]["breakdown"] = break_down(outputs[0], find_pieces(tokenizer), counts)
+            breakdown = break_down(outputs[0], find_pieces(tokenizer), counts)
+            named = {name.removeprefix("eval_"): value for name, value in figures.items()}
+            scores["dev"] = {**named, "breakdown": breakdown}
             run.write_results(trainer, "metrics.json", scores)
             trainer.log_metrics("eval", figures)
         run.finish(trainer)
