@@ -20,6 +20,7 @@ TITLES = {
 }
 TAGGING = RESULTS / "tagging"
 FILLING = RESULTS / "filling"
+FILLING_SPEED = FILLING / "minilm_newswire-mini-speed.json"
 COVERAGE = RESULTS / "statistics" / "coverage.json"  # by python -m bench.coverage
 FUZZING = RESULTS / "reliability" / "fuzz.json"  # by make fuzz
 SPLITS = ("dev", "test", "conllpp")
@@ -230,7 +231,7 @@ def format_likelihood(results: list[dict]) -> str:
     return format_markdown(["objective", *(key.replace("_", " ") for key in keys)], lines)
 
 
-def format_filling_speed(path: Path) -> str:
+def format_filling_speed(path: Path = FILLING_SPEED) -> str:
     """A Markdown table of texts a second, the factor over the pipeline, and equal first candidates in percent."""
     result = json.loads(path.read_text(encoding="utf-8"))
     plain = result["speed"]["pipeline"]["sentences_per_second"]

@@ -19,7 +19,11 @@ from bench.report import (
     format_contexts,
     format_coverage,
     format_f1,
+    format_filling_speed,
     format_fuzzing,
+    format_likelihood,
+    format_orders,
+    format_passes,
     format_rates,
     format_speed,
     format_study,
@@ -27,6 +31,7 @@ from bench.report import (
     format_tagging_speed,
     format_tags,
     format_trials,
+    load_filling,
     load_study,
     load_tables,
     load_tagging,
@@ -153,6 +158,17 @@ def test_pages_show_the_tables_that_the_results_make():
     tagging = (ROOT / "docs" / "tagging.md").read_text()
     for format_part in (format_tagging_f1, format_calibration, format_tagging_speed):
         assert format_part(load_tagging()) in tagging
+    filling = (ROOT / "docs" / "filling.md").read_text()
+    masked, autoregressive = load_filling()
+    for part in (
+        format_orders(masked, "spans"),
+        format_orders(masked, "names"),
+        format_orders(autoregressive, "spans"),
+    ):
+        assert part in filling
+    assert format_passes(masked) in filling
+    assert format_likelihood([masked, autoregressive]) in filling
+    assert format_filling_speed() in filling
     assert format_fuzzing() in (ROOT / "docs" / "reliability.md").read_text()
     assert format_coverage() in (ROOT / "docs" / "statistics.md").read_text()
     quickstart = json.loads((ROOT / "results" / "quickstart" / "report.json").read_text())
