@@ -81,6 +81,7 @@ def test_of_spans_that_share_a_word_the_longest_is_kept_and_then_the_first():
 
 def test_a_span_that_cuts_words_is_extended_to_them():
     assert tag("Oslo based", (1, 7, "A")) == [[("Oslo", "B-A"), ("based", "I-A")]]
+    assert tag("Oslo based", (1, 3, "A")) == [[("Oslo", "B-A"), ("based", "O")]]
 
 
 @pytest.mark.parametrize("span", [(-1, 3, "A"), (3, 3, "A"), (4, 3, "A"), (0, 5, "A")])
@@ -104,4 +105,5 @@ def test_an_entity_that_goes_on_in_the_next_sentence_joins_both():
         ["He", "left", ".", "She", "met", "Ana", "."],
         ["They", "ate", "."],
     ]
+    assert len(tag("He left. She met Ana. They ate.", (7, 12, "A"))) == 2
     assert [tag for _, tag in joined[0]] == ["O", "B-A", "I-A", "I-A", "O", "O", "O"]

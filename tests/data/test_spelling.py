@@ -19,6 +19,7 @@ from recipe.errors import RecipeError
         ("b-per i-per o", "B-per I-per O"),
         ("B-PER I-PER - -", "B-PER I-PER O O"),
         ("B-PER _ _", "B-PER O O"),
+        ("B-PER O _", "B-PER O _"),
         ("B-X M-X E-X S-Y O", "B-X I-X E-X S-Y O"),
         ("B-X M-X E-X W-Y O", "B-X I-X E-X S-Y O"),
         ("PER PER O O O LOC", "I-PER I-PER O O O I-LOC"),
@@ -55,7 +56,7 @@ CONLLU = """# newdoc id = a
 # text = du Mara
 1-2\tdu\t_\t_\t_\t_\t_\t_\t_\t_
 1\tde\tde\tADP\t_\t_\t3\tcase\t_\tNER=O
-2\tle\tle\tDET\t_\t_\t3\tdet\t_\t_
+2\tle\tle\tDET\t_\t_\t3\tdet\t_\tNER=_
 2.1\tx\tx\tX\t_\t_\t_\t_\t_\t_
 3\tMara\tMara\tPROPN\t_\t_\t0\troot\t_\tNER=B-PER|SpaceAfter=No
 """
@@ -65,6 +66,8 @@ def test_conllu_tags_are_read_from_the_last_column(tmp_path):
     rows, notes = read(tmp_path, CONLLU, "a.conllu")
     assert rows == [[("de", "O"), ("le", "O"), ("Mara", "B-PER")]]
     assert notes.comments == 1
+    rows, _ = read(tmp_path, CONLLU.replace("|SpaceAfter=No", "|Entity=(e1-person"), "a.conllu")
+    assert rows == [[("de", "O"), ("le", "O"), ("Mara", "B-PER")]]
     with pytest.raises(RecipeError, match="a CoNLL-U file with no attributes for tags in its last column"):
         read(tmp_path, CONLLU.replace("NER", "Gloss"))
 
@@ -74,13 +77,16 @@ nw/a 0 0 Mara NNP (S* - - - - (PERSON* (1
 nw/a 0 1 Okello NNP * - - - - *) 1)
 nw/a 0 2 left VBD * - - - - * -
 nw/a 0 3 Oslo NNP *) - - - - (GPE) -
+nw/a 0 4 Lima NNP *) - - - - (GPE) -
 
 #end document
 """
 
 
 def test_conll2012_names_in_brackets_are_read(tmp_path):
-    rows, _ = read(tmp_path, ONTONOTES, "a.txt")
-    assert rows == [[("Mara", "B-PERSON"), ("Okello", "I-PERSON"), ("left", "O"), ("Oslo", "B-GPE")]]
+    rows, notes = read(tmp_path, ONTONOTES, "a.txt")
+    expected = [("Mara", "B-PERSON"), ("Okello", "I-PERSON"), ("left", "O"), ("Oslo", "B-GPE"), ("Lima", "B-GPE")]
+    assert rows == [expected]
+    assert not notes.remarks
     with pytest.raises(RecipeError, match=r"a.txt:4: '\[x' is not a name in brackets"):
         read(tmp_path, ONTONOTES.replace(" * -\n", " [x -\n"), "a.txt")
