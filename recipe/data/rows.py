@@ -140,7 +140,7 @@ def _parse_json(path: str, text: str) -> Rows:
             try:
                 rows.append((f"{path}:{number}", json.loads(line)))
             except (ValueError, RecursionError) as error:
-                whole = _parse_object(text) if number == 1 else None
+                whole = _parse_object(text)
                 if whole:
                     raise RecipeError(
                         f"{path}: one JSON object with the keys {' '.join(whole)[:80]}: expected an array of objects, "
@@ -162,23 +162,17 @@ def _parse_object(text: str) -> dict | None:
 def _parse_csv(path: str, text: str, arguments: EntityArguments) -> Rows:
     """The rows of a CSV file: of one word each, which are joined to sentences, or of one text or sentence each."""
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=find_delimiter(text.partition("\n")[0]))
-    keys = {key: (key or "").strip().lower() for key in reader.fieldnames or []}
-    try:
-        rows = [
-            (f"{path}:{reader.line_num}", {keys.get(key, key): cell for key, cell in row.items()}) for row in reader
-        ]
-    except csv.Error as error:
-        raise RecipeError(f"{path}:{reader.line_num}: {error}: fix the line") from None
-    given = [name.strip().lower() if name else None for name in (arguments.text_column_name, _set_by_user(arguments))]
-    word, tag = (
-        name or _find_key(keys.values(), names)
-        for name, names in zip(given, (WORD_KEYS[::-1] + TEXT_KEYS, TAG_KEYS[::-1]), strict=True)
-    )
+    given = {name.lower(): name for name in (arguments.text_column_name, arguments.label_column_name) if name}
+    lower = {key: (key or "").strip().lower() for key in reader.fieldnames or []}
+    keys = {key: given.get(name, name) for key, name in lower.items()}  # in any case, and as the settings write it
+    rows = [(f"{path}:{reader.line_num}", {keys.get(key): cell for key, cell in row.items()}) for row in reader]
+    word = arguments.text_column_name or _find_key(keys.values(), WORD_KEYS[::-1] + TEXT_KEYS)
+    tag = _set_by_user(arguments) or _find_key(keys.values(), TAG_KEYS[::-1])
     sentence = _find_key([key for key in keys.values() if key not in (word, tag)], SENTENCE_KEYS)
     if {word, tag} - {None} - set(keys.values()):
         word = None  # explained by the first row
     alone = word and all(len((row[word] or "_").split()) == 1 for _, row in rows)  # a word in each row
-    if word and alone and tag and sentence and sentence not in (word, tag):
+    if word and alone and tag and sentence:
         named = (arguments.text_column_name or WORD_KEYS[0], arguments.label_column_name)
         return _join_words(rows, sentence, (word, tag), named)
     return [(place, {key: parse_list(cell) for key, cell in row.items()}) for place, row in rows]
@@ -234,7 +228,9 @@ def _read_row(place: str, row: Row, arguments: EntityArguments, notes: Notes) ->
         if not done:
             return None
         text = _find_value(data, arguments.text_column_name, TEXT_KEYS, str)
-        row = {"text": text, "annotations": done}
+        if text is None:
+            raise _explain(place, data, arguments)
+        row = {arguments.text_column_name or TEXT_KEYS[0]: text, "annotations": done}
     text = _find_value(row, arguments.text_column_name, TEXT_KEYS, str)
     if text is not None:
         labels = _find_value(row, _set_by_user(arguments), TAG_KEYS, str)

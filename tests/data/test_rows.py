@@ -40,6 +40,7 @@ ROWS = {
         "annotation": [{"label": [k], "points": [{"start": s, "end": e - 1, "text": TEXT[s:e]}]} for s, e, k in SPANS],
     },
     "words": {"words": WORDS, "tags": TAGS},
+    "words and all names": {"tokens": WORDS, "ner_tags": TAGS, "label_names": ["O", "B-PER", "I-PER", "B-LOC"]},
     "words and numbers": {"tokens": WORDS, "tags": [1, 2, 0, 3, 0], "label_names": ["O", "B-PER", "I-PER", "B-LOC"]},
     "a text and its tags": {"text": " ".join(WORDS), "labels": " ".join(TAGS)},
     "a text and a list": {"text": " ".join(WORDS), "labels": TAGS},
@@ -98,6 +99,8 @@ KAGGLE = 'Sentence #,Word,POS,Tag\nSentence: 1,Mara,NNP,B-per\n,left,VBD,O\n,"1,
             "doc,sentence_id,word,tag\na,1,Mara,B-PER\na,,left,O\na,2,Oslo,B-LOC\n",
             [[("Mara", "B-PER"), ("left", "O")], [("Oslo", "B-LOC")]],
         ),
+        ("a.csv", " sentence_id, Word ,TAG\n1,;,O\n1,;,B-PER\n", [[(";", "O"), (";", "B-PER")]]),
+        ("a.csv", 'text,label\n"Mara\r\nleft","[[6, 10, ""X""]]"\n', [[("Mara", "O"), ("left", "B-X")]]),
         ("a.csv", "text,labels\nMara left,B-PER O\n", [[("Mara", "B-PER"), ("left", "O")]]),
         ("a.csv", "tokens,ner_tags\n\"['Mara', 'left']\",\"['B-PER', 'O']\"\n", [[("Mara", "B-PER"), ("left", "O")]]),
     ],
@@ -137,6 +140,20 @@ def test_parquet_with_other_metadata_than_those_of_datasets_is_refused(tmp_path)
         load(tmp_path / "a.parquet")
 
 
+def test_an_array_may_begin_with_a_byte_order_mark_and_blank_lines(tmp_path):
+    (tmp_path / "a.json").write_text("\ufeff\n " + json.dumps([ROWS["words"]], indent=1))
+    assert read_all(tmp_path / "a.json") == list(zip(WORDS, TAGS, strict=True))
+
+
+def test_a_file_its_scheme_and_its_spelling_are_noted(tmp_path):
+    notes: list[Notes] = []
+    (tmp_path / "a.jsonl").write_text(json.dumps({"tokens": ["Mara", "left"], "ner_tags": ["PER", "O"]}))
+    load(tmp_path / "a.jsonl", notes)
+    place = f"{tmp_path}/a.jsonl"
+    remarks = {"tags such as PER are read as type PER, without a prefix": (place, 1)}
+    assert notes == [Notes(files=[place], schemes={"IOB1"}, remarks=remarks)]
+
+
 def test_numbers_get_their_names_from_a_setting(tmp_path):
     (tmp_path / "a.jsonl").write_text(json.dumps({"tokens": WORDS, "ner_tags": [1, 2, 0, 3, 0]}))
     names = ["O", "B-PER", "I-PER", "B-LOC"]
@@ -145,6 +162,9 @@ def test_numbers_get_their_names_from_a_setting(tmp_path):
         load(tmp_path / "a.jsonl", tag_names=names[:3])
     with pytest.raises(RecipeError, match=r"a.jsonl:1: .* set tag_names"):
         load(tmp_path / "a.jsonl")
+    (tmp_path / "a.jsonl").write_text(json.dumps({"tokens": WORDS, "ner_tags": [1, 2, -1, 3, 0]}))
+    with pytest.raises(RecipeError, match=r"a.jsonl:1: the tag -1 is not one of the 4 tag_names"):
+        load(tmp_path / "a.jsonl", tag_names=names)
 
 
 def test_spans_that_are_no_words_are_extended_left_out_and_counted(tmp_path):
@@ -182,11 +202,11 @@ def test_the_first_annotator_of_a_task_is_read_and_unfinished_tasks_are_left_out
 
 
 def test_rejected_rows_are_left_out_and_counted(tmp_path):
-    rows = [ROWS["Prodigy"], ROWS["Prodigy"] | {"answer": "reject"}]
+    rows = [ROWS["Prodigy"], *(ROWS["Prodigy"] | {"answer": answer} for answer in ("reject", "ignore"))]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
     notes: list[Notes] = []
     assert len(load(tmp_path / "a.jsonl", notes)) == 1
-    assert notes[0].remarks == {"rejected row(s) were left out": (f"{tmp_path}/a.jsonl:2", 1)}
+    assert notes[0].remarks == {"rejected row(s) were left out": (f"{tmp_path}/a.jsonl:2", 2)}
 
 
 @pytest.mark.parametrize(
@@ -197,10 +217,16 @@ def test_rejected_rows_are_left_out_and_counted(tmp_path):
         ('{"text": "Oslo", "label": [[0, 4, ["A", "B"]]]}', "expected a span"),
         ('{"text": "Oslo"}', ":1: an object with the keys text: expected a list of words"),
         ('[{"q": 1, "a": 2}]', "item 1: an object with the keys q a: expected a list of words"),
+        ("{}", r":1: an object with the keys \(none\): expected a list of words"),
+        ("7", ":1: no object: expected a list of words in 'tokens' and a list of tags in 'ner_tags', or a text"),
+        ("\n", "a.jsonl: no sentences: check the path"),
+        ('{"data": {"body": "Oslo"}, "annotations": [{"result": []}]}', ":1: an object with the keys body: expected"),
+        ('\n{\n"data": []}', "one JSON object with the keys data: expected an array of objects"),
         ('{"data": [\n{"q": 1}]}', "one JSON object with the keys data: expected an array of objects"),
-        ('["Oslo",\n"LOC"]', ":1: not valid JSON: .*: fix the line"),
+        ('["Oslo",\n"LOC"]', ":1: not valid JSON: Expecting .*: fix the line"),
         ('{"tokens": ["a", 1], "ner_tags": ["O", "O"]}', ":1: an object with the keys tokens ner_tags"),
         ('{"tokens": ["a", "b"], "ner_tags": ["O"]}', ":1: 2 words but 1 tags"),
+        ('{"tokens": ["a"], "ner_tags": ["Q-X"]}', ":1: 'Q-X' is not a tag: .*: check label_column_name"),
     ],
 )
 def test_other_rows_are_refused_by_what_they_are(tmp_path, content, message):
@@ -303,10 +329,12 @@ def test_numbers_in_parquet_are_named_by_their_own_column(tmp_path):
     [
         ("sentence_id,form,gold\n1,Mara,PER\n1,Okello,PER\n1,left,O\n", {"text": "form", "label": "gold"}),
         ("sentence_id,text,label\n1,Mara,PER\n1,Okello,PER\n1,left,O\n", {}),
+        ("Sentence_ID,FORM,Gold\n1,Mara,PER\n1,Okello,PER\n1,left,O\n", {"text": "Form", "label": "gold"}),
+        ("Form,Gold\nMara Okello left,PER PER O\n", {"text": "Form", "label": "Gold"}),
         ("id,sentence_id,word,tag,ner\n1,1,Mara,NP,PER\n2,1,Okello,NP,PER\n3,1,left,VP,O\n", {"label": "ner"}),
     ],
 )
-def test_columns_of_a_word_for_each_row_are_those_of_the_settings(tmp_path, content, settings):
+def test_columns_of_a_table_are_those_of_the_settings(tmp_path, content, settings):
     (tmp_path / "a.csv").write_text(content)
     named = {f"{key}_column_name": value for key, value in settings.items()}
     assert list_pairs(load(tmp_path / "a.csv", **named)) == [[("Mara", "B-PER"), ("Okello", "I-PER"), ("left", "O")]]
@@ -337,6 +365,25 @@ RESULT = {"value": {"start": 0, "end": 4, "text": "Mara", "labels": ["PER"]}}
 def test_other_keys_do_not_hide_the_spans(tmp_path, row):
     (tmp_path / "a.json").write_text(json.dumps([row]))
     assert read_all(tmp_path / "a.json") == [("Mara", "B-PER"), ("left", "O")]
+
+
+def test_the_text_of_a_label_studio_task_can_have_any_key(tmp_path):
+    row = {"data": {"text": "Oslo", "body": "Mara left"}, "annotations": [{"result": [RESULT]}]}
+    (tmp_path / "a.json").write_text(json.dumps([row]))
+    assert read_all(tmp_path / "a.json", text_column_name="body") == [("Mara", "B-PER"), ("left", "O")]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("sentence_id,word,tag\n1,Mara,B-PER\n1,left\n", ":2: '' is not a tag"),
+        ("word,tag\nMara,O\n", ":2: an object with the keys word tag: expected a list of words"),
+    ],
+)
+def test_tables_that_cannot_be_read_are_refused_with_their_line(tmp_path, content, message):
+    (tmp_path / "a.csv").write_text(content)
+    with pytest.raises(RecipeError, match=f"a.csv{message}"):
+        load(tmp_path / "a.csv")
 
 
 def test_a_span_whose_text_is_another_is_refused(tmp_path):
