@@ -60,6 +60,8 @@ def test_read_conll(tmp_path, content, settings, expected):
         (b"a O\nb\x81 O\n", {}, ":2", "byte 0x81 is not utf-8: set encoding"),
         (b"a O\n", {"encoding": "klingon"}, "", "Python does not know 'klingon'"),
         (b"a I-X\n\nb B-X\n", {}, ":1", "are not IOB2"),
+        (b"a O\nb\rc O\n", {}, ":2", "a carriage return within the line"),
+        (b"%s O\n" % (b"a" * 99_999), {}, ":1", "100001 characters in one line"),
         (b"# id 1\na O\n", {}, ":1", "set comment_prefix if it is a comment"),
         (b"# id 1\n", {"comment_prefix": "#"}, "", "no sentences"),
         (b"a B-X\n\nb S-X\n", {"tag_scheme": "IOB2"}, ":3", "prefix S"),
@@ -97,6 +99,8 @@ def test_a_hashtag_is_a_word_and_a_comment_is_skipped_and_counted(tmp_path):
     assert notes.comments == 3
     tagged = read(tmp_path, "# see O\n# and O\n#Oslo B-X\na O\n", comment_prefix="#")
     assert [s.words for s in list_sentences(tagged)] == [["#Oslo", "a"]]
+    wide = read(tmp_path, "New York B-X\n#Oslo B-X\na O\nb O\n", comment_prefix="#")
+    assert [s.words for s in list_sentences(wide)] == [["New", "#Oslo", "a", "b"]]
     short = read(tmp_path, "#Oslo B-X\n\n\na O\n\n\n", comment_prefix="#")
     assert [s.words for s in list_sentences(short)] == [["#Oslo"], ["a"]]
     chunks = read(tmp_path, "#Oslo B-NP\nwon B-VP\n", comment_prefix="#")

@@ -191,13 +191,13 @@ def test_the_first_annotator_of_a_task_is_read_and_unfinished_tasks_are_left_out
     first, second = ([{"value": part}] for part in LABELLED)
     rating = {"type": "choices", "value": {"choices": ["good"]}}
     annotations = [{"was_cancelled": True, "result": []}, {"result": [rating, *first]}, {"result": second}]
-    rows = [{"data": {"text": TEXT}, "annotations": annotations}, {"data": {"text": TEXT}, "annotations": []}]
+    rows = [{"data": {"text": TEXT}, "annotations": each} for each in (annotations, [], None, annotations[1:2])]
     (tmp_path / "a.json").write_text(json.dumps(rows))
     notes: list[Notes] = []
-    assert list_pairs(load(tmp_path / "a.json", notes)) == [list(zip(WORDS, [*TAGS[:3], "O", "O"], strict=True))]
+    assert list_pairs(load(tmp_path / "a.json", notes)) == [list(zip(WORDS, [*TAGS[:3], "O", "O"], strict=True))] * 2
     assert notes[0].remarks == {
         "row(s) have several annotators, of whom the first was read": (f"{tmp_path}/a.json: item 1", 1),
-        "row(s) without annotations were left out": (f"{tmp_path}/a.json: item 2", 1),
+        "row(s) without annotations were left out": (f"{tmp_path}/a.json: item 2", 2),
     }
 
 
