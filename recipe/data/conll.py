@@ -86,7 +86,7 @@ def _read(
     if comment_prefix:
         lines = _drop_comments(lines, tag_column, comment_prefix, notes)
     rows = [line for line in lines if line.cells and not line.opens]
-    if check:
+    if check and rows:
         _refuse_header(path, rows, tag_column)
         _check_word_column(path, rows, word_column, tag_column)
         _note_wide_lines(path, rows, (word_column, tag_column), notes)
@@ -124,7 +124,7 @@ def _split_lines(path: str | Path, encoding: str, word_column: int) -> list[Line
             cells = [cell for cell in line.split(" ") if cell]
         opens = DOCUMENT_START in (*cells[:1], *cells[word_column:][:1]) or DOCUMENT_MARK.match(line) is not None
         lines.append(Line(number, line, cells if any(cells) else [], opens))
-    tabbed = [line.cells for line in lines if len(line.cells) > 1 and not line.opens]
+    tabbed = [line.cells for line in lines if line.cells and "\t" in line.text and not line.opens]
     if tabbed and not any(cells[-1] for cells in tabbed):
         for cells in tabbed:
             cells.pop()
@@ -209,7 +209,7 @@ def _refuse_named_header(path: str | Path, lines: Sequence[Line], word_column: i
     first = next((line for line in lines if line.cells and not line.opens), None)
     if first is None or not (_has_column(first, word_column) and _has_column(first, tag_column)):
         return
-    word, tag = (first.cells[column].strip(" #").lower() for column in (word_column, tag_column))
+    word, tag = (first.cells[column].strip("#").lower() for column in (word_column, tag_column))
     if word in WORD_NAMES and tag in TAG_NAMES:
         raise RecipeError(
             f"{path}:{first.number}: {first.text.strip()!r} names columns: remove this line, or set comment_prefix"
@@ -234,7 +234,7 @@ def _check_word_column(path: str | Path, rows: Sequence[Line], word_column: int,
             f"{path}:{empty[0].number}: most words in column {word_column} are empty: set word_column, or, if the "
             "column numbers the sentences, name the file .csv"
         )
-    width = min((len(line.cells) for line in rows), default=0)
+    width = min(len(line.cells) for line in rows)
     if width < 3 or not _are_numbers(rows, word_column):
         return
     others = [column for column in range(width) if column != tag_column % width and not _are_numbers(rows, column)]
@@ -247,7 +247,7 @@ def _check_word_column(path: str | Path, rows: Sequence[Line], word_column: int,
 
 def _check_tag_column(path: str | Path, rows: Sequence[Line], word_column: int, tag_column: int) -> None:
     """Raise RecipeError if `tag_column` counts from the end, and a line has tags of entities in two columns."""
-    width = min((len(line.cells) for line in rows), default=0)
+    width = min(len(line.cells) for line in rows)
     chosen = width + tag_column
     if tag_column >= 0 or chosen < 0:
         return

@@ -163,11 +163,11 @@ def _parse_csv(path: str, text: str, arguments: EntityArguments) -> Rows:
     """The rows of a CSV file: of one word each, which are joined to sentences, or of one text or sentence each."""
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=find_delimiter(text.partition("\n")[0]))
     given = {name.lower(): name for name in (arguments.text_column_name, arguments.label_column_name) if name}
-    lower = {key: (key or "").strip().lower() for key in reader.fieldnames or []}
+    lower = {key: key.strip().lower() for key in reader.fieldnames or []}
     keys = {key: given.get(name, name) for key, name in lower.items()}  # in any case, and as the settings write it
     rows = [(f"{path}:{reader.line_num}", {keys.get(key): cell for key, cell in row.items()}) for row in reader]
-    word = arguments.text_column_name or _find_key(keys.values(), WORD_KEYS[::-1] + TEXT_KEYS)
-    tag = _set_by_user(arguments) or _find_key(keys.values(), TAG_KEYS[::-1])
+    word = arguments.text_column_name or _find_key(keys.values(), WORD_KEYS + TEXT_KEYS)
+    tag = _set_by_user(arguments) or _find_key(keys.values(), TAG_KEYS)
     sentence = _find_key([key for key in keys.values() if key not in (word, tag)], SENTENCE_KEYS)
     if {word, tag} - {None} - set(keys.values()):
         word = None  # explained by the first row

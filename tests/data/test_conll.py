@@ -31,7 +31,8 @@ def rows(documents):
         ("-DOCSTART- O\n\na B-X\n\n-DOCSTART- O\nb O\n", {}, [[[("a", "B-X")]], [[("b", "O")]]]),
         ("a O\n\n-DOCSTART- O\n\n-DOCSTART- O\n\nb B-X\n", {}, [[[("a", "O")]], [[("b", "B-X")]]]),
         ("a N B-X\nb O\n", {}, [[[("a", "B-X"), ("b", "O")]]]),
-        ("\u00a0 O\n\u200b B-X\n", {}, [[[("\u00a0", "O"), ("\u200b", "B-X")]]]),
+        ("\u00a0 O\n\u200b\tB-X\n", {}, [[[("\u00a0", "O"), ("\u200b", "B-X")]]]),
+        ("Text O\na\u00a0\tB-X\n", {}, [[[("Text", "O"), ("a\u00a0", "B-X")]]]),  # not the name of a column
         ("a S-X\nb B-X\nc E-X\n", {}, [[[("a", "B-X"), ("b", "B-X"), ("c", "I-X")]]]),
         ("a U-X\nb B-X\nc L-X\n", {}, [[[("a", "B-X"), ("b", "B-X"), ("c", "I-X")]]]),
         ("a I-X\nb B-X\n\nc I-Y\n", {}, [[[("a", "B-X"), ("b", "B-X")], [("c", "B-Y")]]]),
@@ -54,11 +55,12 @@ def test_read_conll(tmp_path, content, settings, expected):
         (b"1 2 3\n", {"word_column": -4}, ":1", "too few columns"),
         (b"1 2 3\n", {"word_column": 3}, ":1", "too few columns"),
         (b"a X\nb O\nc\n", {"tag_column": 1}, ":1", "'X' is not a tag: expected O"),  # not a header: line 3 has no tag
+        (b"a ?\nb ?\nc O\n", {}, ":1", "'?' is not a tag: expected O"),
+        (b"a\nb O\n", {"tag_column": 1}, ":1", "too few columns"),
         (b"? a\nO b\n", {"word_column": 1, "tag_column": -2}, ":1", "'?' is not a tag, but all other lines have one"),
         (b"a O\n\nb Q-X\n", {}, ":3", "'Q-X' is not a tag"),
         (b"a NN\n", {}, ":1", "set another tag_column than -1"),
         (b"a O\nb\x81 O\n", {}, ":2", "byte 0x81 is not utf-8: set encoding"),
-        (b"a O\n", {"encoding": "klingon"}, "", "Python does not know 'klingon'"),
         (b"a I-X\n\nb B-X\n", {}, ":1", "are not IOB2"),
         (b"a O\nb\rc O\n", {}, ":2", "a carriage return within the line"),
         (b"%s O\n" % (b"a" * 99_999), {}, ":1", "100001 characters in one line"),
@@ -71,9 +73,14 @@ def test_bad_file_is_refused_with_its_place(tmp_path, content, settings, place, 
     with pytest.raises(RecipeError) as caught:
         read(tmp_path, content, **settings)
     message = str(caught.value)
+    assert message.startswith(f"{tmp_path}/file.conll{place}: ")
     assert reason in message
-    assert place in message
     assert "\n" not in message
+
+
+def test_an_unknown_encoding_is_refused(tmp_path):
+    with pytest.raises(RecipeError, match="encoding: Python does not know 'klingon'"):
+        read(tmp_path, "a O\n", encoding="klingon")
 
 
 @pytest.mark.parametrize(
@@ -82,6 +89,7 @@ def test_bad_file_is_refused_with_its_place(tmp_path, content, settings, place, 
         ("1\tOslo\t\tB-X\tO\n2\tand\tCC\tO\tO\n", {"word_column": 1, "tag_column": 3}, [("Oslo", "B-X"), ("and", "O")]),
         ("\tB-X\nb\tO\n", {}, [("_", "B-X"), ("b", "O")]),
         ("a\tB-X\t\nb\tO\t\n", {}, [("a", "B-X"), ("b", "O")]),  # a tab at the end of every line
+        ("# id 1\na\tB-X\t\nb\tO\t\n", {"comment_prefix": "#"}, [("a", "B-X"), ("b", "O")]),
         ("a\t\tB-X\nbcdefghi\tO\n", {}, [("a", "B-X"), ("bcdefghi", "O")]),  # two tabs to align the tags
         ("a\tB-X\n\t\nb\tB-X\n", {}, [("a", "B-X"), ("b", "B-X")]),
     ],
@@ -136,6 +144,7 @@ def test_other_marks_open_documents_too(tmp_path):
         ("Oslo I-ORG|B-LOC\n", {}, "'I-ORG|B-LOC' is two tags"),
         ("Oslo B-X,I-Y\n", {}, "is two tags"),
         ("a\tB-X\nb\t\n", {}, ":2: the cell of the tag, column -1, is empty"),
+        ("#Word Label\nMara PER\nleft O\n", {}, ":1: '#Word Label' names columns"),
         ("\nWord Label\nMara PER\nleft O\n", {}, ":2: 'Word Label' names columns: remove this line, or set"),
     ],
 )
@@ -153,6 +162,7 @@ def test_columns_named_by_the_user_are_read(tmp_path):
     chunks = "Oslo NNP B-NP B-X\nwon VBD B-VP O\n"  # as in CoNLL-2003
     assert list_tags(read(tmp_path, chunks)) == [["B-X", "O"]]
     assert list_tags(read(tmp_path, "Oslo B-X\nwon B-VP O\n")) == [["B-X", "O"]]
+    assert list_tags(read(tmp_path, "B-52 B-X\n")) == [["B-X"]]
     assert list_tags(read(tmp_path, "1 2 B-X\n3 4 O\n")) == [["B-X", "O"]]  # no column can be other words
 
 
@@ -185,7 +195,12 @@ def test_sentences_survive_writing_and_reading(tmp_path):
     write_conll(tmp_path / "out.conll", documents, predicted)
     assert (tmp_path / "out.conll").read_text().startswith("-DOCSTART- O O\n\nAna B-PER O\n")
     assert read_columns(tmp_path / "out.conll", tag_column=1) == documents
-    assert list_tags(read_columns(tmp_path / "out.conll", tag_column=2)) == predicted
+    assert list_tags(read_columns(tmp_path / "out.conll")) == predicted
+
+
+def test_columns_that_are_read_for_themselves_keep_their_tags(tmp_path):
+    (tmp_path / "a.conll").write_text("# id 1\na B_X\nb I_X\n")
+    assert list_tags(read_columns(tmp_path / "a.conll", comment_prefix="#")) == [["B-X", "I-X"]]
 
 
 def test_words_that_would_break_the_columns_are_changed(tmp_path):
@@ -225,6 +240,12 @@ def test_numbers_of_sentences_are_not_words(tmp_path):
         RecipeError, match=r"a.tsv:2: most words in column 0 are empty: set word_column, or, if the col"
     ):
         read_conll(path)
+
+
+def test_a_file_and_its_scheme_are_noted(tmp_path):
+    notes = Notes()
+    read(tmp_path, "a B-X\nb I-X\n", notes=notes)
+    assert notes == Notes(files=[f"{tmp_path}/file.conll"], schemes={"IOB2"})
 
 
 def test_a_word_with_a_space_is_noted(tmp_path):

@@ -101,6 +101,8 @@ KAGGLE = 'Sentence #,Word,POS,Tag\nSentence: 1,Mara,NNP,B-per\n,left,VBD,O\n,"1,
         ),
         ("a.csv", " sentence_id, Word ,TAG\n1,;,O\n1,;,B-PER\n", [[(";", "O"), (";", "B-PER")]]),
         ("a.csv", 'text,label\n"Mara\r\nleft","[[6, 10, ""X""]]"\n', [[("Mara", "O"), ("left", "B-X")]]),
+        ("a.csv", "sentence_id,token,tag\r1,Mara,B-PER\r", [[("Mara", "B-PER")]]),
+        ("a.csv", "sentence_id,text,labels\n1,Mara left,B-PER O\n", [[("Mara", "B-PER"), ("left", "O")]]),
         ("a.csv", "text,labels\nMara left,B-PER O\n", [[("Mara", "B-PER"), ("left", "O")]]),
         ("a.csv", "tokens,ner_tags\n\"['Mara', 'left']\",\"['B-PER', 'O']\"\n", [[("Mara", "B-PER"), ("left", "O")]]),
     ],
@@ -110,17 +112,38 @@ def test_tables_are_read(tmp_path, name, content, expected):
     assert list_pairs(load(tmp_path / name)) == expected
 
 
+LABELS = datasets.List(datasets.ClassLabel(names=["B-PER", "I-PER", "O", "B-LOC"]))
+STRINGS = datasets.List(datasets.Value("string"))
+
+
+def write_parquet(path, tags, kind):
+    """Rows of WORDS with an id."""
+    features = datasets.Features({"id": datasets.Value("int64"), "tokens": STRINGS, "ner_tags": kind})
+    rows = {"id": list(range(len(tags))), "tokens": [WORDS] * len(tags), "ner_tags": tags}
+    datasets.Dataset.from_dict(rows, features).to_parquet(path)
+
+
 def test_parquet_files_are_read_with_the_names_of_their_labels(tmp_path):
-    names = ["O", "B-PER", "I-PER", "B-LOC"]
-    for kind, tags in ((datasets.ClassLabel(names=names), [1, 2, 0, 3, 0]), (datasets.Value("string"), TAGS)):
-        features = datasets.Features(
-            {"tokens": datasets.List(datasets.Value("string")), "ner_tags": datasets.List(kind)}
-        )
-        datasets.Dataset.from_dict({"tokens": [WORDS], "ner_tags": [tags]}, features).to_parquet(tmp_path / "a.parquet")
+    for kind, tags in ((LABELS, [0, 1, 2, 3, 2]), (STRINGS, TAGS)):
+        write_parquet(tmp_path / "a.parquet", [tags], kind)
         assert list_pairs(load(tmp_path / "a.parquet")) == [list(zip(WORDS, TAGS, strict=True))]
     (tmp_path / "b.parquet").write_text("no table")
     with pytest.raises(RecipeError, match=r"b\.parquet: not a Parquet file"):
         load(tmp_path / "b.parquet")
+
+
+@pytest.mark.parametrize(
+    ("tags", "message"),
+    [
+        ([-1] * 5, "'-1' is not a tag"),  # a hidden tag, not the last label
+        ([None] * 5, "'None' is not a tag"),
+        (None, "an object with the keys id tokens ner_tags: expected"),
+    ],
+)
+def test_parquet_rows_without_labels_are_refused_with_their_number(tmp_path, tags, message):
+    write_parquet(tmp_path / "a.parquet", [[2, 2, 2, 3, 2], tags], LABELS)
+    with pytest.raises(RecipeError, match=rf"a\.parquet:2: {message}"):
+        load(tmp_path / "a.parquet")
 
 
 def test_parquet_with_words_that_are_no_text_is_refused(tmp_path):
@@ -152,6 +175,12 @@ def test_a_file_its_scheme_and_its_spelling_are_noted(tmp_path):
     place = f"{tmp_path}/a.jsonl"
     remarks = {"tags such as PER are read as type PER, without a prefix": (place, 1)}
     assert notes == [Notes(files=[place], schemes={"IOB1"}, remarks=remarks)]
+
+
+def test_the_scheme_of_the_settings_counts(tmp_path):
+    (tmp_path / "a.jsonl").write_text(json.dumps({"tokens": ["Mara"], "ner_tags": ["S-PER"]}))
+    with pytest.raises(RecipeError, match=r"a.jsonl:1: .* the prefix S, which is not in the scheme IOB2"):
+        load(tmp_path / "a.jsonl", tag_scheme="IOB2")
 
 
 def test_numbers_get_their_names_from_a_setting(tmp_path):

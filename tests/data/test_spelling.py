@@ -46,7 +46,7 @@ def read(tmp_path, content, name="a.conll", **settings):
 def test_the_spelling_of_a_file_is_said(tmp_path):
     rows, notes = read(tmp_path, "Mara PER\nOkello PER\nleft O\nthe O\nbig O\nOslo LOC\n")
     assert [tag for _, tag in rows[0]] == ["B-PER", "I-PER", "O", "O", "O", "B-LOC"]
-    assert list(notes.remarks) == ["tags such as PER are read as type PER, without a prefix"]
+    assert notes.remarks == {"tags such as PER are read as type PER, without a prefix": (f"{tmp_path}/a.conll", 1)}
     rows, notes = read(tmp_path, "#Oslo LOC\n# id 7\nwins O\nin O\nLima LOC\n", comment_prefix="#")
     assert rows == [[("#Oslo", "B-LOC"), ("wins", "O"), ("in", "O"), ("Lima", "B-LOC")]]
     assert notes.comments == 1
@@ -70,6 +70,11 @@ def test_conllu_tags_are_read_from_the_last_column(tmp_path):
     assert rows == [[("de", "O"), ("le", "O"), ("Mara", "B-PER")]]
     with pytest.raises(RecipeError, match="a CoNLL-U file with no attributes for tags in its last column"):
         read(tmp_path, CONLLU.replace("NER", "Gloss"))
+
+
+def test_a_column_of_a_conllu_file_can_be_read_instead(tmp_path):
+    rows, _ = read(tmp_path, "1\tMara" + "\t_" * 7 + "\tB-PER\n", word_column=1, tag_column=9)
+    assert rows == [[("Mara", "B-PER")]]
 
 
 ONTONOTES = """#begin document (nw/a); part 000
