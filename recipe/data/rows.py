@@ -42,7 +42,7 @@ def read_rows(path: str, arguments: EntityArguments, notes: Notes) -> list[Docum
     else:
         text = read_text(path, arguments.encoding).removeprefix("\ufeff")
         rows = _parse_csv(path, text, arguments) if suffix == ".csv" else _parse_json(path, text)
-    annotated = any(isinstance(row, dict) and _has_spans(row) for _, row in rows)
+    annotated = any(isinstance(row, dict) and _has_spans(row, arguments) for _, row in rows)
     documents = [Document()]
     for place, row in rows:
         if annotated and isinstance(row, dict) and _is_unannotated(row, arguments):
@@ -234,23 +234,25 @@ def _read_row(place: str, row: Row, arguments: EntityArguments, notes: Notes) ->
     text = _find_value(row, arguments.text_column_name, TEXT_KEYS, str)
     if text is not None:
         labels = _find_value(row, _set_by_user(arguments), TAG_KEYS, str)
-        if labels is not None and not _has_spans(row):  # a text beside spans is the class of the text, or a note
-            return make_sentence(text.split(), labels.split(), place, names)
+        if labels is not None and not _has_spans(
+            row, arguments
+        ):  # a text beside spans is the class of the text, or a note
+            return make_sentence(text.split(), labels.split(), place)
         spans = _find_value(row, _set_by_user(arguments), SPAN_KEYS, list, filled=True)
         if spans is not None and not (spans and all(isinstance(span, str) for span in spans)):
             return tag_text(text, [found for span in spans for found in read_spans(span, place)], place, notes)
         if spans is not None:
-            return make_sentence(text.split(), spans, place, names)
+            return make_sentence(text.split(), spans, place)
     raise _explain(place, row, arguments)
 
 
-def _has_spans(row: Mapping[str, Any]) -> bool:
-    return any(isinstance(row.get(key), list) for key in SPAN_KEYS)
+def _has_spans(row: Mapping[str, Any], arguments: EntityArguments) -> bool:
+    return any(isinstance(row.get(key), list) for key in (*SPAN_KEYS, _set_by_user(arguments)))
 
 
 def _is_unannotated(row: Mapping[str, Any], arguments: EntityArguments) -> bool:
     """Whether a row is a text only: tools leave out the key of the spans, or write null, if nobody has annotated it."""
-    keys = {*SPAN_KEYS, *TAG_KEYS, _set_by_user(arguments) or TAG_KEYS[0]}
+    keys = {*SPAN_KEYS, *TAG_KEYS, arguments.label_column_name}
     texts = _find_value(row, arguments.text_column_name, TEXT_KEYS, str)
     return texts is not None and all(row.get(key) is None for key in keys)
 

@@ -247,7 +247,11 @@ def test_rejected_rows_are_left_out_and_counted(tmp_path):
         ('{"text": "Oslo"}', ":1: an object with the keys text: expected a list of words"),
         ('[{"q": 1, "a": 2}]', "item 1: an object with the keys q a: expected a list of words"),
         ("{}", r":1: an object with the keys \(none\): expected a list of words"),
-        ("7", ":1: no object: expected a list of words in 'tokens' and a list of tags in 'ner_tags', or a text"),
+        (
+            "7",
+            ":1: no object: expected a list of words in 'tokens' and a list of tags in 'ner_tags', "
+            "or a text and spans: set text_column_name and label_column_name$",
+        ),
         ("\n", "a.jsonl: no sentences: check the path"),
         ('{"data": {"body": "Oslo"}, "annotations": [{"result": []}]}', ":1: an object with the keys body: expected"),
         ('\n{\n"data": []}', "one JSON object with the keys data: expected an array of objects"),
@@ -255,6 +259,8 @@ def test_rejected_rows_are_left_out_and_counted(tmp_path):
         ('["Oslo",\n"LOC"]', ":1: not valid JSON: Expecting .*: fix the line"),
         ('{"tokens": ["a", 1], "ner_tags": ["O", "O"]}', ":1: an object with the keys tokens ner_tags"),
         ('{"tokens": ["a", "b"], "ner_tags": ["O"]}', ":1: 2 words but 1 tags"),
+        ('{"text": "a b", "labels": "O"}', ":1: 2 words but 1 tags"),
+        ('{"text": "a b", "labels": ["O"]}', ":1: 2 words but 1 tags"),
         ('{"tokens": ["a"], "ner_tags": ["Q-X"]}', ":1: 'Q-X' is not a tag: .*: check label_column_name"),
     ],
 )
@@ -394,6 +400,21 @@ RESULT = {"value": {"start": 0, "end": 4, "text": "Mara", "labels": ["PER"]}}
 def test_other_keys_do_not_hide_the_spans(tmp_path, row):
     (tmp_path / "a.json").write_text(json.dumps([row]))
     assert read_all(tmp_path / "a.json") == [("Mara", "B-PER"), ("left", "O")]
+
+
+def test_an_empty_text_and_empty_spans_count_as_what_they_are(tmp_path):
+    rows = [{"text": "", "content": "note", "spans": []}, {"text": "left", "spans": []}]
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    assert read_all(tmp_path / "a.json") == [("left", "O")]
+
+
+def test_texts_and_spans_can_have_any_keys_and_be_missing(tmp_path):
+    rows = [{"body": TEXT, "marks": SPANS, "label": "news"}, {"body": TEXT, "marks": None}, {"body": TEXT}]
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    notes: list[Notes] = []
+    found = load(tmp_path / "a.json", notes, text_column_name="body", label_column_name="marks")
+    assert list_pairs(found) == [list(zip(WORDS, TAGS, strict=True))]
+    assert notes[0].count_remarks() == {"row(s) without annotations were left out": 2}
 
 
 def test_the_text_of_a_label_studio_task_can_have_any_key(tmp_path):

@@ -33,7 +33,19 @@ from recipe.errors import RecipeError
 def test_spellings_are_found_from_all_tags_together(written, expected):
     spelling = find_spelling(Counter(written.split()))
     assert " ".join(map(spelling.spell, written.split())) == expected
-    assert bool(spelling.note) == (written != expected)
+    assert (spelling.note != "") == (written != expected)
+
+
+@pytest.mark.parametrize(
+    ("written", "note"),
+    [
+        ("B_PER _", "tags such as B_PER are read as B-PER"),
+        ("PER _", "tags such as PER are read as type PER, without a prefix"),
+        ("B-PER _", "tags such as _ are read as O"),
+    ],
+)
+def test_the_example_of_a_spelling_is_a_tag_of_an_entity_if_one_is_changed(written, note):
+    assert find_spelling(Counter(written.split())).note == note
 
 
 def read(tmp_path, content, name="a.conll", **settings):
@@ -53,6 +65,7 @@ def test_the_spelling_of_a_file_is_said(tmp_path):
 
 
 CONLLU = """# newdoc id = a
+# sent_id = 1
 # text = du Mara
 1-2\tdu\t_\t_\t_\t_\t_\t_\t_\t_
 1\tde\tde\tADP\t_\t_\t3\tcase\t_\tNER=O
@@ -65,10 +78,12 @@ CONLLU = """# newdoc id = a
 def test_conllu_tags_are_read_from_the_last_column(tmp_path):
     rows, notes = read(tmp_path, CONLLU, "a.conllu")
     assert rows == [[("de", "O"), ("le", "O"), ("Mara", "B-PER")]]
-    assert notes.comments == 1
-    rows, _ = read(tmp_path, CONLLU.replace("|SpaceAfter=No", "|Entity=(e1-person"), "a.conllu")
-    assert rows == [[("de", "O"), ("le", "O"), ("Mara", "B-PER")]]
-    with pytest.raises(RecipeError, match="a CoNLL-U file with no attributes for tags in its last column"):
+    assert notes.comments == 2
+    rows, _ = read(tmp_path, CONLLU.replace("PER|SpaceAfter=No", "PER=1|Entity=(e1-person"), "a.conllu")
+    assert rows == [[("de", "O"), ("le", "O"), ("Mara", "B-PER=1")]]
+    (tmp_path / "a.conllu").write_text(f"{CONLLU}\n{CONLLU}")
+    assert len(read_conll(tmp_path / "a.conllu")) == 2
+    with pytest.raises(RecipeError, match=r"a.conll: a CoNLL-U file with no attributes for tags in its last column"):
         read(tmp_path, CONLLU.replace("NER", "Gloss"))
 
 
@@ -93,5 +108,7 @@ def test_conll2012_names_in_brackets_are_read(tmp_path):
     expected = [("Mara", "B-PERSON"), ("Okello", "I-PERSON"), ("left", "O"), ("Oslo", "B-GPE"), ("Lima", "B-GPE")]
     assert rows == [expected]
     assert not notes.remarks
+    shortest = "\n".join(line.rpartition(" ")[0] if line[:2] == "nw" else line for line in ONTONOTES.split("\n"))
+    assert read(tmp_path, shortest, "a.txt")[0] == rows
     with pytest.raises(RecipeError, match=r"a.txt:4: '\[x' is not a name in brackets"):
         read(tmp_path, ONTONOTES.replace(" * -\n", " [x -\n"), "a.txt")
