@@ -234,9 +234,8 @@ def _read_row(place: str, row: Row, arguments: EntityArguments, notes: Notes) ->
     text = _find_value(row, arguments.text_column_name, TEXT_KEYS, str)
     if text is not None:
         labels = _find_value(row, _set_by_user(arguments), TAG_KEYS, str)
-        if labels is not None and not _has_spans(
-            row, arguments
-        ):  # a text beside spans is the class of the text, or a note
+        # A text beside spans is the class of the text, or a note.
+        if labels is not None and not _has_spans(row, arguments):
             return make_sentence(text.split(), labels.split(), place)
         spans = _find_value(row, _set_by_user(arguments), SPAN_KEYS, list, filled=True)
         if spans is not None and not (spans and all(isinstance(span, str) for span in spans)):
@@ -247,7 +246,7 @@ def _read_row(place: str, row: Row, arguments: EntityArguments, notes: Notes) ->
 
 
 def _has_spans(row: Mapping[str, Any], arguments: EntityArguments) -> bool:
-    return any(isinstance(row.get(key), list) for key in (*SPAN_KEYS, _set_by_user(arguments)))
+    return any(isinstance(row.get(key), list) for key in (*SPAN_KEYS, _set_by_user(arguments) or SPAN_KEYS[0]))
 
 
 def _is_unannotated(row: Mapping[str, Any], arguments: EntityArguments) -> bool:
