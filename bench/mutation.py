@@ -49,7 +49,7 @@ GROUPS = {
                 f"tests/data/test_{name}.py"
                 for name in ("conll", "rows", "schemes", "spans", "spelling", "splits", "words")
             ),
-            *("-k", "not (both_readers or parquet)"),
+            *("-k", "not both_readers"),
         ],
     ),
     "scoring": (["recipe/evaluation/scoring.py"], ["tests/evaluation/test_scoring.py"]),

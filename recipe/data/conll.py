@@ -23,10 +23,10 @@ DOCUMENT_START = "-DOCSTART-"
 MOST_SLIPS = 0.1  # places that break the scheme of a file, as a share of its entities; more are refused
 LONGEST_LINE = 100_000  # characters
 DOCUMENT_MARK = re.compile(r"#\s+newdoc(\s+id\s*=.*)?\s*$|#begin document\b")  # of CoNLL-U and CoNLL-2012
-# Types of syntactic chunks, which CoNLL-2003 has in the column before the entities.
 # Names of columns in a header line.
 WORD_NAMES = {"word", "words", "token", "tokens", "form", "text"}
 TAG_NAMES = {"tag", "tags", "label", "labels", "ner", "ner_tag", "ner_tags", "entity", "iob", "bio"}
+# Types of syntactic chunks, which CoNLL-2003 has in the column before the entities.
 CHUNKS = {"NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"}
 
 logger = logging.getLogger(__name__)
@@ -81,12 +81,12 @@ def _read(
     if spelling.tags:
         notes.remark(spelling.note, str(path))
         for line in lines:
-            if -len(line.cells) <= tag_column < len(line.cells):
+            if _has_column(line, tag_column):
                 line.cells[tag_column] = spelling.spell(line.cells[tag_column].strip())
     if comment_prefix:
         lines = _drop_comments(lines, tag_column, comment_prefix, notes)
     rows = [line for line in lines if line.cells and not line.opens]
-    if check:
+    if check and rows:
         _refuse_header(path, rows, tag_column)
         _check_word_column(path, rows, word_column, tag_column)
         _note_wide_lines(path, rows, (word_column, tag_column), notes)
@@ -124,7 +124,7 @@ def _split_lines(path: str | Path, encoding: str, word_column: int) -> list[Line
             cells = [cell for cell in line.split(" ") if cell]
         opens = DOCUMENT_START in (*cells[:1], *cells[word_column:][:1]) or DOCUMENT_MARK.match(line) is not None
         lines.append(Line(number, line, cells if any(cells) else [], opens))
-    tabbed = [line.cells for line in lines if len(line.cells) > 1 and not line.opens]
+    tabbed = [line.cells for line in lines if line.cells and "\t" in line.text and not line.opens]
     if tabbed and not any(cells[-1] for cells in tabbed):
         for cells in tabbed:
             cells.pop()
@@ -134,10 +134,10 @@ def _split_lines(path: str | Path, encoding: str, word_column: int) -> list[Line
 def _drop_comments(lines: list[Line], tag_column: int, prefix: str, notes: Notes) -> list[Line]:
     """The lines without comments, which are counted in `notes`."""
     shapes = Counter(_find_shape(line) for line in lines if line.cells and not line.text.startswith(prefix))
-    usual = shapes.most_common(1)[0][0] if shapes else None
+    usual = max(shapes, key=shapes.__getitem__, default=None)
     kept = []
     for line in lines:
-        is_row = _find_shape(line) == usual and _is_tag(line.cells, tag_column)
+        is_row = _find_shape(line) == usual and _is_tag(line, tag_column)
         if line.text.startswith(prefix) and not is_row and not line.opens:
             notes.comments += 1
         else:
@@ -148,8 +148,7 @@ def _drop_comments(lines: list[Line], tag_column: int, prefix: str, notes: Notes
 def _find_spelling(lines: Iterable[Line], tag_column: int, prefix: str | None) -> Spelling:
     """The spelling of the tags in `tag_column`, apart from lines that can be comments."""
     rows = (line for line in lines if line.cells and not line.opens and not (prefix and line.text.startswith(prefix)))
-    cells = (line.cells[tag_column].strip() for line in rows if -len(line.cells) <= tag_column < len(line.cells))
-    return find_spelling(Counter(cells))
+    return find_spelling(Counter(line.cells[tag_column].strip() for line in rows if _has_column(line, tag_column)))
 
 
 def _find_shape(line: Line) -> tuple[int, bool]:
@@ -159,8 +158,7 @@ def _find_shape(line: Line) -> tuple[int, bool]:
 
 def _pick_cells(path: str | Path, line: Line, word_column: int, tag_column: int) -> tuple[str, str]:
     """The word and the tag of a line. Raises RecipeError if it has no such columns, or no tag."""
-    needed = max(2, *(index + 1 if index >= 0 else -index for index in (word_column, tag_column)))
-    if len(line.cells) < needed:
+    if len(line.cells) < 2 or not (_has_column(line, word_column) and _has_column(line, tag_column)):
         raise RecipeError(
             f"{path}:{line.number}: too few columns ({len(line.cells)}) to read words from column {word_column} and "
             f"tags from column {tag_column}: fix the line, or set word_column and tag_column"
@@ -181,16 +179,19 @@ def _pick_cells(path: str | Path, line: Line, word_column: int, tag_column: int)
     return word, tag
 
 
-def _is_tag(cells: Sequence[str], column: int, chunks: bool = True) -> bool:
+def _is_tag(line: Line, column: int, chunks: bool = True) -> bool:
     """Whether there is a tag in a column. chunks: whether the tag of a syntactic chunk counts as one."""
-    if not _has_column(cells, column):
-        return False
-    tag = cells[column].strip()
+    tag = line.cells[column].strip() if _has_column(line, column) else ""
     return is_tag(tag) and (chunks or split_tag(tag)[1] not in CHUNKS)
 
 
-def _has_column(cells: Sequence[str], column: int) -> bool:
-    return -len(cells) <= column < len(cells)
+def _are_numbers(rows: Iterable[Line], column: int) -> bool:
+    """Whether all rows have the number of a line in a column."""
+    return all(_has_column(line, column) and NUMBER.fullmatch(line.cells[column]) for line in rows)
+
+
+def _has_column(line: Line, column: int) -> bool:
+    return -len(line.cells) <= column < len(line.cells)
 
 
 def _note_wide_lines(path: str | Path, rows: Sequence[Line], columns: tuple[int, int], notes: Notes) -> None:
@@ -206,9 +207,9 @@ def _note_wide_lines(path: str | Path, rows: Sequence[Line], columns: tuple[int,
 def _refuse_named_header(path: str | Path, lines: Sequence[Line], word_column: int, tag_column: int) -> None:
     """Raise RecipeError if the first line has the names of columns, which can look like a word and a type."""
     first = next((line for line in lines if line.cells and not line.opens), None)
-    if first is None or not all(-len(first.cells) <= column < len(first.cells) for column in (word_column, tag_column)):
+    if first is None or not (_has_column(first, word_column) and _has_column(first, tag_column)):
         return
-    word, tag = (first.cells[column].strip(" #").lower() for column in (word_column, tag_column))
+    word, tag = (first.cells[column].strip("#").lower() for column in (word_column, tag_column))
     if word in WORD_NAMES and tag in TAG_NAMES:
         raise RecipeError(
             f"{path}:{first.number}: {first.text.strip()!r} names columns: remove this line, or set comment_prefix"
@@ -217,8 +218,8 @@ def _refuse_named_header(path: str | Path, lines: Sequence[Line], word_column: i
 
 def _refuse_header(path: str | Path, rows: Sequence[Line], tag_column: int) -> None:
     """Raise RecipeError if the first line is the only one without a tag."""
-    tagged = [_is_tag(line.cells, tag_column) for line in rows]
-    if len(rows) > 1 and not tagged[0] and all(tagged[1:]) and -len(rows[0].cells) <= tag_column < len(rows[0].cells):
+    tagged = [_is_tag(line, tag_column) for line in rows]
+    if len(rows) > 1 and not tagged[0] and all(tagged[1:]) and _has_column(rows[0], tag_column):
         raise RecipeError(
             f"{path}:{rows[0].number}: {rows[0].cells[tag_column]!r} is not a tag, but all other lines have one: "
             "remove this line if it is a header, or set comment_prefix if it is a comment"
@@ -227,25 +228,16 @@ def _refuse_header(path: str | Path, rows: Sequence[Line], tag_column: int) -> N
 
 def _check_word_column(path: str | Path, rows: Sequence[Line], word_column: int, tag_column: int) -> None:
     """Raise RecipeError if the words are the numbers of the lines, and another column can be the words."""
-    empty = [line for line in rows if _has_column(line.cells, word_column) and not line.cells[word_column]]
+    empty = [line for line in rows if _has_column(line, word_column) and not line.cells[word_column]]
     if 2 * len(empty) > len(rows):
         raise RecipeError(
             f"{path}:{empty[0].number}: most words in column {word_column} are empty: set word_column, or, if the "
             "column numbers the sentences, name the file .csv"
         )
-    width = min((len(line.cells) for line in rows), default=0)
-    if (
-        width < 3
-        or not -width <= word_column < width
-        or not all(NUMBER.fullmatch(line.cells[word_column]) for line in rows)
-    ):
+    width = min(len(line.cells) for line in rows)
+    if width < 3 or not _are_numbers(rows, word_column):
         return
-    others = [
-        column
-        for column in range(width)
-        if column not in (word_column % width, tag_column % width)
-        and not all(NUMBER.fullmatch(line.cells[column]) for line in rows)
-    ]
+    others = [column for column in range(width) if column != tag_column % width and not _are_numbers(rows, column)]
     if others:
         raise RecipeError(
             f"{path}:{rows[0].number}: the words in column {word_column} are all numbers: set word_column, for example "
@@ -255,18 +247,18 @@ def _check_word_column(path: str | Path, rows: Sequence[Line], word_column: int,
 
 def _check_tag_column(path: str | Path, rows: Sequence[Line], word_column: int, tag_column: int) -> None:
     """Raise RecipeError if `tag_column` counts from the end, and a line has tags of entities in two columns."""
-    widths = Counter(len(line.cells) for line in rows)
-    if tag_column >= 0 or not widths or min(widths) + tag_column < 0:
+    width = min(len(line.cells) for line in rows)
+    chosen = width + tag_column
+    if tag_column >= 0 or chosen < 0:
         return
-    chosen = min(widths) + tag_column
-    for column in set(range(min(widths))) - {word_column, chosen}:
-        tagged = all(_is_tag(line.cells, column) for line in rows)
-        layer = [line for line in rows if tagged and line.cells[column] != "O" and _is_tag(line.cells, column, False)]
+    for column in set(range(width)) - {word_column, chosen}:
+        tagged = all(_is_tag(line, column) for line in rows)
+        layer = [line for line in rows if tagged and line.cells[column] != "O" and _is_tag(line, column, chunks=False)]
         if layer:
             raise _explain_layers(path, layer[0], column, tag_column)
     for line in rows:
-        longer = len(line.cells) > min(widths) and _is_tag(line.cells, tag_column)
-        if longer and chosen != word_column and _is_tag(line.cells, chosen, chunks=False):
+        longer = len(line.cells) > width and _is_tag(line, tag_column)
+        if longer and chosen != word_column and _is_tag(line, chosen, chunks=False):
             raise _explain_layers(path, line, chosen, tag_column)
 
 

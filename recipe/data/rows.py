@@ -42,7 +42,7 @@ def read_rows(path: str, arguments: EntityArguments, notes: Notes) -> list[Docum
     else:
         text = read_text(path, arguments.encoding).removeprefix("\ufeff")
         rows = _parse_csv(path, text, arguments) if suffix == ".csv" else _parse_json(path, text)
-    annotated = any(isinstance(row, dict) and _has_spans(row) for _, row in rows)
+    annotated = any(isinstance(row, dict) and _has_spans(row, arguments) for _, row in rows)
     documents = [Document()]
     for place, row in rows:
         if annotated and isinstance(row, dict) and _is_unannotated(row, arguments):
@@ -140,7 +140,7 @@ def _parse_json(path: str, text: str) -> Rows:
             try:
                 rows.append((f"{path}:{number}", json.loads(line)))
             except (ValueError, RecursionError) as error:
-                whole = _parse_object(text) if number == 1 else None
+                whole = _parse_object(text)
                 if whole:
                     raise RecipeError(
                         f"{path}: one JSON object with the keys {' '.join(whole)[:80]}: expected an array of objects, "
@@ -162,23 +162,17 @@ def _parse_object(text: str) -> dict | None:
 def _parse_csv(path: str, text: str, arguments: EntityArguments) -> Rows:
     """The rows of a CSV file: of one word each, which are joined to sentences, or of one text or sentence each."""
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=find_delimiter(text.partition("\n")[0]))
-    keys = {key: (key or "").strip().lower() for key in reader.fieldnames or []}
-    try:
-        rows = [
-            (f"{path}:{reader.line_num}", {keys.get(key, key): cell for key, cell in row.items()}) for row in reader
-        ]
-    except csv.Error as error:
-        raise RecipeError(f"{path}:{reader.line_num}: {error}: fix the line") from None
-    given = [name.strip().lower() if name else None for name in (arguments.text_column_name, _set_by_user(arguments))]
-    word, tag = (
-        name or _find_key(keys.values(), names)
-        for name, names in zip(given, (WORD_KEYS[::-1] + TEXT_KEYS, TAG_KEYS[::-1]), strict=True)
-    )
+    given = {name.lower(): name for name in (arguments.text_column_name, arguments.label_column_name) if name}
+    lower = {key: key.strip().lower() for key in reader.fieldnames or []}
+    keys = {key: given.get(name, name) for key, name in lower.items()}  # in any case, and as the settings write it
+    rows = [(f"{path}:{reader.line_num}", {keys.get(key): cell for key, cell in row.items()}) for row in reader]
+    word = arguments.text_column_name or _find_key(keys.values(), WORD_KEYS + TEXT_KEYS)
+    tag = _set_by_user(arguments) or _find_key(keys.values(), TAG_KEYS)
     sentence = _find_key([key for key in keys.values() if key not in (word, tag)], SENTENCE_KEYS)
     if {word, tag} - {None} - set(keys.values()):
         word = None  # explained by the first row
     alone = word and all(len((row[word] or "_").split()) == 1 for _, row in rows)  # a word in each row
-    if word and alone and tag and sentence and sentence not in (word, tag):
+    if word and alone and tag and sentence:
         named = (arguments.text_column_name or WORD_KEYS[0], arguments.label_column_name)
         return _join_words(rows, sentence, (word, tag), named)
     return [(place, {key: parse_list(cell) for key, cell in row.items()}) for place, row in rows]
@@ -234,27 +228,30 @@ def _read_row(place: str, row: Row, arguments: EntityArguments, notes: Notes) ->
         if not done:
             return None
         text = _find_value(data, arguments.text_column_name, TEXT_KEYS, str)
-        row = {"text": text, "annotations": done}
+        if text is None:
+            raise _explain(place, data, arguments)
+        row = {arguments.text_column_name or TEXT_KEYS[0]: text, "annotations": done}
     text = _find_value(row, arguments.text_column_name, TEXT_KEYS, str)
     if text is not None:
         labels = _find_value(row, _set_by_user(arguments), TAG_KEYS, str)
-        if labels is not None and not _has_spans(row):  # a text beside spans is the class of the text, or a note
-            return make_sentence(text.split(), labels.split(), place, names)
+        # A text beside spans is the class of the text, or a note.
+        if labels is not None and not _has_spans(row, arguments):
+            return make_sentence(text.split(), labels.split(), place)
         spans = _find_value(row, _set_by_user(arguments), SPAN_KEYS, list, filled=True)
         if spans is not None and not (spans and all(isinstance(span, str) for span in spans)):
             return tag_text(text, [found for span in spans for found in read_spans(span, place)], place, notes)
         if spans is not None:
-            return make_sentence(text.split(), spans, place, names)
+            return make_sentence(text.split(), spans, place)
     raise _explain(place, row, arguments)
 
 
-def _has_spans(row: Mapping[str, Any]) -> bool:
-    return any(isinstance(row.get(key), list) for key in SPAN_KEYS)
+def _has_spans(row: Mapping[str, Any], arguments: EntityArguments) -> bool:
+    return any(isinstance(row.get(key), list) for key in (*SPAN_KEYS, _set_by_user(arguments) or SPAN_KEYS[0]))
 
 
 def _is_unannotated(row: Mapping[str, Any], arguments: EntityArguments) -> bool:
     """Whether a row is a text only: tools leave out the key of the spans, or write null, if nobody has annotated it."""
-    keys = {*SPAN_KEYS, *TAG_KEYS, _set_by_user(arguments) or TAG_KEYS[0]}
+    keys = {*SPAN_KEYS, *TAG_KEYS, arguments.label_column_name}
     texts = _find_value(row, arguments.text_column_name, TEXT_KEYS, str)
     return texts is not None and all(row.get(key) is None for key in keys)
 

@@ -31,7 +31,8 @@ def rows(documents):
         ("-DOCSTART- O\n\na B-X\n\n-DOCSTART- O\nb O\n", {}, [[[("a", "B-X")]], [[("b", "O")]]]),
         ("a O\n\n-DOCSTART- O\n\n-DOCSTART- O\n\nb B-X\n", {}, [[[("a", "O")]], [[("b", "B-X")]]]),
         ("a N B-X\nb O\n", {}, [[[("a", "B-X"), ("b", "O")]]]),
-        ("\u00a0 O\n\u200b B-X\n", {}, [[[("\u00a0", "O"), ("\u200b", "B-X")]]]),
+        ("\u00a0 O\n\u200b\tB-X\n", {}, [[[("\u00a0", "O"), ("\u200b", "B-X")]]]),
+        ("Text O\na\u00a0\tB-X\n", {}, [[[("Text", "O"), ("a\u00a0", "B-X")]]]),  # not the name of a column
         ("a S-X\nb B-X\nc E-X\n", {}, [[[("a", "B-X"), ("b", "B-X"), ("c", "I-X")]]]),
         ("a U-X\nb B-X\nc L-X\n", {}, [[[("a", "B-X"), ("b", "B-X"), ("c", "I-X")]]]),
         ("a I-X\nb B-X\n\nc I-Y\n", {}, [[[("a", "B-X"), ("b", "B-X")], [("c", "B-Y")]]]),
@@ -48,15 +49,23 @@ def test_read_conll(tmp_path, content, settings, expected):
         (b"", {}, "", "no sentences"),
         (b"\n\n-DOCSTART- O\n\n", {}, "", "no sentences"),
         (b"a B-X\nb\n", {}, ":2", "too few columns"),
-        (b"a B-X\n", {"tag_column": 3}, ":1", "too few columns"),
+        (b"a B-X\n", {"tag_column": 2}, ":1", "too few columns"),
+        (b"a B-X B-Y\n", {"tag_column": -4}, ":1", "too few columns"),
         (b"a\n", {"word_column": -2}, ":1", "too few columns"),
         (b"1 2 3\n", {"word_column": -4}, ":1", "too few columns"),
+        (b"1 2 3\n", {"word_column": 3}, ":1", "too few columns"),
+        (b"a X\nb O\nc\n", {"tag_column": 1}, ":1", "'X' is not a tag: expected O"),  # not a header: line 3 has no tag
+        (b"a ?\nb ?\nc O\n", {}, ":1", "'?' is not a tag: expected O"),
+        (b"a\nb O\n", {"tag_column": 1}, ":1", "too few columns"),
+        (b"? a\nO b\n", {"word_column": 1, "tag_column": -2}, ":1", "'?' is not a tag, but all other lines have one"),
         (b"a O\n\nb Q-X\n", {}, ":3", "'Q-X' is not a tag"),
         (b"a NN\n", {}, ":1", "set another tag_column than -1"),
         (b"a O\nb\x81 O\n", {}, ":2", "byte 0x81 is not utf-8: set encoding"),
-        (b"a O\n", {"encoding": "klingon"}, "", "Python does not know 'klingon'"),
         (b"a I-X\n\nb B-X\n", {}, ":1", "are not IOB2"),
+        (b"a O\nb\rc O\n", {}, ":2", "a carriage return within the line"),
+        (b"%s O\n" % (b"a" * 99_999), {}, ":1", "100001 characters in one line"),
         (b"# id 1\na O\n", {}, ":1", "set comment_prefix if it is a comment"),
+        (b"# id 1\n", {"comment_prefix": "#"}, "", "no sentences"),
         (b"a B-X\n\nb S-X\n", {"tag_scheme": "IOB2"}, ":3", "prefix S"),
     ],
 )
@@ -64,9 +73,14 @@ def test_bad_file_is_refused_with_its_place(tmp_path, content, settings, place, 
     with pytest.raises(RecipeError) as caught:
         read(tmp_path, content, **settings)
     message = str(caught.value)
+    assert message.startswith(f"{tmp_path}/file.conll{place}: ")
     assert reason in message
-    assert place in message
     assert "\n" not in message
+
+
+def test_an_unknown_encoding_is_refused(tmp_path):
+    with pytest.raises(RecipeError, match="encoding: Python does not know 'klingon'"):
+        read(tmp_path, "a O\n", encoding="klingon")
 
 
 @pytest.mark.parametrize(
@@ -75,6 +89,7 @@ def test_bad_file_is_refused_with_its_place(tmp_path, content, settings, place, 
         ("1\tOslo\t\tB-X\tO\n2\tand\tCC\tO\tO\n", {"word_column": 1, "tag_column": 3}, [("Oslo", "B-X"), ("and", "O")]),
         ("\tB-X\nb\tO\n", {}, [("_", "B-X"), ("b", "O")]),
         ("a\tB-X\t\nb\tO\t\n", {}, [("a", "B-X"), ("b", "O")]),  # a tab at the end of every line
+        ("# id 1\na\tB-X\t\nb\tO\t\n", {"comment_prefix": "#"}, [("a", "B-X"), ("b", "O")]),
         ("a\t\tB-X\nbcdefghi\tO\n", {}, [("a", "B-X"), ("bcdefghi", "O")]),  # two tabs to align the tags
         ("a\tB-X\n\t\nb\tB-X\n", {}, [("a", "B-X"), ("b", "B-X")]),
     ],
@@ -90,6 +105,14 @@ def test_a_hashtag_is_a_word_and_a_comment_is_skipped_and_counted(tmp_path):
     documents = read(tmp_path, content, comment_prefix="#", notes=notes)
     assert [s.words for s in list_sentences(documents)] == [["#Oslo", "#wins", "!"], ["#Lima"]]
     assert notes.comments == 3
+    tagged = read(tmp_path, "# see O\n# and O\n#Oslo B-X\na O\n", comment_prefix="#")
+    assert [s.words for s in list_sentences(tagged)] == [["#Oslo", "a"]]
+    wide = read(tmp_path, "New York B-X\n#Oslo B-X\na O\nb O\n", comment_prefix="#")
+    assert [s.words for s in list_sentences(wide)] == [["New", "#Oslo", "a", "b"]]
+    short = read(tmp_path, "#Oslo B-X\n\n\na O\n\n\n", comment_prefix="#")
+    assert [s.words for s in list_sentences(short)] == [["#Oslo"], ["a"]]
+    chunks = read(tmp_path, "#Oslo B-NP\nwon B-VP\n", comment_prefix="#")
+    assert [s.words for s in list_sentences(chunks)] == [["#Oslo", "won"]]
     tabs = read(tmp_path, "# newdoc id = a\n# sent O\n1\t#\tO\n2\ta\tB-X\n", comment_prefix="#", word_column=1)
     assert [s.words for s in list_sentences(tabs)] == [["#", "a"]]
 
@@ -106,6 +129,7 @@ def test_other_marks_open_documents_too(tmp_path):
     ("content", "settings", "reason"),
     [
         ("0\tOslo\tB-X\n1\twon\tO\n\n0\tLima\tB-X\n", {}, ":1: the words in column 0 are all numbers: set word_column"),
+        ("1 Oslo B-X\n", {"word_column": -3}, ":1: the words in column -3 are all numbers"),
         ("1 Oslo NNP B-X\n2 won VBD O\n", {}, "set word_column, for example to 1, where this line has 'Oslo'"),
         ("# id\n1-2\tdu\tB-X\tO\n1\tde\tB-X\tO\n", {"comment_prefix": "#"}, "all numbers"),
         (
@@ -114,16 +138,20 @@ def test_other_marks_open_documents_too(tmp_path):
             ":2: columns 1 and 2 both contain tags (B-X and B-Y): set tag_column to 1 or 2",
         ),
         ("1\tOslo\tB-X\tO\n2\twon\tO\tO\n", {"word_column": 1}, "set tag_column to 2 or 3"),
+        ("B-X Oslo B-Y\n", {"word_column": 1, "tag_column": -3}, ":1: columns 2 and 0 both contain tags"),
         ("Oslo B-X\nHill B-X I-Y\n", {}, ":2: columns 1 and 2 both contain tags"),
         ("Oslo B-X O\nHill B-X\n", {}, ":1: columns 1 and 2 both contain tags"),
         ("Oslo I-ORG|B-LOC\n", {}, "'I-ORG|B-LOC' is two tags"),
         ("Oslo B-X,I-Y\n", {}, "is two tags"),
         ("a\tB-X\nb\t\n", {}, ":2: the cell of the tag, column -1, is empty"),
+        ("#Word Label\nMara PER\nleft O\n", {}, ":1: '#Word Label' names columns"),
+        ("\nWord Label\nMara PER\nleft O\n", {}, ":2: 'Word Label' names columns: remove this line, or set"),
     ],
 )
 def test_columns_that_can_be_misread_are_refused_with_the_setting(tmp_path, content, settings, reason):
     with pytest.raises(RecipeError) as caught:
         read(tmp_path, content, **settings)
+    assert str(caught.value).startswith(f"{tmp_path}/file.conll:")
     assert reason in str(caught.value)
 
 
@@ -133,6 +161,9 @@ def test_columns_named_by_the_user_are_read(tmp_path):
     assert list_tags(read(tmp_path, layers, tag_column=2)) == [["O", "B-Y"]]
     chunks = "Oslo NNP B-NP B-X\nwon VBD B-VP O\n"  # as in CoNLL-2003
     assert list_tags(read(tmp_path, chunks)) == [["B-X", "O"]]
+    assert list_tags(read(tmp_path, "Oslo B-X\nwon B-VP O\n")) == [["B-X", "O"]]
+    assert list_tags(read(tmp_path, "B-52 B-X\n")) == [["B-X"]]
+    assert list_tags(read(tmp_path, "1 2 B-X\n3 4 O\n")) == [["B-X", "O"]]  # no column can be other words
 
 
 def test_missing_file_is_refused(tmp_path):
@@ -162,13 +193,29 @@ def test_sentences_survive_writing_and_reading(tmp_path):
     ]
     predicted = [["O", "O", "O"], ["B-LOC"], ["B-PER", "B-PER"]]
     write_conll(tmp_path / "out.conll", documents, predicted)
+    assert (tmp_path / "out.conll").read_text().startswith("-DOCSTART- O O\n\nAna B-PER O\n")
     assert read_columns(tmp_path / "out.conll", tag_column=1) == documents
-    assert list_tags(read_columns(tmp_path / "out.conll", tag_column=2)) == predicted
+    assert list_tags(read_columns(tmp_path / "out.conll")) == predicted
 
 
-def test_white_space_in_a_word_keeps_the_columns(tmp_path):
-    write_conll(tmp_path / "out.conll", [Document([Sentence(["New York", "", "a\u00a0b\u2028"], ["B-LOC", "O", "O"])])])
-    assert [s.words for s in list_sentences(read_conll(tmp_path / "out.conll"))] == [["New_York", "_", "a_b_"]]
+def test_columns_that_are_read_for_themselves_keep_their_tags(tmp_path):
+    (tmp_path / "a.conll").write_text("# id 1\na B_X\nb I_X\n")
+    assert list_tags(read_columns(tmp_path / "a.conll", comment_prefix="#")) == [["B-X", "I-X"]]
+
+
+def test_words_that_would_break_the_columns_are_changed(tmp_path):
+    words = ["New York", "", "a\u00a0b\u2028", "-DOCSTART-"]
+    write_conll(tmp_path / "out.conll", [Document([Sentence(words, ["B-LOC", "O", "O", "O"])])])
+    [sentence] = list_sentences(read_conll(tmp_path / "out.conll"))
+    assert sentence.words == ["New_York", "_", "a_b_", "_DOCSTART-"]
+
+
+@pytest.mark.parametrize("columns", [([["O"], ["O"]],), ([["O", "O"], ["O"]], [["O", "O"]])])
+def test_columns_that_do_not_fit_the_words_are_not_written(tmp_path, columns):
+    documents = [Document([Sentence(["Ana", "left"], ["B-PER", "O"]), Sentence(["x"], ["O"])])]
+    with pytest.raises(ValueError, match="shorter"):
+        write_conll(tmp_path / "out.conll", documents, *columns)
+    assert not (tmp_path / "out.conll").exists()
 
 
 @pytest.mark.parametrize(
@@ -195,14 +242,31 @@ def test_numbers_of_sentences_are_not_words(tmp_path):
         read_conll(path)
 
 
-def test_a_word_with_a_space_is_noted(tmp_path):
-    path = tmp_path / "a.conll"
-    path.write_text("Mara B-PER\nNew York B-LOC\n" + "left O\n" * 20)
+def test_a_file_and_its_scheme_are_noted(tmp_path):
     notes = Notes()
-    read_conll(path, notes=notes)
-    assert notes.remarks == {
-        "line(s) have more than two cells, of which the first was read as the word": (f"{path}:2", 1)
-    }
+    read(tmp_path, "a B-X\nb I-X\n", notes=notes)
+    assert notes == Notes(files=[f"{tmp_path}/file.conll"], schemes={"IOB2"})
+
+
+def test_a_word_with_a_space_is_noted(tmp_path):
+    notes = Notes()
+    read(tmp_path, "Mara B-PER\nNew York B-LOC\n" + "left O\n" * 9, notes=notes)
+    remark = "line(s) have more than two cells, of which the first was read as the word"
+    assert notes.remarks == {remark: (f"{tmp_path}/file.conll:2", 1)}
+
+
+@pytest.mark.parametrize(
+    ("content", "settings"),
+    [
+        ("New York B-LOC\n" + "left O\n" * 9, {}),
+        ("Mara NNP B-PER\nleft VBD O\n", {}),
+        ("Mara B-PER\nleft O x\n" + "left O\n" * 9, {"tag_column": 1}),
+    ],
+)
+def test_a_third_column_is_not_noted_if_it_is_usual_or_not_between_word_and_tag(tmp_path, content, settings):
+    notes = Notes()
+    read(tmp_path, content, notes=notes, **settings)
+    assert not notes.remarks
 
 
 @pytest.mark.parametrize("spelt", [("PER", "_"), ("B_PER", "O"), ("b-per", "o")])

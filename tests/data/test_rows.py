@@ -40,6 +40,7 @@ ROWS = {
         "annotation": [{"label": [k], "points": [{"start": s, "end": e - 1, "text": TEXT[s:e]}]} for s, e, k in SPANS],
     },
     "words": {"words": WORDS, "tags": TAGS},
+    "words and all names": {"tokens": WORDS, "ner_tags": TAGS, "label_names": ["O", "B-PER", "I-PER", "B-LOC"]},
     "words and numbers": {"tokens": WORDS, "tags": [1, 2, 0, 3, 0], "label_names": ["O", "B-PER", "I-PER", "B-LOC"]},
     "a text and its tags": {"text": " ".join(WORDS), "labels": " ".join(TAGS)},
     "a text and a list": {"text": " ".join(WORDS), "labels": TAGS},
@@ -91,6 +92,17 @@ KAGGLE = 'Sentence #,Word,POS,Tag\nSentence: 1,Mara,NNP,B-per\n,left,VBD,O\n,"1,
             [[("Mara", "B-PER"), ("left", "O")], [("Oslo", "B-LOC")]],
         ),
         ("a.csv", "sentence_id;words;labels\n0;Mara;B-PER\n0;left;O\n", [[("Mara", "B-PER"), ("left", "O")]]),
+        ("a.csv", "sentence_id,word,tag\n7,Mara,B-PER\n", [[("Mara", "B-PER")]]),
+        ("a.csv", "sentence_id,word,tag\n7,Mara,B-PER\n7,,O\n", [[("Mara", "B-PER"), ("_", "O")]]),
+        (
+            "a.csv",
+            "doc,sentence_id,word,tag\na,1,Mara,B-PER\na,,left,O\na,2,Oslo,B-LOC\n",
+            [[("Mara", "B-PER"), ("left", "O")], [("Oslo", "B-LOC")]],
+        ),
+        ("a.csv", " sentence_id, Word ,TAG\n1,;,O\n1,;,B-PER\n", [[(";", "O"), (";", "B-PER")]]),
+        ("a.csv", 'text,label\n"Mara\r\nleft","[[6, 10, ""X""]]"\n', [[("Mara", "O"), ("left", "B-X")]]),
+        ("a.csv", "sentence_id,token,tag\r1,Mara,B-PER\r", [[("Mara", "B-PER")]]),
+        ("a.csv", "sentence_id,text,labels\n1,Mara left,B-PER O\n", [[("Mara", "B-PER"), ("left", "O")]]),
         ("a.csv", "text,labels\nMara left,B-PER O\n", [[("Mara", "B-PER"), ("left", "O")]]),
         ("a.csv", "tokens,ner_tags\n\"['Mara', 'left']\",\"['B-PER', 'O']\"\n", [[("Mara", "B-PER"), ("left", "O")]]),
     ],
@@ -100,17 +112,38 @@ def test_tables_are_read(tmp_path, name, content, expected):
     assert list_pairs(load(tmp_path / name)) == expected
 
 
+LABELS = datasets.List(datasets.ClassLabel(names=["B-PER", "I-PER", "O", "B-LOC"]))
+STRINGS = datasets.List(datasets.Value("string"))
+
+
+def write_parquet(path, tags, kind):
+    """Rows of WORDS with an id."""
+    features = datasets.Features({"id": datasets.Value("int64"), "tokens": STRINGS, "ner_tags": kind})
+    rows = {"id": list(range(len(tags))), "tokens": [WORDS] * len(tags), "ner_tags": tags}
+    datasets.Dataset.from_dict(rows, features).to_parquet(path)
+
+
 def test_parquet_files_are_read_with_the_names_of_their_labels(tmp_path):
-    names = ["O", "B-PER", "I-PER", "B-LOC"]
-    for kind, tags in ((datasets.ClassLabel(names=names), [1, 2, 0, 3, 0]), (datasets.Value("string"), TAGS)):
-        features = datasets.Features(
-            {"tokens": datasets.List(datasets.Value("string")), "ner_tags": datasets.List(kind)}
-        )
-        datasets.Dataset.from_dict({"tokens": [WORDS], "ner_tags": [tags]}, features).to_parquet(tmp_path / "a.parquet")
+    for kind, tags in ((LABELS, [0, 1, 2, 3, 2]), (STRINGS, TAGS)):
+        write_parquet(tmp_path / "a.parquet", [tags], kind)
         assert list_pairs(load(tmp_path / "a.parquet")) == [list(zip(WORDS, TAGS, strict=True))]
     (tmp_path / "b.parquet").write_text("no table")
     with pytest.raises(RecipeError, match=r"b\.parquet: not a Parquet file"):
         load(tmp_path / "b.parquet")
+
+
+@pytest.mark.parametrize(
+    ("tags", "message"),
+    [
+        ([-1] * 5, "'-1' is not a tag"),  # a hidden tag, not the last label
+        ([None] * 5, "'None' is not a tag"),
+        (None, "an object with the keys id tokens ner_tags: expected"),
+    ],
+)
+def test_parquet_rows_without_labels_are_refused_with_their_number(tmp_path, tags, message):
+    write_parquet(tmp_path / "a.parquet", [[2, 2, 2, 3, 2], tags], LABELS)
+    with pytest.raises(RecipeError, match=rf"a\.parquet:2: {message}"):
+        load(tmp_path / "a.parquet")
 
 
 def test_parquet_with_words_that_are_no_text_is_refused(tmp_path):
@@ -130,6 +163,26 @@ def test_parquet_with_other_metadata_than_those_of_datasets_is_refused(tmp_path)
         load(tmp_path / "a.parquet")
 
 
+def test_an_array_may_begin_with_a_byte_order_mark_and_blank_lines(tmp_path):
+    (tmp_path / "a.json").write_text("\ufeff\n " + json.dumps([ROWS["words"]], indent=1))
+    assert read_all(tmp_path / "a.json") == list(zip(WORDS, TAGS, strict=True))
+
+
+def test_a_file_its_scheme_and_its_spelling_are_noted(tmp_path):
+    notes: list[Notes] = []
+    (tmp_path / "a.jsonl").write_text(json.dumps({"tokens": ["Mara", "left"], "ner_tags": ["PER", "O"]}))
+    load(tmp_path / "a.jsonl", notes)
+    place = f"{tmp_path}/a.jsonl"
+    remarks = {"tags such as PER are read as type PER, without a prefix": (place, 1)}
+    assert notes == [Notes(files=[place], schemes={"IOB1"}, remarks=remarks)]
+
+
+def test_the_scheme_of_the_settings_counts(tmp_path):
+    (tmp_path / "a.jsonl").write_text(json.dumps({"tokens": ["Mara"], "ner_tags": ["S-PER"]}))
+    with pytest.raises(RecipeError, match=r"a.jsonl:1: .* the prefix S, which is not in the scheme IOB2"):
+        load(tmp_path / "a.jsonl", tag_scheme="IOB2")
+
+
 def test_numbers_get_their_names_from_a_setting(tmp_path):
     (tmp_path / "a.jsonl").write_text(json.dumps({"tokens": WORDS, "ner_tags": [1, 2, 0, 3, 0]}))
     names = ["O", "B-PER", "I-PER", "B-LOC"]
@@ -138,6 +191,9 @@ def test_numbers_get_their_names_from_a_setting(tmp_path):
         load(tmp_path / "a.jsonl", tag_names=names[:3])
     with pytest.raises(RecipeError, match=r"a.jsonl:1: .* set tag_names"):
         load(tmp_path / "a.jsonl")
+    (tmp_path / "a.jsonl").write_text(json.dumps({"tokens": WORDS, "ner_tags": [1, 2, -1, 3, 0]}))
+    with pytest.raises(RecipeError, match=r"a.jsonl:1: the tag -1 is not one of the 4 tag_names"):
+        load(tmp_path / "a.jsonl", tag_names=names)
 
 
 def test_spans_that_are_no_words_are_extended_left_out_and_counted(tmp_path):
@@ -164,22 +220,22 @@ def test_the_first_annotator_of_a_task_is_read_and_unfinished_tasks_are_left_out
     first, second = ([{"value": part}] for part in LABELLED)
     rating = {"type": "choices", "value": {"choices": ["good"]}}
     annotations = [{"was_cancelled": True, "result": []}, {"result": [rating, *first]}, {"result": second}]
-    rows = [{"data": {"text": TEXT}, "annotations": annotations}, {"data": {"text": TEXT}, "annotations": []}]
+    rows = [{"data": {"text": TEXT}, "annotations": each} for each in (annotations, [], None, annotations[1:2])]
     (tmp_path / "a.json").write_text(json.dumps(rows))
     notes: list[Notes] = []
-    assert list_pairs(load(tmp_path / "a.json", notes)) == [list(zip(WORDS, [*TAGS[:3], "O", "O"], strict=True))]
+    assert list_pairs(load(tmp_path / "a.json", notes)) == [list(zip(WORDS, [*TAGS[:3], "O", "O"], strict=True))] * 2
     assert notes[0].remarks == {
         "row(s) have several annotators, of whom the first was read": (f"{tmp_path}/a.json: item 1", 1),
-        "row(s) without annotations were left out": (f"{tmp_path}/a.json: item 2", 1),
+        "row(s) without annotations were left out": (f"{tmp_path}/a.json: item 2", 2),
     }
 
 
 def test_rejected_rows_are_left_out_and_counted(tmp_path):
-    rows = [ROWS["Prodigy"], ROWS["Prodigy"] | {"answer": "reject"}]
+    rows = [ROWS["Prodigy"], *(ROWS["Prodigy"] | {"answer": answer} for answer in ("reject", "ignore"))]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
     notes: list[Notes] = []
     assert len(load(tmp_path / "a.jsonl", notes)) == 1
-    assert notes[0].remarks == {"rejected row(s) were left out": (f"{tmp_path}/a.jsonl:2", 1)}
+    assert notes[0].remarks == {"rejected row(s) were left out": (f"{tmp_path}/a.jsonl:2", 2)}
 
 
 @pytest.mark.parametrize(
@@ -190,9 +246,22 @@ def test_rejected_rows_are_left_out_and_counted(tmp_path):
         ('{"text": "Oslo", "label": [[0, 4, ["A", "B"]]]}', "expected a span"),
         ('{"text": "Oslo"}', ":1: an object with the keys text: expected a list of words"),
         ('[{"q": 1, "a": 2}]', "item 1: an object with the keys q a: expected a list of words"),
+        ("{}", r":1: an object with the keys \(none\): expected a list of words"),
+        (
+            "7",
+            ":1: no object: expected a list of words in 'tokens' and a list of tags in 'ner_tags', "
+            "or a text and spans: set text_column_name and label_column_name$",
+        ),
+        ("\n", "a.jsonl: no sentences: check the path"),
+        ('{"data": {"body": "Oslo"}, "annotations": [{"result": []}]}', ":1: an object with the keys body: expected"),
+        ('\n{\n"data": []}', "one JSON object with the keys data: expected an array of objects"),
         ('{"data": [\n{"q": 1}]}', "one JSON object with the keys data: expected an array of objects"),
+        ('["Oslo",\n"LOC"]', ":1: not valid JSON: Expecting .*: fix the line"),
         ('{"tokens": ["a", 1], "ner_tags": ["O", "O"]}', ":1: an object with the keys tokens ner_tags"),
         ('{"tokens": ["a", "b"], "ner_tags": ["O"]}', ":1: 2 words but 1 tags"),
+        ('{"text": "a b", "labels": "O"}', ":1: 2 words but 1 tags"),
+        ('{"text": "a b", "labels": ["O"]}', ":1: 2 words but 1 tags"),
+        ('{"tokens": ["a"], "ner_tags": ["Q-X"]}', ":1: 'Q-X' is not a tag: .*: check label_column_name"),
     ],
 )
 def test_other_rows_are_refused_by_what_they_are(tmp_path, content, message):
@@ -295,10 +364,12 @@ def test_numbers_in_parquet_are_named_by_their_own_column(tmp_path):
     [
         ("sentence_id,form,gold\n1,Mara,PER\n1,Okello,PER\n1,left,O\n", {"text": "form", "label": "gold"}),
         ("sentence_id,text,label\n1,Mara,PER\n1,Okello,PER\n1,left,O\n", {}),
+        ("Sentence_ID,FORM,Gold\n1,Mara,PER\n1,Okello,PER\n1,left,O\n", {"text": "Form", "label": "gold"}),
+        ("Form,Gold\nMara Okello left,PER PER O\n", {"text": "Form", "label": "Gold"}),
         ("id,sentence_id,word,tag,ner\n1,1,Mara,NP,PER\n2,1,Okello,NP,PER\n3,1,left,VP,O\n", {"label": "ner"}),
     ],
 )
-def test_columns_of_a_word_for_each_row_are_those_of_the_settings(tmp_path, content, settings):
+def test_columns_of_a_table_are_those_of_the_settings(tmp_path, content, settings):
     (tmp_path / "a.csv").write_text(content)
     named = {f"{key}_column_name": value for key, value in settings.items()}
     assert list_pairs(load(tmp_path / "a.csv", **named)) == [[("Mara", "B-PER"), ("Okello", "I-PER"), ("left", "O")]]
@@ -329,6 +400,40 @@ RESULT = {"value": {"start": 0, "end": 4, "text": "Mara", "labels": ["PER"]}}
 def test_other_keys_do_not_hide_the_spans(tmp_path, row):
     (tmp_path / "a.json").write_text(json.dumps([row]))
     assert read_all(tmp_path / "a.json") == [("Mara", "B-PER"), ("left", "O")]
+
+
+def test_an_empty_text_and_empty_spans_count_as_what_they_are(tmp_path):
+    rows = [{"text": "", "content": "note", "spans": []}, {"text": "left", "spans": []}]
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    assert read_all(tmp_path / "a.json") == [("left", "O")]
+
+
+def test_texts_and_spans_can_have_any_keys_and_be_missing(tmp_path):
+    rows = [{"body": TEXT, "marks": SPANS, "label": "news"}, {"body": TEXT, "marks": None}, {"body": TEXT}]
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    notes: list[Notes] = []
+    found = load(tmp_path / "a.json", notes, text_column_name="body", label_column_name="marks")
+    assert list_pairs(found) == [list(zip(WORDS, TAGS, strict=True))]
+    assert notes[0].count_remarks() == {"row(s) without annotations were left out": 2}
+
+
+def test_the_text_of_a_label_studio_task_can_have_any_key(tmp_path):
+    row = {"data": {"text": "Oslo", "body": "Mara left"}, "annotations": [{"result": [RESULT]}]}
+    (tmp_path / "a.json").write_text(json.dumps([row]))
+    assert read_all(tmp_path / "a.json", text_column_name="body") == [("Mara", "B-PER"), ("left", "O")]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("sentence_id,word,tag\n1,Mara,B-PER\n1,left\n", ":2: '' is not a tag"),
+        ("word,tag\nMara,O\n", ":2: an object with the keys word tag: expected a list of words"),
+    ],
+)
+def test_tables_that_cannot_be_read_are_refused_with_their_line(tmp_path, content, message):
+    (tmp_path / "a.csv").write_text(content)
+    with pytest.raises(RecipeError, match=f"a.csv{message}"):
+        load(tmp_path / "a.csv")
 
 
 def test_a_span_whose_text_is_another_is_refused(tmp_path):

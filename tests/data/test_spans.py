@@ -1,5 +1,8 @@
 """Spans of characters: how annotation tools write them, and the words that they cover."""
 
+import json
+import re
+
 import pytest
 
 from recipe.data.documents import Notes
@@ -49,12 +52,21 @@ def test_annotations_of_each_tool_are_spans(annotation, spans):
 @pytest.mark.parametrize(
     "annotation",
     [
-        *([0, 4], [0, 4, "PER", 1], ["0", 4, "PER"], [0, True, "PER"], [0.0, 4, "PER"], [0, 4, ["PER", "LOC"]]),
+        *([0, 4], [0, 4, "Ä", 1], ["0", 4, "PER"], [0, True, "PER"], [0.0, 4, "PER"], [0, 4, ["PER", "LOC"]]),
         *([0, 4, " "], [0, 4, []], [0, 4, None], {"start": 0, "end": 4}, {"end": 4, "label": "PER"}, "PER", None, 3),
     ],
 )
 def test_other_annotations_are_refused(annotation):
-    with pytest.raises(RecipeError, match=r"^a:1: .*: expected a span \[start, end, label\], in characters"):
+    shown = re.escape(json.dumps(annotation, ensure_ascii=False))
+    with pytest.raises(RecipeError, match=rf"^a:1: {shown}: expected a span \[start, end, label\], in characters"):
+        list(read_spans(annotation, "a:1"))
+
+
+@pytest.mark.parametrize(
+    "annotation", [{"result": [{"value": {"start": 0, "labels": ["PER"]}}]}, {"points": [{"start": 0, "end": 3}]}]
+)
+def test_wrong_spans_in_annotations_of_tools_are_refused_with_their_place(annotation):
+    with pytest.raises(RecipeError, match=r"^a:1: .*: expected a span"):
         list(read_spans(annotation, "a:1"))
 
 
@@ -81,6 +93,7 @@ def test_of_spans_that_share_a_word_the_longest_is_kept_and_then_the_first():
 
 def test_a_span_that_cuts_words_is_extended_to_them():
     assert tag("Oslo based", (1, 7, "A")) == [[("Oslo", "B-A"), ("based", "I-A")]]
+    assert tag("Oslo based", (1, 3, "A")) == [[("Oslo", "B-A"), ("based", "O")]]
 
 
 @pytest.mark.parametrize("span", [(-1, 3, "A"), (3, 3, "A"), (4, 3, "A"), (0, 5, "A")])
@@ -104,4 +117,5 @@ def test_an_entity_that_goes_on_in_the_next_sentence_joins_both():
         ["He", "left", ".", "She", "met", "Ana", "."],
         ["They", "ate", "."],
     ]
+    assert len(tag("He left. She met Ana. They ate.", (7, 12, "A"))) == 2
     assert [tag for _, tag in joined[0]] == ["O", "B-A", "I-A", "I-A", "O", "O", "O"]

@@ -1,8 +1,5 @@
 """Plain text becomes words as corpora of entities part them, in the documents and sentences of its articles."""
 
-import subprocess
-import sys
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -10,7 +7,7 @@ from hypothesis import strategies as st
 from recipe.data.articles import load_articles
 from recipe.data.conll import read_columns
 from recipe.data.settings import TextArguments
-from recipe.data.words import split_words, write_words
+from recipe.data.words import main, split_words, write_words
 from recipe.errors import RecipeError
 
 
@@ -56,20 +53,33 @@ def test_both_readers_of_text_find_the_same_articles(tmp_path, text):
     ]
 
 
+def read_words(path):
+    return [[sentence.words for sentence in document.sentences] for document in read_columns(path)]
+
+
 def test_the_command_writes_a_column_file(tmp_path):
     for name in "ab":
-        (tmp_path / f"{name}.txt").write_text(f"{name} one\n\n{name} two\n\n{name} three")
+        (tmp_path / f"{name}.txt").write_bytes(f"{name} é\n\n{name} two\n\n{name} three".encode("latin-1"))
     words = tmp_path / "words.conll"
-    command = [sys.executable, "-m", "recipe", "words", str(tmp_path / "*.txt"), "--output", str(words), "--every", "2"]
-    subprocess.run(command, check=True)
-    found = [[sentence.words for sentence in document.sentences] for document in read_columns(words)]
-    assert found == [[["a", "one"]], [["a", "three"]], [["b", "two"]]]
+    main([str(tmp_path / "*.txt"), "--output", str(words), "--every", "2", "--encoding", "latin-1"])
+    assert read_words(words) == [[["a", "é"]], [["a", "three"]], [["b", "two"]]]
 
 
-def test_other_kinds_of_files_are_refused(tmp_path):
+def test_every_article_with_words_is_a_document_unless_some_are_chosen(tmp_path):
+    text, words = tmp_path / "a.txt", tmp_path / "words.conll"
+    text.write_text("Málaga\n\n&nbsp;\n\ntwo\n\nthree")
+    write_words([str(text)], words)
+    assert read_words(words) == [[["Málaga"]], [["two"]], [["three"]]]
+    write_words([str(text)], words, every=2)
+    assert read_words(words) == [[["Málaga"]], [["three"]]]
+
+
+def test_other_kinds_of_files_and_missing_ones_are_refused(tmp_path):
     (tmp_path / "text.jsonl").write_text('{"text": "One."}')
     with pytest.raises(RecipeError, match=r"text.jsonl: not a plain text file: expected files that end in .txt"):
         write_words([str(tmp_path / "text.jsonl")], tmp_path / "words.conll")
+    with pytest.raises(RecipeError, match=r"^files: no file at .*none.txt"):
+        write_words([str(tmp_path / "none.txt")], tmp_path / "words.conll")
 
 
 @pytest.mark.parametrize(
