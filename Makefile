@@ -22,7 +22,7 @@ $(foreach name,$(NAMES),$(foreach sign,$(ODD),$(if $(findstring $(sign),$(value 
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart mlm ner sweep reproduce reproduce-local silver tag push bench bench-gpu fuzz soak study table test test-all test-gpu coverage mutation lint format
+.PHONY: help setup quickstart mlm ner sweep reproduce reproduce-local silver tag export push bench bench-gpu fuzz soak study table test test-all test-gpu coverage mutation lint format
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -37,7 +37,7 @@ setup: .venv/requirements.txt  ## create .venv and install the recipe in it (aga
 	cp $< $@
 
 # The extras of pyproject.toml. seqeval has no wheel: without --use-pep517, an older pip would fail to build it.
-.venv/dev .venv/bench .venv/mutation: .venv/%: pyproject.toml .venv/requirements.txt
+.venv/dev .venv/bench .venv/export .venv/mutation .venv/serving: .venv/%: pyproject.toml .venv/requirements.txt
 	$(BIN)/pip install --quiet --use-pep517 -e ".[$*]"
 	touch $@
 
@@ -120,6 +120,10 @@ tag: setup  ## tag text with a finished model: MODEL=runs/ner/name FILES="path/t
 	@test -n "$(MODEL)" && test -n "$(FILES)$(ARGS)" || { \
 	    echo 'usage: make tag MODEL=runs/ner/name FILES="path/to/*.txt" [OUTPUT=entities.jsonl]' >&2; exit 2; }
 	$(BIN)/python -m recipe tag --model "$(MODEL)" $(if $(FILES),"$(FILES)") $(if $(OUTPUT),--output "$(OUTPUT)") $(ARGS)
+
+export: .venv/export  ## smaller and faster forms of a tagger, compared with it: MODEL=runs/ner/name ARGS="--backend onnx --precision int8"
+	@test -n "$(MODEL)" || { echo 'usage: make export MODEL=runs/ner/name [ARGS="--backend onnx --precision int8"]' >&2; exit 2; }
+	$(BIN)/python -m recipe export "$(MODEL)" $(ARGS)
 
 push: setup  ## push a finished run or a checkpoint to the Hub: CKPT=runs/ner/name REPO=user/name
 	@test -n "$(CKPT)" && test -n "$(REPO)" || { echo 'usage: make push CKPT=runs/ner/name REPO=user/name' >&2; exit 2; }
