@@ -1,11 +1,12 @@
 """What a finished tagger or an export of it costs and finds: scores, speed, memory, load time, size.
 
-`python -m recipe.inference.measuring MODEL FILE FOLDER TAG_COLUMN PRECISION` measures in a process of its own, because
-memory and load time are those of a process. It writes `figures.json` and `outputs.npz` to FOLDER.
+`python -m recipe.inference.measuring MODEL FILE FOLDER TAG_COLUMN PRECISION STARTED` measures in a process of its own,
+because memory and load time are those of a process. It writes `figures.json` and `outputs.npz` to FOLDER.
 """
 
 import json
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -37,7 +38,7 @@ class Figures:
 
     f1: entities, strict, micro average, 0 to 1. recall: of each entity type, 0 to 1.
     sentences_per_second, words_per_second: `BATCH` sentences at a time. alone_per_second: sentences, one at a time.
-    load_seconds: imports included. memory: of the process at its peak, MB. size: of the files, MB.
+    load_seconds: of the process, imports included. memory: of the process at its peak, MB. size: of the files, MB.
     """
 
     f1: float
@@ -67,7 +68,7 @@ def measure(model: Path, file: Path, tag_column: int, precision: str = "auto") -
     """
     with TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "recipe.inference.measuring", str(model), str(file), folder]
-        command += [str(tag_column), precision]
+        command += [str(tag_column), precision, str(time.time())]
         done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
         if done.returncode:
             raise RecipeError(f"{model}: cannot be measured: {(done.stderr.strip().splitlines() or [''])[-1]}")
@@ -78,10 +79,9 @@ def measure(model: Path, file: Path, tag_column: int, precision: str = "auto") -
 
 def main() -> None:
     """Measure in this process."""
-    started = time.perf_counter()
-    model, file, folder, tag_column, precision = sys.argv[1:]
+    model, file, folder, tag_column, precision, started = sys.argv[1:]
     tagger = Tagger.load(model, precision)
-    load_seconds = time.perf_counter() - started
+    load_seconds = time.time() - float(started)
     documents = read_conll(file, tag_column=int(tag_column), check=False)
     logits, tags = predict(tagger, documents)
     scores = score_entities(list_tags(documents), tags)
@@ -125,8 +125,12 @@ def time_tagging(tag: Callable[[list], object], calls: Sequence[list]) -> float:
 
 def find_peak_memory() -> float:
     """The resident memory of this process at its peak, in MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if platform.system() == "Darwin" else peak / 1e3  # bytes there, kB elsewhere
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:  # not Linux
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / 1e6 if platform.system() == "Darwin" else peak / 1e3  # bytes there, kB elsewhere
+    return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1e3  # ru_maxrss would be that of the parent process
 
 
 if __name__ == "__main__":
