@@ -22,7 +22,7 @@ $(foreach name,$(NAMES),$(foreach sign,$(ODD),$(if $(findstring $(sign),$(value 
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart mlm ner sweep reproduce reproduce-local silver tag push bench bench-gpu fuzz soak study table test test-all test-gpu test-page coverage mutation lint format
+.PHONY: help setup quickstart mlm ner sweep reproduce reproduce-local silver tag export push bench bench-gpu fuzz soak study table test test-all test-gpu test-page coverage mutation lint format
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -37,7 +37,7 @@ setup: .venv/requirements.txt  ## create .venv and install the recipe in it (aga
 	cp $< $@
 
 # The extras of pyproject.toml. seqeval has no wheel: without --use-pep517, an older pip would fail to build it.
-.venv/dev .venv/browser .venv/mutation: .venv/%: pyproject.toml .venv/requirements.txt
+.venv/dev .venv/browser .venv/export .venv/mutation .venv/serving: .venv/%: pyproject.toml .venv/requirements.txt
 	$(BIN)/pip install --quiet --use-pep517 -e ".[$*]"
 	touch $@
 
@@ -138,6 +138,10 @@ tag: setup  ## tag text with a finished model: MODEL=runs/ner/name FILES="path/t
 	    echo 'usage: make tag MODEL=runs/ner/name FILES="path/to/*.txt" [OUTPUT=entities.jsonl]' >&2; exit 2; }
 	$(BIN)/python -m recipe tag --model "$(MODEL)" $(if $(FILES),"$(FILES)") $(if $(OUTPUT),--output "$(OUTPUT)") $(ARGS)
 
+export: .venv/export  ## smaller and faster forms of a tagger, compared with it: MODEL=runs/ner/name ARGS="--backend onnx --precision int8"
+	@test -n "$(MODEL)" || { echo 'usage: make export MODEL=runs/ner/name [ARGS="--backend onnx --precision int8"]' >&2; exit 2; }
+	$(BIN)/python -m recipe export "$(MODEL)" $(ARGS)
+
 push: setup  ## push a finished run or a checkpoint to the Hub: CKPT=runs/ner/name REPO=user/name
 	@test -n "$(CKPT)" && test -n "$(REPO)" || { echo 'usage: make push CKPT=runs/ner/name REPO=user/name' >&2; exit 2; }
 	$(BIN)/python -m recipe push "$(CKPT)" "$(REPO)" $(ARGS)
@@ -166,10 +170,10 @@ study: setup  ## what raises F1, days: DATA=folder of CoNLL-2003, CONLLPP=its co
 table: setup  ## the README's tables of results, from results/*.json
 	$(BIN)/python -m recipe tables results/*.json
 
-test: .venv/dev  ## the test suite; CONLL2003_DIR=folder adds the tests on the real data
+test: .venv/dev .venv/export .venv/serving  ## the test suite; CONLL2003_DIR=folder adds the tests on the real data
 	$(BIN)/python -m pytest
 
-test-all: .venv/dev  ## the same and the slow proofs: kills, full disks, several processes
+test-all: .venv/dev .venv/export .venv/serving  ## the same and the slow proofs: kills, full disks, several processes
 	$(BIN)/python -m pytest -m ""
 
 test-gpu: .venv/dev  ## the tests that need a GPU

@@ -28,14 +28,8 @@ from recipe.inputs.tokenizer import load_tokenizer
 from recipe.inputs.tokens import find_pieces
 from recipe.inputs.vocabulary import train_tokenizer
 from recipe.model.causality import make_causal
-from recipe.model.loading import (
-    check_length,
-    check_vocabulary,
-    grow_embeddings,
-    load_config,
-    load_model,
-    refuse_decoder,
-)
+from recipe.model.configuration import check_length, check_vocabulary, load_config, refuse_decoder
+from recipe.model.loading import grow_embeddings, load_model
 from recipe.model.objective import begin_pretraining, resolve_objective
 from recipe.model.settings import ModelArguments
 from recipe.run import Outcome, Run

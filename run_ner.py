@@ -42,17 +42,15 @@ from recipe.inputs.mixing import MixedWindows
 from recipe.inputs.overview import format_overview
 from recipe.inputs.tokenizer import load_tokenizer
 from recipe.launch import is_sharded
-from recipe.model.loading import (
+from recipe.model.configuration import (
     check_length,
     check_vocabulary,
-    grow_embeddings,
     load_config,
-    load_model,
     read_class_weights,
     read_labels,
-    replace_head,
     set_labels,
 )
+from recipe.model.loading import grow_embeddings, load_model, replace_head
 from recipe.model.settings import ModelArguments
 from recipe.run import Outcome, Run
 from recipe.training.checkpoints import remove_results

@@ -29,7 +29,8 @@ from recipe.evaluation.scoring import score
 from recipe.inputs.blocks import build_blocks
 from recipe.inputs.tokenizer import load_tokenizer
 from recipe.inputs.tokens import IGNORED
-from recipe.model.loading import load_config, load_model, set_labels
+from recipe.model.configuration import load_config, set_labels
+from recipe.model.loading import load_model
 from recipe.model.settings import ModelArguments
 
 

@@ -29,8 +29,9 @@ from recipe.data.splits import find_files
 from recipe.hub.provenance import describe_hardware, find_commit
 from recipe.inference.comparison import load_pipeline
 from recipe.inference.tagger import Tagger
+from recipe.inference.torch_backend import TorchBackend
 from recipe.inputs.tokenizer import load_tokenizer
-from recipe.model.loading import load_config
+from recipe.model.configuration import load_config
 from recipe.model.settings import ModelArguments
 
 FOLDER = Path("results/gpu")
@@ -139,8 +140,8 @@ def run_tagging(size: str, tokenizer: str, sentences: list[list[str]], rounds: i
     labels = ["O", *(f"{prefix}-{kind}" for kind in ("PER", "ORG", "LOC", "MISC") for prefix in "BI")]
     config.id2label, config.label2id = dict(enumerate(labels)), {label: n for n, label in enumerate(labels)}
     model = AutoModelForTokenClassification.from_config(config, dtype=torch.bfloat16).to(_find_device()).eval()
-    tagger = Tagger(labels, load_tokenizer(arguments), model, context="none", max_seq_length=512)
-    stock = load_pipeline(tagger)
+    tagger = Tagger(labels, load_tokenizer(arguments), TorchBackend(model), context="none", max_seq_length=512)
+    stock = load_pipeline(model, tagger.tokenizer)
     texts = [" ".join(words) for words in sentences]
     rows: dict[str, list[float]] = {}
     for _ in range(rounds + 1):  # the first is the warm-up

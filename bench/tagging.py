@@ -97,7 +97,7 @@ def main() -> None:
     disable_progress_bar()
     splits = {name: read_conll(find_files(args.data_dir)[name][0]) for name in ("dev", "test")}
     taggers = {precision: Tagger.load(args.model, precision) for precision in ("fp32", "bf16")}
-    stock = load_pipeline(taggers["fp32"])
+    stock = load_pipeline(args.model, taggers["fp32"].tokenizer)
     result: dict[str, Any] = {"commit": find_commit(), "hardware": describe_hardware(0), "model": Path(args.model).name}
     result["f1"] = {split: score_raw_text(taggers["fp32"], stock, documents) for split, documents in splits.items()}
     result["f1_bf16"] = {split: score_raw_text(taggers["bf16"], None, documents) for split, documents in splits.items()}

@@ -28,7 +28,7 @@ from recipe.hub.pushes import PUSH_SILENCE, RunPusher
 from recipe.hub.report import ANALYSIS, PAGE, try_report
 from recipe.hub.run_folder import list_changed
 from recipe.launch import find_command, is_sharded
-from recipe.model.loading import name_config
+from recipe.model.configuration import name_config
 from recipe.model.settings import ModelArguments
 from recipe.training.best import EarlyStopping, describe_decline
 from recipe.training.checkpoints import (

@@ -139,6 +139,11 @@ class RunFolder:
         return {split: limit for split, limit in limits.items() if limit}
 
     @cached_property
+    def exports(self) -> list[dict]:
+        """What was measured of each export of the model, beside the model itself; see `recipe.export`."""
+        return [_read(path) for path in sorted(self.folder.glob("export/*/measured.json"))]
+
+    @cached_property
     def task(self) -> str:
         """What the model does, in the Hub's terms."""
         architecture = " ".join(self.config.get("architectures") or [])

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, cast
 
-from transformers import Pipeline, PreTrainedModel, pipeline
+from transformers import Pipeline, PreTrainedModel, PreTrainedTokenizerBase, pipeline
 
 from recipe.data.documents import Document, list_sentences
 from recipe.data.raw_text import join_words
 from recipe.data.schemes import list_entities
 from recipe.inference.tagger import Entity, Tagger
+from recipe.inference.torch_backend import TorchBackend
 
 if TYPE_CHECKING:
     from transformers import PythonBackend, TokenizersBackend
@@ -28,14 +29,14 @@ def compare_pipeline(tagger: Tagger, model: PreTrainedModel, documents: Sequence
     documents: a split with gold tags; of more than `MOST_SENTENCES` sentences, evenly spaced ones are taken.
     Returns `sentences` (their number), `tagger` and `pipeline` (F1 between 0 and 1).
     """
-    tagger = Tagger(tagger.labels, tagger.tokenizer, model, **asdict(tagger.settings))
+    tagger = Tagger(tagger.labels, tagger.tokenizer, TorchBackend(model), **asdict(tagger.settings))
     sentences = list_sentences(documents)
     sentences = sentences[:: max(1, math.ceil(len(sentences) / MOST_SENTENCES))]
     texts, gold = make_texts([Document([sentence]) for sentence in sentences])
     return {
         "sentences": len(sentences),
         "tagger": score_spans(gold, map(list_spans, tagger(texts))),
-        "pipeline": score_spans(gold, run_pipeline(load_pipeline(tagger), texts)),
+        "pipeline": score_spans(gold, run_pipeline(load_pipeline(model, tagger.tokenizer), texts)),
     }
 
 
@@ -60,11 +61,11 @@ def list_spans(entities: Iterable[Entity]) -> set[tuple[int, int, str]]:
     return {(entity.start, entity.end, entity.type) for entity in entities}
 
 
-def load_pipeline(tagger: Tagger) -> Pipeline:
-    """The pipeline with the same weights and tokenizer, as a model card of transformers would recommend it."""
-    model, tokenizer = tagger.model, cast("PythonBackend | TokenizersBackend", tagger.tokenizer)
-    place = None if model is None else model.device
-    return pipeline("token-classification", model, tokenizer=tokenizer, aggregation_strategy="first", device=place)
+def load_pipeline(model: PreTrainedModel | str, tokenizer: PreTrainedTokenizerBase) -> Pipeline:
+    """The pipeline with this model or folder and tokenizer, as a model card of transformers would recommend it."""
+    fast = cast("PythonBackend | TokenizersBackend", tokenizer)
+    place = None if isinstance(model, str) else model.device
+    return pipeline("token-classification", model, tokenizer=fast, aggregation_strategy="first", device=place)
 
 
 def run_pipeline(stock: Pipeline, texts: Sequence[str]) -> Spans:

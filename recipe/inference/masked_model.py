@@ -17,7 +17,8 @@ from recipe.inputs.tokenizer import load_tokenizer
 from recipe.model.architectures import find_first_position
 from recipe.model.attention import allow_cudnn
 from recipe.model.causality import at_positions, make_causal
-from recipe.model.loading import check_vocabulary, find_longest, load_config, load_model, refuse_decoder
+from recipe.model.configuration import check_vocabulary, find_longest, load_config, refuse_decoder
+from recipe.model.loading import load_model
 from recipe.model.objective import Pretraining, read_pretraining
 from recipe.model.settings import ModelArguments
 from recipe.model.sparse_head import SparseHead, select_labelled

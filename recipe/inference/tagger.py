@@ -5,7 +5,7 @@ was scored. `from_pretrained` of transformers still loads the model like any oth
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from itertools import chain, islice
@@ -13,26 +13,22 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from transformers import AutoModelForTokenClassification, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForTokenClassification, PreTrainedConfig, PreTrainedTokenizerBase
 
 from recipe.data.documents import Document, Sentence, list_sentences, list_tags
 from recipe.data.raw_text import Word, find_sentences
 from recipe.data.schemes import is_iob2, list_entities
 from recipe.errors import RecipeError
 from recipe.files import write_whole
+from recipe.inference.backends import Backend, Batch, pad
 from recipe.inference.decoding import compute_posteriors, decode, fit_temperature
-from recipe.inference.placing import place_model
+from recipe.inference.loading import load_backend
 from recipe.inference.settings import KEY, TaggerSettings, read_settings
 from recipe.inputs.tokenizer import load_tokenizer
 from recipe.inputs.windows import Window, build_windows, collect_logits
-from recipe.model.attention import allow_cudnn
-from recipe.model.loading import check_length, check_vocabulary, find_longest, load_config, load_model, read_labels
+from recipe.model.configuration import check_length, check_vocabulary, find_longest, load_config, read_labels
 from recipe.model.settings import ModelArguments
-from recipe.precision import fast_matmul
 
-BATCH_TOKENS = {"cpu": 4096}  # tokens in a batch, padding included, by type of device
-GPU_TOKENS = 32768
 BUFFER_CHARACTERS = 200_000  # texts of about this size are prepared together and sorted by length
 
 
@@ -81,29 +77,38 @@ class _Prepared(NamedTuple):
 
 
 class Tagger:
-    """Tags entities in text or documents: a model with its tokenizer, labels and settings.
+    """Tags entities in text or documents: what computes logits, with the model's tokenizer, labels and settings.
 
     labels: IOB2 labels, by label id. settings: fields of `TaggerSettings`.
-    model: the model that computes logits. Without it, `windows`, `tags` and `predict` work on logits that you compute.
+    backend: computes logits. Without it, `windows`, `tags` and `predict` work on logits that you compute.
     """
 
     def __init__(
         self,
         labels: Sequence[str],
         tokenizer: PreTrainedTokenizerBase,
-        model: PreTrainedModel | None = None,
+        backend: Backend | None = None,
         **settings: Any,
     ):
-        self.labels, self.tokenizer, self.model = list(labels), tokenizer, model
+        self.labels, self.tokenizer, self.backend = list(labels), tokenizer, backend
         self.settings = TaggerSettings(**settings)
 
     @classmethod
-    def load(cls, name: str | Path, precision: str = "auto", device: str | None = None, **options: Any) -> "Tagger":
-        """Load a finished model with the settings that it was scored with.
+    def load(
+        cls,
+        name: str | Path,
+        precision: str = "auto",
+        device: str | None = None,
+        threads: int | None = None,
+        **options: Any,
+    ) -> "Tagger":
+        """Load a finished model or an export of it, with the settings that it was scored with.
 
-        name: folder of a run or checkpoint, or a Hub id.
-        precision: precision of the weights; "auto" is bf16 if the hardware supports it, else fp32.
+        name: folder of a run, checkpoint or export, or a Hub id.
+        precision: precision of the weights; "auto" is that of an export, else bf16 if the hardware supports it, else
+        fp32.
         device: name of a torch device; default: a GPU if there is one, else the CPU.
+        threads: of an export for ONNX Runtime or OpenVINO; default: OMP_NUM_THREADS, else all CPUs of the process.
         options: `model_revision`, `cache_dir`, `trust_remote_code`.
         Raises RecipeError if there is no such model, or if it is not a tagger.
         """
@@ -121,8 +126,8 @@ class Tagger:
         if getattr(config, KEY, None) is None:  # not trained by this recipe
             settings = replace(settings, max_seq_length=min(settings.max_seq_length, find_longest(tokenizer, config)))
         check_length("max_seq_length", settings.max_seq_length, tokenizer, config)
-        model = load_model(AutoModelForTokenClassification, arguments, config)
-        return cls(labels, tokenizer, place_model(model, precision, device), **asdict(settings))
+        backend = load_backend(AutoModelForTokenClassification, arguments, config, precision, device, threads)
+        return cls(labels, tokenizer, backend, **asdict(settings))
 
     def note_in(self, config: PreTrainedConfig) -> None:
         """Write the settings to the configuration of a model, which is saved and pushed with the weights."""
@@ -280,31 +285,17 @@ class Tagger:
 
     def run(self, windows: Sequence[Window]) -> Iterator[np.ndarray]:
         """The logits of `windows`, which are sorted from long to short: float32 batches (windows, tokens, labels)."""
-        if self.model is None:
+        if self.backend is None:
             raise RecipeError("this tagger has no model: load one with Tagger.load")
-        device = self.model.device
-        allow_cudnn(uniform=False)
-        tokens = BATCH_TOKENS.get(device.type, GPU_TOKENS)
-        first, waiting = 0, None
+        return self.backend.run(self._batch(windows, self.backend.batch_tokens))
+
+    def _batch(self, windows: Sequence[Window], tokens: int) -> Iterator[Batch]:
+        """Neighbouring windows in batches of at most `tokens` tokens, padding included."""
+        first = 0
         while first < len(windows):
-            longest = len(windows[first]["input_ids"])
-            batch = windows[first : first + max(1, tokens // longest)]
-            padded = self.tokenizer.pad([{"input_ids": window["input_ids"]} for window in batch], return_tensors="pt")
-            with torch.inference_mode(), fast_matmul(self.model.dtype == torch.float32):
-                logits = self.model(**_move(padded, device)).logits
-            if waiting is not None:  # a GPU computes the next batch while this one is used
-                yield waiting.float().cpu().numpy()
-            waiting = logits
+            batch = windows[first : first + max(1, tokens // len(windows[first]["input_ids"]))]
+            yield pad([window["input_ids"] for window in batch], self.tokenizer.pad_token_id)
             first += len(batch)
-        if waiting is not None:
-            yield waiting.float().cpu().numpy()
-
-
-def _move(batch: Mapping[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:
-    """A batch on `device`; to a GPU, it is copied without waiting for what the GPU is doing."""
-    if device.type != "cuda":
-        return {name: values.to(device) for name, values in batch.items()}
-    return {name: values.pin_memory().to(device, non_blocking=True) for name, values in batch.items()}
 
 
 def _place_entities(text: str, places: list[list[Word]], sentences: list[TaggedSentence]) -> list[Entity]:

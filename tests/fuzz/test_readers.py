@@ -46,7 +46,7 @@ from recipe.hub.provenance import describe_hardware, find_commit, trace_origin
 from recipe.inference.settings import TaggerSettings, read_settings
 from recipe.inference.tag import OutputFile
 from recipe.inputs.tokenizer import load_tokenizer
-from recipe.model.loading import load_config
+from recipe.model.configuration import load_config
 from recipe.model.settings import ModelArguments
 from recipe.training.checkpoints import MANIFEST, find_checkpoint, find_damage, read_manifest, write_manifest
 from spoiling import SENTENCES, TAGS, join_text, render, spoil_file, write_columns

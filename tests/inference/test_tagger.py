@@ -137,7 +137,7 @@ def test_a_temperature_is_fitted_on_dev_saved_and_used_for_confidences_alone(fol
     assert tagger.settings.temperature != 1.0
     documents = read_conll(column_files / "valid.txt")
     unscaled = Tagger(
-        tagger.labels, tagger.tokenizer, tagger.model, **asdict(replace(tagger.settings, temperature=1.0))
+        tagger.labels, tagger.tokenizer, tagger.backend, **asdict(replace(tagger.settings, temperature=1.0))
     )
     found, other = tagger.tag_documents(documents), unscaled.tag_documents(documents)
     assert [sentence.tags for sentence in found] == [sentence.tags for sentence in other]
@@ -145,7 +145,7 @@ def test_a_temperature_is_fitted_on_dev_saved_and_used_for_confidences_alone(fol
 
 
 def test_a_model_trained_on_words_between_spaces_splits_text_at_spaces(tagger):
-    spaced = Tagger(tagger.labels, tagger.tokenizer, tagger.model, word_splitter="spaces", max_seq_length=48)
+    spaced = Tagger(tagger.labels, tagger.tokenizer, tagger.backend, word_splitter="spaces", max_seq_length=48)
     assert next(spaced.stream(["Mara left Oslo, twice."])).words == [["Mara", "left", "Oslo,", "twice."]]
 
 

@@ -9,7 +9,8 @@ from conftest import make_config, make_config_of, make_tokenizer
 from recipe.errors import RecipeError
 from recipe.inputs.added_words import NEW, add_words, find_new_words
 from recipe.inputs.case_markers import add_case_markers
-from recipe.model.loading import check_vocabulary, grow_embeddings
+from recipe.model.configuration import check_vocabulary
+from recipe.model.loading import grow_embeddings
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from recipe.errors import RecipeError
 from recipe.inputs import pretrained
 from recipe.inputs.pretrained import resolve_name
 from recipe.inputs.tokenizer import load_tokenizer
-from recipe.model.loading import load_config
+from recipe.model.configuration import load_config
 from recipe.model.settings import ModelArguments
 
 

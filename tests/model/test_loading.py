@@ -14,16 +14,15 @@ from transformers import (
 from conftest import make_config_of, make_tokenizer
 from recipe.errors import RecipeError
 from recipe.model.attention import ATTENTION
-from recipe.model.loading import (
-    _name_labels,
+from recipe.model.configuration import (
     check_length,
     check_vocabulary,
     load_config,
-    load_model,
+    name_labels,
     read_class_weights,
-    replace_head,
     set_labels,
 )
+from recipe.model.loading import load_model, replace_head
 from recipe.model.settings import ModelArguments
 
 
@@ -128,7 +127,7 @@ def test_attention_is_the_models_own_where_ours_is_not_known_to_fit(caplog):
 @pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", "mpnet", "modernbert"])
 def test_a_new_head_keeps_the_weights_of_labels_with_the_same_name(kind):
     model = AutoModelForTokenClassification.from_config(make_config_of(kind, num_labels=3, pad_token_id=0))
-    _name_labels(model.config, ["O", "B-X", "I-X"])
+    name_labels(model.config, ["O", "B-X", "I-X"])
     before = {label: row.clone() for label, row in zip(["O", "B-X", "I-X"], _find_head(model).weight, strict=True)}
     labels = ["O", "B-NEW", "I-NEW", "B-X", "I-X"]
     replace_head(model, labels)

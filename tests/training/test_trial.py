@@ -7,7 +7,8 @@ from transformers import AutoModelForMaskedLM
 from conftest import make_config_of
 from recipe.arguments import RunArguments, parse
 from recipe.errors import RecipeError
-from recipe.model.loading import load_config, load_model, name_config
+from recipe.model.configuration import load_config, name_config
+from recipe.model.loading import load_model
 from recipe.model.settings import ModelArguments
 from recipe.training.runtime import adapt_precision
 from recipe.training.trial import try_model, try_trainer

@@ -1,0 +1,135 @@
+"""Exports of finished models, which run on ONNX Runtime or OpenVINO without torch, or with torch in another precision.
+
+An export is a folder that `python -m recipe export` writes: tokenizer, `config.json` with the entry `export`, and a
+graph or a torch model.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from huggingface_hub import snapshot_download
+from transformers import PreTrainedConfig
+
+from recipe.errors import RecipeError
+from recipe.inference.backends import BATCH_TOKENS, Backend, Batch
+from recipe.model.settings import ModelArguments
+
+KEY = "export"  # in config.json
+GRAPHS = {"onnx": "model.onnx", "openvino": "model.xml"}
+REQUIREMENTS = "requirements.txt"  # what runs an export without torch
+PRECISIONS = {
+    "torch": ("fp32", "bf16"),
+    "onnx": ("fp32", "int8"),  # ONNX Runtime has no bf16 on CPUs
+    "openvino": ("fp32", "bf16", "int8"),
+}
+
+
+@dataclass(frozen=True)
+class Export:
+    """The backend and precision of an export: a key of `PRECISIONS`, and one of its values."""
+
+    backend: str
+    precision: str
+
+    @property
+    def name(self) -> str:
+        """The name of its folder, such as `onnx-int8`."""
+        return f"{self.backend}-{self.precision}"
+
+
+def list_exports() -> list[Export]:
+    """Every combination of backend and precision."""
+    return [Export(backend, precision) for backend, precisions in PRECISIONS.items() for precision in precisions]
+
+
+def read_export(config: PreTrainedConfig) -> Export | None:
+    """What an export's `config.json` says of it; None if the model is none. Raises RecipeError if it is not valid."""
+    given = getattr(config, KEY, None)
+    if given is None:
+        return None
+    found = [export for export in list_exports() if given == vars(export)]
+    if not found:
+        raise RecipeError(f"config.json of the model: {KEY}: {given}: cannot be read: export the model again")
+    return found[0]
+
+
+def load_graph(export: Export, arguments: ModelArguments, threads: int | None = None) -> Backend:
+    """Load an export for ONNX Runtime or OpenVINO.
+
+    arguments: its folder or Hub id is `model_name_or_path`. threads: default: see `count_threads`.
+    Raises RecipeError if the package or the file is missing, or if the file cannot be loaded.
+    """
+    name = str(arguments.model_name_or_path)
+    graph = _find_folder(name, arguments) / GRAPHS[export.backend]
+    if not graph.exists():
+        raise RecipeError(f"{graph}: no such file: export the model again")
+    build = OnnxBackend if export.backend == "onnx" else OpenvinoBackend
+    try:
+        return build(graph, export.precision, threads or count_threads())
+    except ImportError as error:
+        raise RecipeError(
+            f"{name}: {error.name} is not installed: run pip install -r {name}/requirements.txt"
+        ) from None
+    except Exception as error:  # the libraries raise classes of their own
+        text = " ".join(str(error).split())[:200]
+        raise RecipeError(f"{graph}: cannot be loaded ({text}): export the model again") from error
+
+
+def _find_folder(name: str, arguments: ModelArguments) -> Path:
+    """The local folder of an export, which is downloaded if `name` is a Hub id."""
+    if Path(name).is_dir():
+        return Path(name)
+    return Path(snapshot_download(name, revision=arguments.model_revision, cache_dir=arguments.cache_dir))
+
+
+def count_threads() -> int:
+    """OMP_NUM_THREADS if it is set, else the number of CPUs that this process may use."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class OnnxBackend:
+    """A graph on ONNX Runtime, on the CPU."""
+
+    batch_tokens = BATCH_TOKENS
+
+    def __init__(self, graph: Path, precision: str, threads: int):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads  # by default all cores of the machine, also those of others
+        options.inter_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+
+    def run(self, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
+        """The logits of each batch."""
+        for batch in batches:
+            yield self._session.run(None, batch)[0]
+
+
+class OpenvinoBackend:
+    """A graph on OpenVINO, on the CPU."""
+
+    batch_tokens = BATCH_TOKENS
+
+    def __init__(self, graph: Path, precision: str, threads: int):
+        import openvino
+
+        settings: dict[str, Any] = {
+            "INFERENCE_NUM_THREADS": threads,
+            # By default OpenVINO computes in bf16 where the CPU can, whatever the precision of the file.
+            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        self._request = openvino.Core().compile_model(str(graph), "CPU", settings).create_infer_request()
+
+    def run(self, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
+        """The logits of each batch."""
+        for batch in batches:
+            yield self._request.infer(batch, share_inputs=True)[0]
