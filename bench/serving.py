@@ -97,7 +97,7 @@ def main() -> None:
     test = Path(find_files(args.data_dir)["test"][0])
     RESULTS.mkdir(parents=True, exist_ok=True)
     for run in args.runs:
-        result = {"commit": find_commit(), "hardware": describe_hardware(0), "threads": count_threads()}
+        result: dict[str, Any] = {"commit": find_commit(), "hardware": describe_hardware(0), "threads": count_threads()}
         result |= {"products": measure_products()} | measure_run(run, test)
         (RESULTS / f"{run.name}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
         for kind, speeds in result["speed"].items():

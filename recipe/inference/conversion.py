@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,8 +16,9 @@ from transformers import PreTrainedModel
 from recipe.errors import RecipeError
 from recipe.inference.backends import Batch
 from recipe.inference.exports import GRAPHS, Export
-from recipe.inference.placing import DTYPES
+from recipe.inference.placing import place_model
 
+Item = TypeVar("Item")
 SAMPLE = (2, 12)  # rows and tokens of the input that the model is traced with: both dimensions must be at least 2
 
 
@@ -31,7 +32,7 @@ def convert(
     Raises RecipeError if a package is missing or the model cannot be converted.
     """
     if export.backend == "torch":
-        copy.deepcopy(model).to(DTYPES[export.precision]).save_pretrained(folder)
+        place_model(copy.deepcopy(model), export.precision, "cpu").save_pretrained(folder)
         return
     try:
         with _quiet():
@@ -126,7 +127,7 @@ def _quiet() -> Iterator[None]:
             logging.disable(before)
 
 
-def take_sample(batches: Sequence[Batch], count: int) -> list[Batch]:
-    """About `count` batches at even distances."""
-    places = np.linspace(0, len(batches) - 1, min(count, len(batches))).round().astype(int)
-    return [batches[place] for place in places]
+def take_sample(items: Sequence[Item], count: int) -> list[Item]:
+    """About `count` items at even distances."""
+    places = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
+    return [items[place] for place in places]

@@ -110,7 +110,7 @@ class OnnxBackend:
     def run(self, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
         """The logits of each batch."""
         for batch in batches:
-            yield self._session.run(None, batch)[0]
+            yield np.asarray(self._session.run(None, batch)[0])
 
 
 class OpenvinoBackend:
