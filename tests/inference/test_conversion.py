@@ -26,7 +26,7 @@ def make_model(model_type):
     config = make_config_of(model_type, max_position_embeddings=LONGEST + 2, pad_token_id=PADDING, **options)
     config.num_labels = 5
     torch.manual_seed(0)
-    attention = "eager" if model_type == "deberta-v2" else "sdpa"
+    attention = "eager" if model_type in ("deberta-v2", "mpnet") else "sdpa"
     return AutoModelForTokenClassification.from_config(config, attn_implementation=attention).eval()
 
 
