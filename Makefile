@@ -188,7 +188,7 @@ coverage: .venv/dev  ## the test suite, and which lines of recipe/ and the scrip
 mutation: .venv/dev .venv/mutation  ## change one thing after another in the code: do the tests notice? Hours; GROUPS="pushes windows"
 	$(BIN)/python -m bench.mutation $(ARGS) $(GROUPS)
 
-lint: .venv/dev  ## style, format and types
+lint: .venv/dev .venv/export  ## style, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyrefly check --python-interpreter-path $(BIN)/python

@@ -21,7 +21,7 @@ from recipe.files import write_whole
 from recipe.hub.card import write_card
 from recipe.hub.provenance import describe_hardware, find_commit
 from recipe.inference.backends import Batch, pad
-from recipe.inference.conversion import convert, take_sample
+from recipe.inference.conversion import convert, take_sample, to_torch
 from recipe.inference.exports import KEY, PRECISIONS, REQUIREMENTS, Export, list_exports
 from recipe.inference.guard import Judged, format_judged, judge
 from recipe.inference.measuring import Measurement, measure
@@ -103,7 +103,7 @@ def make(source: Source, export: Export, folder: Path) -> Judged:
     for share in KEPT if export.precision == "int8" else [0]:
         shutil.rmtree(folder, ignore_errors=True)
         if share and not ranked:
-            ranked = rank_layers(source.model, [_to_torch(batch) for batch in take_sample(source.batches, 32)])
+            ranked = rank_layers(source.model, [to_torch(batch) for batch in take_sample(source.batches, 32)])
         kept = ranked[: round(share * len(ranked))]
         convert(source.model, export, folder, source.batches, kept)
         write_companions(source, export, folder)
@@ -111,10 +111,6 @@ def make(source: Source, export: Export, folder: Path) -> Judged:
         if judged.passes:
             break
     return judged
-
-
-def _to_torch(batch: Batch) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(values) for name, values in batch.items()}
 
 
 def write_companions(source: Source, export: Export, folder: Path) -> None:

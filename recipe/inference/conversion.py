@@ -39,7 +39,7 @@ def convert(
             exporter, config = _choose_exporter(export)
             program = exporter.export(model, _make_sample(model), config).program
             if export.precision == "int8":
-                program = _quantize(export, program, [_to_torch(batch) for batch in batches], kept)
+                program = _quantize(export, program, [to_torch(batch) for batch in batches], kept)
             folder.mkdir(parents=True, exist_ok=True)
             exporter.save_program(program, folder / GRAPHS[export.backend])
     except ImportError as error:
@@ -67,7 +67,8 @@ def _make_sample(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     return {"input_ids": ids.resize_(SAMPLE), "attention_mask": torch.ones(SAMPLE, dtype=torch.long)}
 
 
-def _to_torch(batch: Batch) -> dict[str, torch.Tensor]:
+def to_torch(batch: Batch) -> dict[str, torch.Tensor]:
+    """The inputs of a torch model on the CPU."""
     return {name: torch.from_numpy(values) for name, values in batch.items()}
 
 
