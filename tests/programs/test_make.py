@@ -9,9 +9,9 @@ from conftest import ROOT
 
 
 def run_make(*words, **environment):
-    return subprocess.run(
-        ["make", "-n", *words], cwd=ROOT, env=os.environ | environment, capture_output=True, text=True
-    )
+    """What make would run. `make test`, which runs this, would add a line about the folder."""
+    command = ["make", "-n", "--no-print-directory", *words]
+    return subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("value", ["a`touch {}`", "a$(touch {})", "$(shell touch {})", 'a"; touch {}; "', "a$HOME"])
