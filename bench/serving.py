@@ -21,7 +21,7 @@ from bench.tagging import measure_speed
 from recipe.data.conll import read_conll
 from recipe.data.documents import Document, Sentence, list_sentences
 from recipe.data.splits import find_files
-from recipe.export import choose_exports, export_all, load_source
+from recipe.export import FOLDER, choose_exports, export_all, load_source, make_folder
 from recipe.hub.provenance import describe_hardware, find_commit
 from recipe.inference.comparison import load_pipeline
 from recipe.inference.exports import count_threads
@@ -36,6 +36,7 @@ BATCH = 32  # of the pipeline
 
 def measure_run(run: Path, test: Path) -> dict[str, Any]:
     """Export a run in every form, and measure each on the test file."""
+    make_folder(run / FOLDER)
     source = load_source(run, None, None)
     judged = {one.export.name: one for one in export_all(source, choose_exports("auto", "auto"), True, fastest=False)}
     forms = {"torch-fp32, the model": run} | {name: run / "export" / name for name in judged}

@@ -15,6 +15,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from recipe.command_line import VerbParser
 from recipe.data.conll import read_conll
+from recipe.data.documents import list_tags
 from recipe.data.splits import check_labels
 from recipe.errors import RecipeError
 from recipe.files import write_whole
@@ -71,6 +72,8 @@ def load_source(folder: Path, file: Path | None, tag_column: int | None) -> Sour
     documents = read_conll(file or own, tag_column=column, check=False)
     tagger = Tagger.load(folder, "fp32", "cpu")
     check_labels({"dev": documents}, tagger.labels)
+    if all(tag == "O" for tags in list_tags(documents) for tag in tags):
+        raise RecipeError(f"{file or own}: has no entities to compare on: set --file to one that has")
     windows = take_sample(tagger.windows(documents), SAMPLE_ROWS)
     batches = [pad([window["input_ids"]], tagger.tokenizer.pad_token_id) for window in windows]
     model = load_model(AutoModelForTokenClassification, arguments, config).eval()
@@ -132,6 +135,15 @@ def write_record(source: Source, judged: Judged, folder: Path) -> None:
     write_whole(folder / RECORD, json.dumps(record, indent=2) + "\n")
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder of a run's exports. Raises RecipeError if nothing can be written to it."""
+    try:
+        folder.mkdir(exist_ok=True)
+        TemporaryDirectory(dir=folder).cleanup()
+    except OSError as error:
+        raise RecipeError(f"{folder}: {error.strerror}: export a copy of the run that you can write to") from None
+
+
 def export_all(source: Source, exports: Sequence[Export], force: bool, fastest: bool) -> list[Judged]:
     """Make and compare exports, and keep those that pass in `export/` of the run; returns what was measured.
 
@@ -139,7 +151,6 @@ def export_all(source: Source, exports: Sequence[Export], force: bool, fastest: 
     Raises RecipeError if a model cannot be converted, unless it can in another form.
     """
     target = source.folder / FOLDER
-    target.mkdir(exist_ok=True)
     judged, errors = [], []
     with TemporaryDirectory(dir=target, prefix=".partial-") as partial:
         for export in exports:
@@ -197,6 +208,7 @@ def main(argv: list[str]) -> None:
     if not args.run.is_dir():
         raise RecipeError(f"{args.run}: no such folder")
     exports = choose_exports(args.backend, args.precision)
+    make_folder(args.run / FOLDER)
     disable_progress_bar()
     source = load_source(args.run, args.file, args.tag_column)
     export_all(source, exports, args.force, fastest="auto" in (args.backend, args.precision))

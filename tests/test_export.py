@@ -128,6 +128,17 @@ def test_what_cannot_be_exported_is_refused_by_name(run, encoder, tmp_path):
         export(run, "--file", str(file))
 
 
+def test_a_file_without_entities_and_a_folder_that_cannot_be_written_are_refused(run, tmp_path):
+    file = tmp_path / "dev.conll"
+    file.write_text("left O\n")
+    with pytest.raises(RecipeError, match=r"dev\.conll: has no entities to compare on"):
+        export(run, "--file", str(file))
+    shutil.rmtree(run / "export")
+    (run / "export").write_text("a file")
+    with pytest.raises(RecipeError, match="export: File exists: export a copy of the run"):
+        export(run)
+
+
 def test_an_export_loads_only_as_what_it_is(run):
     export(run, "--backend", "onnx", "--precision", "fp32")
     folder = run / "export" / "onnx-fp32"

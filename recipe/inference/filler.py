@@ -7,7 +7,7 @@ prediction back before the next one. `confidence` predicts the most certain posi
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import compress
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -235,7 +235,8 @@ class Filler(MaskedModel):
         """Predict all masked positions. greedy: take the best tokens, whatever the temperature."""
         for item in masked:
             self._check(item)
-        order = options.order or ("left_to_right" if self.pretraining.is_causal else "confidence")
+        order: Order = options.order or ("left_to_right" if self.pretraining.is_causal else "confidence")
+        options = replace(options, order=order)  # refuses a threshold that the order of this model would ignore
         states = []
         for item in masked:
             rounds = 1 if order == "parallel" else min(options.steps or len(item.slots), len(item.slots))

@@ -176,10 +176,12 @@ def mask_positions(text: str, vocabulary: Vocabulary, positions: Iterable[int]) 
 def mask_words(text: str, vocabulary: Vocabulary, numbers: Iterable[int]) -> MaskedText:
     """Mask whole words by their numbers, from 1; the words are those of the Tagger.
 
+    A token that two of the words share, as `can` in `ca n't`, is masked with the first.
     Raises RecipeError, with all words, for a number that is out of range or repeated.
     """
     [encoding], words, chosen = _encode(vocabulary, [text]), find_words(text), list(numbers)
     ids, markers, groups = encoding.ids, vocabulary.markers, []
+    taken: set[int] = set()
     for number, word in enumerate(chosen):
         if not 1 <= word <= len(words) or word in chosen[:number]:
             reason = "is out of range" if word not in chosen[:number] else "is given twice"
@@ -190,8 +192,9 @@ def mask_words(text: str, vocabulary: Vocabulary, numbers: Iterable[int]) -> Mas
         own = [
             place
             for place, (first, last) in enumerate(encoding.offsets)
-            if start < last and first < min(end, last) and ids[place] not in markers
+            if start < last and first < min(end, last) and ids[place] not in markers and place not in taken
         ]
+        taken.update(own)
         if own:
             groups.append([own[0] - 1] * (ids[own[0] - 1] in markers) + own)
     return _mask(text, vocabulary, encoding, groups)
@@ -228,7 +231,8 @@ def _mask(text: str, vocabulary: Vocabulary, encoding: Encoding, groups: Sequenc
             slots.append(Slot(place, kind, ids[place]))
         plain = [place for place in group if ids[place] not in vocabulary.markers]
         first, last = (plain or group)[0], (plain or group)[-1]
-        start, end = (offsets[first][0], offsets[last][1]) if plain else (offsets[first][1], offsets[first][1])
+        # A marker stands before the next token; its own offset can be inside the first word of a text.
+        start, end = (offsets[first][0], offsets[last][1]) if plain else (offsets[first + 1][0], offsets[first + 1][0])
         start += len(text[start:end]) - len(text[start:end].lstrip())  # BPE's tokens contain the space before a word
         gaps.append(Gap(slots, start, end))
     mask_id = vocabulary.tokenizer.mask_token_id

@@ -98,6 +98,16 @@ def test_words_are_masked_whole_and_counted_from_one(vocabulary):
         mask_words("Norvik left Oslo.", vocabulary, [1, 1])
 
 
+def test_a_token_that_two_chosen_words_share_is_masked_once(vocabulary):
+    """The Tagger splits "can't" into "ca" and "n't", the tokenizer into "can", "'" and "t"."""
+    text = "She can't go."
+    masked = mask_words(text, vocabulary, [2, 3])
+    places = [slot.place for slot in masked.slots]
+    assert places == sorted(set(places))
+    assert fill_text(masked, masked.ids, vocabulary)[0].startswith("She ")
+    assert masked.gaps[0].end <= masked.gaps[1].start
+
+
 def test_a_random_share_depends_on_the_seed_and_the_text_alone(vocabulary):
     first = mask_fraction(HELLO, vocabulary, 0.43, seed=3)
     assert len(first.slots) == 3
@@ -185,6 +195,22 @@ def test_case_markers_are_applied_and_not_shown():
     ids = list(alone.ids)
     ids[places[1]] = name("lima")
     assert fill_text(alone, ids, vocabulary)[0] == "Mara left Lima"
+
+
+def test_a_marker_and_its_word_are_masked_by_their_positions_at_the_start_too():
+    vocabulary = Vocabulary(make_word_tokenizer(markers=True), 200)
+    name = vocabulary.tokenizer.convert_tokens_to_ids
+    masked = mask_positions("Mara left Oslo", vocabulary, [1, 2])
+    ids = list(masked.ids)
+    ids[1], ids[2] = name(MARKERS[0]), name("lima")
+    assert fill_text(masked, ids, vocabulary)[0] == "Lima left Oslo"
+
+
+def test_a_threshold_is_refused_where_the_own_order_of_a_model_would_ignore_it(monkeypatch):
+    filler = make_filler()
+    monkeypatch.setattr(type(filler.pretraining), "is_causal", property(lambda self: True))
+    with pytest.raises(RecipeError, match="threshold: has no effect with the order left_to_right"):
+        filler("[MASK] left.", threshold=0.5)
 
 
 def test_a_model_with_markers_decides_about_case(monkeypatch):
