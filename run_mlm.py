@@ -14,14 +14,20 @@ from functools import partial
 
 import numpy as np
 from datasets import Dataset, IterableDataset
-from transformers import AutoModelForMaskedLM, EvalPrediction, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    AutoModelForMaskedLM,
+    EvalPrediction,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from recipe.arguments import MlmArguments, RunArguments, check_metric, parse
 from recipe.data.articles import Articles, explain_reading, load_articles, name_source, read_texts
 from recipe.errors import RecipeError, exit_with
 from recipe.evaluation.masked import break_down, score_positions, summarize_positions
 from recipe.inputs.blocks import build_blocks
-from recipe.inputs.masking import build_collator, draw_masks
+from recipe.inputs.masking import MaskingCollator, build_collator, draw_masks
 from recipe.inputs.overview import format_text_overview, list_ids
 from recipe.inputs.stream import BlockStream
 from recipe.inputs.tokenizer import load_tokenizer
@@ -53,12 +59,7 @@ def main(
     """
     argv = sys.argv[1:] if argv is None else argv
     model_args, data_args, training_args = parse(argv, ModelArguments, MlmArguments, RunArguments)
-    if not (training_args.do_train or training_args.do_eval):
-        raise RecipeError("nothing to do: set do_train or do_eval")
-    if not (training_args.do_train or model_args.model_name_or_path):
-        raise RecipeError("no model to evaluate: set model_name_or_path, or do_train to start from scratch")
-    if training_args.do_train and data_args.streaming and training_args.max_steps <= 0:
-        raise RecipeError("streaming: the length of streamed text is not known: set max_steps")
+    check_task(model_args, data_args, training_args)
     if metrics is None:
         check_metric(training_args, MlmArguments.metrics)
 
@@ -84,29 +85,8 @@ def main(
         check_vocabulary(tokenizer, config)
         check_length("block_size", data_args.block_size, tokenizer, config)
 
-        with training_args.main_process_first(desc="packing blocks"):
-            blocks: dict[str, Articles | BlockStream] = {
-                split: build_blocks(articles[split], tokenizer, data_args, name_source(data_args, split))
-                for split in articles
-            }
-        if training_args.process_index == 0:
-            for split, found in articles.items():
-                line = format_text_overview(name_source(data_args, split), found, blocks[split], tokenizer)
-                print(f"data: {split}: {line}", flush=True)
         collator = build_collator(tokenizer, data_args, training_args.seed)
-        if isinstance(stream := blocks.get("train"), IterableDataset):
-            blocks["train"] = BlockStream(
-                stream,
-                collator,
-                training_args.train_batch_size,
-                training_args.seed,
-                partial(explain_reading, data_args),
-                training_args.process_index,
-                training_args.world_size,
-            )
-        if isinstance(dev := blocks.get("dev"), Dataset):
-            blocks["dev"] = draw_masks(dev, tokenizer, data_args)
-
+        blocks = prepare_blocks(articles, tokenizer, collator, data_args, training_args)
         outputs: list[EvalPrediction] = []  # of the last evaluation
 
         def summarize(output: EvalPrediction) -> dict[str, float]:
@@ -146,6 +126,48 @@ def main(
             trainer.log_metrics("eval", figures)
         run.finish(trainer)
     return Outcome(run.folder, scores)
+
+
+def check_task(model_args: ModelArguments, data_args: MlmArguments, training_args: RunArguments) -> None:
+    """Raise RecipeError if the settings name nothing to do, no model, or a training without an end."""
+    if not (training_args.do_train or training_args.do_eval):
+        raise RecipeError("nothing to do: set do_train or do_eval")
+    if not (training_args.do_train or model_args.model_name_or_path):
+        raise RecipeError("no model to evaluate: set model_name_or_path, or do_train to start from scratch")
+    if training_args.do_train and data_args.streaming and training_args.max_steps <= 0:
+        raise RecipeError("streaming: the length of streamed text is not known: set max_steps")
+
+
+def prepare_blocks(
+    articles: dict[str, Articles],
+    tokenizer: PreTrainedTokenizerBase,
+    collator: MaskingCollator,
+    data_args: MlmArguments,
+    training_args: RunArguments,
+) -> dict[str, Articles | BlockStream]:
+    """Pack the articles of each split into blocks, with fixed masks for dev, and print what was read."""
+    with training_args.main_process_first(desc="packing blocks"):
+        blocks: dict[str, Articles | BlockStream] = {
+            split: build_blocks(articles[split], tokenizer, data_args, name_source(data_args, split))
+            for split in articles
+        }
+    if training_args.process_index == 0:
+        for split, found in articles.items():
+            line = format_text_overview(name_source(data_args, split), found, blocks[split], tokenizer)
+            print(f"data: {split}: {line}", flush=True)
+    if isinstance(stream := blocks.get("train"), IterableDataset):
+        blocks["train"] = BlockStream(
+            stream,
+            collator,
+            training_args.train_batch_size,
+            training_args.seed,
+            partial(explain_reading, data_args),
+            training_args.process_index,
+            training_args.world_size,
+        )
+    if isinstance(dev := blocks.get("dev"), Dataset):
+        blocks["dev"] = draw_masks(dev, tokenizer, data_args)
+    return blocks
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ python run_ner.py --help
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 
 from transformers import (
     AutoModelForTokenClassification,
@@ -18,10 +19,11 @@ from transformers import (
     EvalPrediction,
     PreTrainedConfig,
     PreTrainedModel,
+    PreTrainedTokenizerBase,
 )
 
 from recipe.arguments import NerArguments, RunArguments, check_metric, check_type_metric, parse
-from recipe.data.documents import Notes, list_sentences, list_tags
+from recipe.data.documents import Document, Notes, list_sentences, list_tags
 from recipe.data.raw_text import choose_splitter
 from recipe.data.splits import check_labels, limit_sentences, list_labels, load_splits
 from recipe.errors import exit_with
@@ -36,8 +38,8 @@ from recipe.evaluation.scoring import (
 )
 from recipe.files import write_whole
 from recipe.inference.comparison import compare_pipeline
-from recipe.inference.settings import combine_settings, resolve_settings
-from recipe.inference.tagger import Tagger
+from recipe.inference.settings import TaggerSettings, combine_settings, resolve_settings
+from recipe.inference.tagger import TaggedSentence, Tagger
 from recipe.inputs.mixing import MixedWindows
 from recipe.inputs.overview import format_overview
 from recipe.inputs.tokenizer import load_tokenizer
@@ -105,11 +107,7 @@ def main(
             for split in documents:
                 print(format_overview(split, documents[split], notes[split], tokenizer), flush=True)
         check_length("max_seq_length", data_args.max_seq_length, tokenizer, config)
-        tagging = combine_settings(data_args, config)
-        if training_args.do_train:
-            words = [word for sentence in list_sentences(documents["train"]) for word in sentence.words]
-            tagging = replace(tagging, temperature=1.0, word_splitter=choose_splitter(words))
-        tagger = Tagger(labels, tokenizer, **asdict(tagging))
+        tagger = make_tagger(labels, tokenizer, combine_settings(data_args, config), documents.get("train"))
         tagger.note_in(config)
         windows = {split: tagger.windows(documents[split], training=split == "train") for split in documents}
         train_windows = windows.get("train")
@@ -146,31 +144,60 @@ def main(
         compares = data_args.compare_pipeline and not own_model and not is_sharded()
         report = {}
         for split in [split for split in documents if split != "train"]:
-            gold = list_tags(documents[split])
             logits = trainer.predict_logits(windows[split])
             if split == "dev" and training_args.do_train:
                 tagger.calibrate(documents[split], windows[split], logits)
                 if trainer.is_world_process_zero():
                     tagger.save_settings(run.folder)
             tagged = tagger.predict(documents[split], windows[split], logits)
-            predicted = [sentence.tags for sentence in tagged]
-            report[split] = score(gold, predicted, metrics)
-            report[split]["documents"] = score_documents(documents[split], predicted)
-            if data_args.context != "none":
-                alone = tagger.windows(documents[split], context="none")
-                tags = tagger.tags(documents[split], alone, trainer.predict_logits(alone))
-                report[split]["alone"] = score_entities(gold, tags)
-            if compares and trainer.is_world_process_zero():
-                report[split]["running_text"] = compare_pipeline(tagger, trainer.model.eval(), documents[split])
+            report[split] = score_split(trainer, tagger, documents[split], tagged, metrics, compares)
             if trainer.is_world_process_zero():
-                confidences = [Confidences(one.scores, [entity.score for entity in one.entities]) for one in tagged]
-                write_predictions(run.folder, split, documents[split], predicted, confidences)
+                write_tagged(run.folder, split, documents[split], tagged)
         if report and trainer.is_world_process_zero():
             write_whole(run.folder / "report.txt", format_reports(report))
             run.write_results(trainer, "report.json", report)
             print(format_reports(report))
         run.finish(trainer)
     return Outcome(run.folder, report)
+
+
+def make_tagger(
+    labels: list[str], tokenizer: PreTrainedTokenizerBase, settings: TaggerSettings, train: list[Document] | None
+) -> Tagger:
+    """The tagger of the run. train: the split of a run that trains; its words decide how raw text is split."""
+    if train is not None:
+        words = [word for sentence in list_sentences(train) for word in sentence.words]
+        settings = replace(settings, temperature=1.0, word_splitter=choose_splitter(words))
+    return Tagger(labels, tokenizer, **asdict(settings))
+
+
+def write_tagged(folder: Path, split: str, documents: Sequence[Document], tagged: Sequence[TaggedSentence]) -> None:
+    """Write the predicted tags of a split and their confidences to a run's folder."""
+    confidences = [Confidences(one.scores, [entity.score for entity in one.entities]) for one in tagged]
+    write_predictions(folder, split, documents, [one.tags for one in tagged], confidences)
+
+
+def score_split(
+    trainer: RecipeTrainer,
+    tagger: Tagger,
+    documents: Sequence[Document],
+    tagged: Sequence[TaggedSentence],
+    metrics: Metrics | None,
+    compares: bool,
+) -> dict[str, dict]:
+    """The report of a split: entities, tags, counts by document, sentences without context, running text.
+
+    tagged: its sentences, as the tagger tags them in their documents. compares: whether to compare with the pipeline.
+    """
+    gold, predicted = list_tags(documents), [sentence.tags for sentence in tagged]
+    report = score(gold, predicted, metrics) | {"documents": score_documents(documents, predicted)}
+    if tagger.settings.context != "none":
+        alone = tagger.windows(documents, context="none")
+        tags = tagger.tags(documents, alone, trainer.predict_logits(alone))
+        report["alone"] = score_entities(gold, tags)
+    if compares and trainer.is_world_process_zero():
+        report["running_text"] = compare_pipeline(tagger, trainer.model.eval(), documents)
+    return report
 
 
 if __name__ == "__main__":

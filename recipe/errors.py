@@ -10,7 +10,7 @@ from pathlib import Path
 
 from recipe.console import tolerant_output
 
-UNFORESEEN = 70  # status of an error that is none of ours, as in sysexits.h
+UNFORESEEN = 70  # status of an unforeseen error, as in sysexits.h
 TRACEBACK = "traceback: "  # begins the note of an error whose traceback is in a file
 
 

@@ -15,25 +15,27 @@ from huggingface_hub import ModelCard
 
 from bench.report import (
     BEST,
-    format_calibration,
     format_contexts,
-    format_coverage,
     format_f1,
+    format_rates,
+    format_speed,
+    format_study,
+    format_tags,
+    format_trials,
+    load_study,
+    load_tables,
+)
+from bench.tables import (
+    format_calibration,
+    format_coverage,
     format_filling_speed,
     format_fuzzing,
     format_likelihood,
     format_orders,
     format_passes,
-    format_rates,
-    format_speed,
-    format_study,
     format_tagging_f1,
     format_tagging_speed,
-    format_tags,
-    format_trials,
     load_filling,
-    load_study,
-    load_tables,
     load_tagging,
 )
 from recipe.__main__ import VERBS

@@ -257,7 +257,7 @@ def _is_unannotated(row: Mapping[str, Any], arguments: EntityArguments) -> bool:
 
 
 def _pick_annotator(annotations: Any, place: str, notes: Notes) -> list:
-    """The work of the first annotator who finished a task of Label Studio, in a list; empty if there is none."""
+    """The work of the first annotator who finished a task of Label Studio, in a list; empty without one."""
     given = annotations if isinstance(annotations, list) else []
     done = [one for one in given if isinstance(one, dict) and not one.get("was_cancelled")]
     if not done:
@@ -273,7 +273,7 @@ def _set_by_user(arguments: EntityArguments) -> str | None:
 
 
 def _find_value(row: Mapping[str, Any], key: str | None, keys: Sequence[str], kind: type, filled: bool = False) -> Any:
-    """The value of `key`, or without it of the first of `keys`, that has the type `kind`; None if there is none.
+    """The value of `key`, or without it of the first of `keys`, that has the type `kind`; None without one.
 
     filled: rather one that is not empty.
     """

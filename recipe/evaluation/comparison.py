@@ -128,7 +128,7 @@ def _score_split(system: System, split: str) -> Part:
 def _compare_seeds(systems: Sequence[System], splits: Sequence[str]) -> Part:
     """Mean, spread, best and worst of each group, the test over seeds, and what so many seeds can show."""
     if not any(system.is_group for system in systems):
-        note = "Each system is one run. All of this is about these trained models: another seed gives another F1."
+        note = "Each system is one run. These results are about these trained models: another seed gives another F1."
         return Part("Seeds", [note] * any(system.results[0].report["run"] for system in systems))
     rows = []
     for split in splits:

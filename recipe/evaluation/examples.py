@@ -37,7 +37,7 @@ class Example(NamedTuple):
 
 
 class Suspect(NamedTuple):
-    """A label that may be wrong. gold_text, predicted_text: the words of either entity; empty if there is none.
+    """A label that may be wrong. gold_text, predicted_text: the words of either entity; empty without one.
 
     training: how often training has the words of either entity with each type. backing: one of `BACKING`.
     """

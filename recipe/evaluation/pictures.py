@@ -87,7 +87,7 @@ def _draw(draw: Any, label: str) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    # The ids in a picture depend on its label, so that they are the same each time, and others than in other pictures.
+    # The ids in a picture depend on its label: they are the same each time, and differ between pictures.
     with rc_context(STYLE | {"svg.hashsalt": label}), io.StringIO() as file:
         figure = Figure(figsize=SIZE)
         draw(figure.subplots())

@@ -106,7 +106,7 @@ def list_settings(report: dict) -> dict:
 
 
 def read_report(path: str | Path) -> dict:
-    """One report. Raises RecipeError if it is none, or if a figure of the tables is missing or no finite number."""
+    """One report. Raises RecipeError if it is not a report, or a figure is missing or not finite."""
     try:
         report = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

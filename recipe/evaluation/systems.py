@@ -114,7 +114,7 @@ def _find_paths(argument: str) -> list[Path]:
 
 
 def read_result(path: Path) -> Result:
-    """Read a run's folder, a copy of report.json, or a column file. Raises RecipeError if it is none of these."""
+    """Read a run's folder, a copy of report.json, or a column file. Raises RecipeError for anything else."""
     if path.is_dir():
         path = path / "report.json"
     if not path.exists():

@@ -47,7 +47,7 @@ def list_exports() -> list[Export]:
 
 
 def read_export(config: PreTrainedConfig) -> Export | None:
-    """What an export's `config.json` says of it; None if the model is none. Raises RecipeError if it is not valid."""
+    """The entry `export` of a model's configuration; None without one. Raises RecipeError if it is not valid."""
     given = getattr(config, KEY, None)
     if given is None:
         return None

@@ -59,7 +59,7 @@ def plan_spans(sizes: Sequence[int], starts: Iterable[int], capacity: int, conte
     context = min(context, capacity // 4)
 
     def align(word: int, lowest: int) -> int:
-        """The last sentence break from `lowest` to `word`; `word` itself if there is none."""
+        """The last sentence break from `lowest` to `word`; `word` itself without one."""
         last_break = breaks[bisect_right(breaks, word) - 1]
         return last_break if last_break >= lowest else word
 

@@ -46,7 +46,7 @@ def decay_rates(optimizer: torch.optim.Optimizer, model: nn.Module, encoder: Pre
 
 
 def find_layers(encoder: PreTrainedModel) -> str | None:
-    """The name of the module list of layers, such as bert.encoder.layer; None if there is none."""
+    """The name of the module list of layers, such as bert.encoder.layer; None without one."""
     for name, module in encoder.named_modules():
         if isinstance(module, nn.ModuleList) and len(module) == encoder.config.num_hidden_layers:
             return name.replace(WRAPPER, "")
