@@ -105,6 +105,7 @@ def _list_facts(run: RunFolder) -> dict[str, str]:
     minutes = record.get("train_minutes")
     counted = record.get("sentences") or {}
     facts = {
+        "Scores": None if run.scores else "none in the folder (report.json or metrics.json)",
         "Data": run.data,
         "Sentences": ", ".join(f"{split} {count:,}" for split, count in counted.items()),
         "Model": record.get("model"),
@@ -145,6 +146,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("folder", type=Path, help="a run's folder")
     args = parser.parse_args(argv)
     if not args.folder.is_dir():
-        raise RecipeError(f"{args.folder}: no such folder: check the path")
+        reason = "is a file: give its folder" if args.folder.exists() else "no such folder: check the path"
+        raise RecipeError(f"{args.folder}: {reason}")
     make_report(args.folder).write(args.folder)
     print(args.folder / PAGE)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import NoReturn
 
 import yaml
 from jinja2 import TemplateError
@@ -24,6 +25,7 @@ from recipe.model.settings import HeadArguments, LabelArguments, ModelArguments
 from recipe.training.checkpoints import find_step
 from recipe.training.settings import TrainingArguments
 
+REPORT = "report.json"
 OLD_NAMES = {"validation": "dev"}  # of a split, in the metrics.json of earlier versions
 SETTINGS = (
     *(
@@ -65,12 +67,17 @@ def _read(path: Path) -> dict:
         return {}
     try:
         text = path.read_text(encoding="utf-8")
-        content = (json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)) or {}
+        refuse = _refuse_constant if path.name == REPORT else None  # a log can have losses that are not finite
+        content = json.loads(text, parse_constant=refuse) if path.suffix == ".json" else yaml.safe_load(text)
     except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
         raise RecipeError(f"{path}: {error}: fix the file") from None
     if not isinstance(content, dict):
         raise RecipeError(f"{path}: is not an object with keys: fix the file")
     return content
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a figure")
 
 
 @contextmanager
@@ -118,7 +125,7 @@ class RunFolder:
     @cached_property
     def scores(self) -> dict:
         """The report of each split that was scored."""
-        results = _read(self.folder / "report.json") or _read(self.folder / "metrics.json")
+        results = _read(self.folder / REPORT) or _read(self.folder / "metrics.json")
         named = {OLD_NAMES.get(split, split): scores for split, scores in results.items()}
         return {split: scores for split, scores in named.items() if split in HUB_NAMES}
 

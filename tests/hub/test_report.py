@@ -123,6 +123,7 @@ def test_a_masked_language_model_has_a_page(tmp_path):
         ("report.json", '{"test": {"entities": {}, "tags": {}}}'),
         ("report.json", '{"test": {"entities": {"micro avg": {"f1": "x"}}, "tags": {}}}'),
         ("report.json", '{"test": 1}'),
+        *(("report.json", content) for content in ("[]", "null", '{"test": NaN}', "")),
         ("trainer_state.json", '{"log_history": [{"loss": 1.0}]}'),
         ("trainer_state.json", '{"log_history": 1}'),
         ("run.yaml", "- 1"),
@@ -163,3 +164,11 @@ def test_a_folder_without_results_is_refused(tmp_path):
         main([str(tmp_path)])
     with pytest.raises(RecipeError, match="no-such: no such folder"):
         main(["no-such"])
+    (tmp_path / "report.json").write_text("{}")
+    with pytest.raises(RecipeError, match=r"report\.json: is a file: give its folder"):
+        main([str(tmp_path / "report.json")])
+
+
+def test_a_page_without_scores_says_so(folder):
+    (folder / "report.json").unlink()
+    assert "none in the folder (report.json or metrics.json)" in make_report(folder).page
