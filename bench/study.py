@@ -9,6 +9,7 @@ pretraining that is not interrupted also writes its perplexity there. Trials are
 
 import argparse
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -40,6 +41,7 @@ SHOWN = {  # in the README
 SEEDED = SHOWN - {"mpnet-markers-mixed"}
 SEEDED |= {"minilm-mlm7M-markers-document", "minilm-markers-none", "minilm-mlm14M-autoregressive-markers-document"}
 SEEDS = (42, 43, 44)  # for SEEDED; other runs use the first only
+LOCAL = re.compile(r"""(?<=[\s"'=])(?:/|~/|\.\./)[^\s"']*?([^\s"'/]+/[^\s"'/]+)(?=[\s"'])""")
 MLM_STEPS = 244  # steps for a million tokens, 4,096 tokens each
 LAUNCH = (sys.executable, "-m", "accelerate.commands.launch", "--quiet")
 LAUNCH += ("--config_file", "configs/accelerate/one_cpu.yaml")
@@ -196,10 +198,8 @@ def pretrain(run: Run, data: Data) -> Path:
         settings |= {"objective": "masked_autoregressive"} if run.autoregressive else {}
         text = [data.text, write_articles(data)] if run.articles else data.text
         launch("run_mlm.py", config=ENCODERS[run.encoder].mlm, train_file=text, **settings, **run.mlm_changes)
-        run.pretraining_result.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(
-            run.pretraining / "metrics.json", run.pretraining_result
-        )  # a longer pretraining replaces metrics.json
+        metrics = json.loads((run.pretraining / "metrics.json").read_text(encoding="utf-8"))
+        write_result(run.pretraining_result, metrics)  # a copy: a longer pretraining replaces metrics.json
     return checkpoint
 
 
@@ -290,6 +290,12 @@ def read_report(folder: Path) -> dict:
     return json.loads((folder / "report.json").read_text(encoding="utf-8"))
 
 
+def write_result(path: Path, result: dict) -> None:
+    """Write a result as JSON; of paths that only this machine has, it keeps the last folder and the name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(LOCAL.sub(r"\1", json.dumps(result, indent=2)) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -307,8 +313,7 @@ def main() -> None:
         if not any(fnmatch(run.name, name) for name in names) or (run.result.exists() and not again):
             continue
         report = fine_tune(run, data, restart=again)
-        run.result.parent.mkdir(parents=True, exist_ok=True)
-        run.result.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        write_result(run.result, report)
         print(f"{run.name}: dev {format_mean([report], 'dev')}")
 
 

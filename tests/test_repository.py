@@ -25,6 +25,7 @@ from bench.report import (
     load_study,
     load_tables,
 )
+from bench.study import LOCAL
 from bench.tables import (
     format_calibration,
     format_coverage,
@@ -175,6 +176,11 @@ def test_pages_show_the_tables_that_the_results_make():
     assert format_coverage() in (ROOT / "docs" / "statistics.md").read_text()
     quickstart = json.loads((ROOT / "results" / "quickstart" / "report.json").read_text())
     assert format_report(quickstart["test"]).partition("\n\nTags")[0] in README
+
+
+def test_results_name_no_folder_of_the_machine_that_measured_them():
+    found = [path for path in (ROOT / "results").rglob("*.json") if LOCAL.search(path.read_text())]
+    assert found == []
 
 
 def test_readme_shows_what_the_quickstart_suggests_next():
