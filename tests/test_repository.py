@@ -13,6 +13,7 @@ import yaml
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from huggingface_hub import ModelCard
 
+from bench.errors import format_kinds, format_seen, format_sides, load_errors
 from bench.report import (
     BEST,
     format_contexts,
@@ -158,6 +159,8 @@ def test_pages_show_the_tables_that_the_results_make():
     assert format_study(load_study()) in quality
     assert format_trials(load_study()) in quality
     assert format_contexts(load_study()) in quality
+    for format_part in (format_kinds, format_seen, format_sides):
+        assert format_part(load_errors()) in quality
     tagging = (ROOT / "docs" / "tagging.md").read_text()
     for format_part in (format_tagging_f1, format_calibration, format_tagging_speed):
         assert format_part(load_tagging()) in tagging
