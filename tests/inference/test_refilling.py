@@ -1,7 +1,6 @@
 """Words outside of entities that a masked language model chooses anew: which ones, and what may stand there."""
 
 import copy
-import shutil
 
 import pytest
 import torch
@@ -10,7 +9,8 @@ from test_filler import make_filler, make_word_tokenizer
 from transformers import BertForMaskedLM
 
 import run_ner
-from conftest import ROOT, fingerprint, make_config
+from conftest import fingerprint, make_config
+from recipe.data.conll import write_conll
 from recipe.data.documents import Document, Sentence, list_sentences, list_tags
 from recipe.data.settings import AugmentationArguments
 from recipe.errors import RecipeError
@@ -33,6 +33,15 @@ def make_even_filler():
     tokenizer = make_word_tokenizer()
     torch.manual_seed(0)
     return Filler(BertForMaskedLM(make_config(vocab_size=len(tokenizer), initializer_range=0.01)), tokenizer)
+
+
+@pytest.fixture
+def model(tmp_path):
+    """The folder of that model."""
+    filler = make_even_filler()
+    filler.model.save_pretrained(tmp_path / "model")
+    filler.tokenizer.save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
 
 
 def read(*texts):
@@ -91,9 +100,9 @@ def test_a_sentence_that_is_too_long_for_the_model_stays():
     assert changed
 
 
-def test_the_same_seed_gives_the_same_words_and_loading_draws_no_numbers(tmp_path, encoder):
+def test_the_same_seed_gives_the_same_words_and_loading_draws_no_numbers(tmp_path, model):
     documents = [read(*["play today how are you"] * 20)]
-    arguments = AugmentationArguments(augmentation=["tokens", "fill"], augmentation_model=encoder)
+    arguments = AugmentationArguments(augmentation=["tokens", "fill"], augmentation_model=str(model))
     made, state = [], torch.random.get_rng_state()
     for number, seed in enumerate((1, 1, 2)):
         write_copies(documents, arguments, seed, None, tmp_path / str(number))
@@ -111,18 +120,22 @@ def test_a_model_that_is_missing_is_refused(tmp_path):
     assert not (tmp_path / "copies").exists()
 
 
-def test_a_run_resumes_with_the_words_of_its_first_start(encoder, tmp_path, monkeypatch):
-    model = shutil.copytree(encoder, tmp_path / "model")
+def test_a_run_resumes_with_the_words_of_its_first_start(encoder, model, tmp_path, monkeypatch):
+    documents = [read(*["she left Oslo on Monday", "play today how are you"] * 20)]
+    write_conll(tmp_path / "train.txt", documents)
 
     def start(name):
-        settings = {"data_dir": ROOT / "data" / "newswire-mini", "model_name_or_path": encoder, "context": "none"}
-        settings |= {"max_seq_length": 64, "max_train_samples": 40, "max_eval_samples": 5, "do_train": True}
+        settings = {"train_file": tmp_path / "train.txt", "model_name_or_path": encoder, "context": "none"}
+        settings |= {"max_seq_length": 64, "do_train": True}
         settings |= {"augmentation": "fill", "augmentation_model": model, "precision": "fp32", "threads": 1}
         settings |= {"max_steps": 6, "save_steps": 2, "compare_pipeline": False, "output_dir": tmp_path / name}
         run_ner.main([f"--{key}={value}" for key, value in settings.items()])
         return tmp_path / name
 
     whole = start("whole")
+    [copy] = read_copies(whole / "augmentation")["fill"]
+    assert list_tags([copy]) == list_tags(documents)
+    assert [copy] != documents
     step = RecipeTrainer.training_step
 
     def stop(self, *args, **options):
