@@ -221,7 +221,7 @@ def main() -> None:
     tables, study = load_tables(), load_study()
     print(format_speed(tables), format_rates(tables), format_f1(), sep="\n\n")
     print(format_tags(study, BEST), format_study(study), format_contexts(study), format_trials(study), sep="\n\n")
-    print(format_augmentation(study), sep="\n\n")
+    print(format_augmentation(study))
     print_tables()
     if len(sys.argv) > 1:
         plot_speed(tables, Path(sys.argv[1], "speed.png"))

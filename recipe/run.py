@@ -202,9 +202,8 @@ class Run(AbstractContextManager):
         with self.training_args.main_process_first(local=False, desc=f"making {name}"):
             rules = self.rules | {"sharded": "free"}
             outdated = find_damage(final)
-            outdated = outdated or (
-                list_changes(final, self.compared, rules) if in_checkpoints else not self.checkpoint
-            )
+            if not outdated:
+                outdated = list_changes(final, self.compared, rules) if in_checkpoints else not self.checkpoint
             if self.training_args.process_index == 0 and outdated:
                 clear_partial(self.folder)
                 with guard_save(partial):

@@ -84,11 +84,6 @@ def shuffle_segments(documents: Sequence[Document], rate: float, seed: int) -> l
 METHODS: dict[str, Method] = {"mentions": replace_mentions, "tokens": replace_tokens, "segments": shuffle_segments}
 
 
-def is_capitals(words: Sequence[str]) -> bool:
-    """Whether the words of a sentence are written in capitals, as in many headlines; signs and numbers do not count."""
-    return " ".join(words).isupper()
-
-
 def _copy(
     documents: Sequence[Document], seed: int, make_plan: Callable[[Document, random.Random], Plan]
 ) -> list[Document]:
@@ -119,11 +114,16 @@ def _rewrite(document: Document, plan: Plan) -> Document:
 
 def _match_case(words: list[str], sentence: Sequence[str], start: int) -> list[str]:
     """The new words of a segment, in capitals or with a first capital if the `sentence` had these at `start`."""
-    if is_capitals(sentence):
+    if _is_capitals(sentence):
         return [word.upper() for word in words]
     if start == 0 and sentence[0][:1].isupper():
         return [words[0][:1].upper() + words[0][1:], *words[1:]]
     return words
+
+
+def _is_capitals(words: Sequence[str]) -> bool:
+    """Whether the words of a sentence are written in capitals, as in many headlines; signs and numbers do not count."""
+    return " ".join(words).isupper()
 
 
 def _list_segments(tags: Sequence[str]) -> list[tuple[int, int, str]]:
@@ -160,7 +160,7 @@ def _collect_mentions(documents: Sequence[Document]) -> dict[str, list[list[str]
     """
     usual, capitals = defaultdict(dict), defaultdict(dict)
     for sentence in list_sentences(documents):
-        found = capitals if is_capitals(sentence.words) else usual
+        found = capitals if _is_capitals(sentence.words) else usual
         for start, stop, kind in list_entities(sentence.tags):
             words = sentence.words[start:stop]
             found[kind].setdefault(_name_mention(kind, words), words)
@@ -175,7 +175,7 @@ def _collect_words(documents: Sequence[Document]) -> dict[str, list[str]]:
     """
     usual, others = defaultdict(list), defaultdict(list)
     for sentence in list_sentences(documents):
-        capitals = is_capitals(sentence.words)
+        capitals = _is_capitals(sentence.words)
         for place, (word, tag) in enumerate(zip(sentence.words, sentence.tags, strict=True)):
             (others if capitals or (tag == "O" and place == 0) else usual)[tag].append(word)
     return others | usual

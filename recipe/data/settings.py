@@ -62,7 +62,7 @@ class EntityArguments(SourceArguments):
 
 @dataclass
 class AugmentationArguments:
-    """Changed copies of the training documents, made from these alone."""
+    """A part of the training documents, and changed copies of them."""
 
     train_share: float = setting(
         1.0,
