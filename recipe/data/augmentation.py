@@ -45,7 +45,7 @@ def replace_mentions(documents: Sequence[Document], rate: float, seed: int) -> l
         own, chosen = _list_mentions(document), dict[Mention, Edit]()
         for kind, mentions in groupby(sorted(own), lambda mention: mention[0]):
             changed = [mention for mention in mentions if draw.random() < rate]
-            others = [words for words in known[kind] if _name_mention(kind, words) not in own]
+            others = [words for mention, words in known[kind].items() if mention not in own]
             chosen |= zip(changed, draw.sample(others, min(len(changed), len(others))), strict=False)
         return lambda kind, words: chosen.get(_name_mention(kind, words), range(len(words)))
 
@@ -152,8 +152,8 @@ def _list_mentions(document: Document) -> set[Mention]:
     }
 
 
-def _collect_mentions(documents: Sequence[Document]) -> dict[str, list[list[str]]]:
-    """By type, each mention once, in its first spelling.
+def _collect_mentions(documents: Sequence[Document]) -> dict[str, dict[Mention, list[str]]]:
+    """By type, each mention and its first spelling.
 
     Mentions that occur only in sentences in capitals are left out, because their usual spelling is not known, unless
     there are no others of their type.
@@ -164,7 +164,7 @@ def _collect_mentions(documents: Sequence[Document]) -> dict[str, list[list[str]
         for start, stop, kind in list_entities(sentence.tags):
             words = sentence.words[start:stop]
             found[kind].setdefault(_name_mention(kind, words), words)
-    return {kind: list(found.values()) for kind, found in (capitals | usual).items()}
+    return capitals | usual
 
 
 def _collect_words(documents: Sequence[Document]) -> dict[str, list[str]]:
