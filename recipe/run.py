@@ -56,7 +56,16 @@ from recipe.training.trial import try_model, try_trainer
 
 # These go into a .gitignore, which the Hub respects: predictions and the page contain text of the data, which can be
 # under a licence that does not allow you to publish it.
-PRIVATE = (f"{PREDICTIONS}/", "predictions.conll", PAGE, "words.conll", "train.log", "tokenizer/", LOCK)
+PRIVATE = (
+    f"{PREDICTIONS}/",
+    "predictions.conll",
+    PAGE,
+    "words.conll",
+    "train.log",
+    "tokenizer/",
+    "augmentation/",
+    LOCK,
+)
 RESULTS = ("report.json", "report.txt", "metrics.json", "predictions.conll", PREDICTIONS, PAGE, ANALYSIS)
 PACKAGES = ("torch", "transformers", "datasets", "accelerate", "tokenizers")
 
@@ -181,16 +190,20 @@ class Run(AbstractContextManager):
         threads = torch.get_num_threads() if training.use_cpu else None
         return self.settings | {"processes": training.world_size, "sharded": is_sharded(), "threads_in_use": threads}
 
-    def make_once(self, name: str, make: Callable[[Path], object]) -> str:
+    def make_once(self, name: str, make: Callable[[Path], object], in_checkpoints: bool = True) -> str:
         """Return the subfolder `name` of the output folder; one process fills it with `make` unless it is up to date.
 
-        A resumed run returns its checkpoint instead, which contains the same files from the first start.
+        in_checkpoints: whether checkpoints contain the same files. A resumed run then returns its checkpoint instead.
+        Otherwise only a resumed run uses files of an earlier start, because it needs the same ones.
         """
-        if self.checkpoint:
+        if self.checkpoint and in_checkpoints:
             return str(self.checkpoint)
         final, partial = self.folder / name, self.folder / f"{PARTIAL}{name}"
         with self.training_args.main_process_first(local=False, desc=f"making {name}"):
-            outdated = find_damage(final) or list_changes(final, self.compared, self.rules | {"sharded": "free"})
+            rules = self.rules | {"sharded": "free"}
+            outdated = find_damage(final)
+            if not outdated:
+                outdated = list_changes(final, self.compared, rules) if in_checkpoints else not self.checkpoint
             if self.training_args.process_index == 0 and outdated:
                 clear_partial(self.folder)
                 with guard_save(partial):

@@ -13,7 +13,7 @@ import yaml
 from jinja2 import TemplateError
 
 from recipe.data.schemes import list_types
-from recipe.data.settings import EntityArguments, TextArguments
+from recipe.data.settings import AugmentationArguments, EntityArguments, TextArguments
 from recipe.data.splits import HUB_NAMES, SPLITS
 from recipe.errors import RecipeError
 from recipe.evaluation.scoring import differs
@@ -34,6 +34,7 @@ SETTINGS = (
         LabelArguments,
         TextArguments,
         EntityArguments,
+        AugmentationArguments,
         BlockArguments,
         VocabularyArguments,
     ),

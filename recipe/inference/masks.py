@@ -184,16 +184,24 @@ def mask_words(text: str, vocabulary: Vocabulary, numbers: Iterable[int]) -> Mas
     A token that two of the words share, as `can` in `ca n't`, is masked with the first.
     Raises RecipeError, with all words, for a number that is out of range or repeated.
     """
-    [encoding], words, chosen = _encode(vocabulary, [text]), find_words(text), list(numbers)
-    ids, markers, groups = encoding.ids, vocabulary.markers, []
-    taken: set[int] = set()
+    words, chosen = find_words(text), list(numbers)
     for number, word in enumerate(chosen):
         if not 1 <= word <= len(words) or word in chosen[:number]:
             reason = "is out of range" if word not in chosen[:number] else "is given twice"
             listed = _shorten(", ".join(f"{place} {found.text}" for place, found in enumerate(words, 1)))
             raise RecipeError(f"mask_words: {word} {reason}: choose among {listed}")
-    for word in sorted(chosen):
-        start, end = words[word - 1].start, words[word - 1].end
+    return mask_spans(text, vocabulary, [(words[word - 1].start, words[word - 1].end) for word in sorted(chosen)])
+
+
+def mask_spans(text: str, vocabulary: Vocabulary, spans: Iterable[tuple[int, int]]) -> MaskedText:
+    """Mask the tokens of spans of characters, from start to end, that do not overlap; a gap for each with tokens.
+
+    A token that two spans share is masked with the first.
+    """
+    [encoding] = _encode(vocabulary, [text])
+    ids, markers, groups = encoding.ids, vocabulary.markers, []
+    taken: set[int] = set()
+    for start, end in spans:
         own = [
             place
             for place, (first, last) in enumerate(encoding.offsets)
