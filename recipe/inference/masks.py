@@ -196,7 +196,7 @@ def mask_words(text: str, vocabulary: Vocabulary, numbers: Iterable[int]) -> Mas
 def mask_spans(text: str, vocabulary: Vocabulary, spans: Iterable[tuple[int, int]]) -> MaskedText:
     """Mask the tokens of spans of characters, from start to end, that do not overlap; a gap for each with tokens.
 
-    A token that two spans share is masked with the first.
+    A token that two spans share is masked with the first. Raises RecipeError for a special token.
     """
     [encoding] = _encode(vocabulary, [text])
     ids, markers, groups = encoding.ids, vocabulary.markers, []
@@ -208,7 +208,7 @@ def mask_spans(text: str, vocabulary: Vocabulary, spans: Iterable[tuple[int, int
             if start < last and first < min(end, last) and ids[place] not in markers and place not in taken
         ]
         if any(ids[place] in vocabulary.special for place in own):
-            raise RecipeError(f"mask_words: {word} is part of a special token: choose among other words")
+            raise RecipeError(f"{text[start:end]!r} is part of a special token: choose other words to mask")
         taken.update(own)
         if own:
             groups.append([own[0] - 1] * (ids[own[0] - 1] in markers) + own)

@@ -370,7 +370,7 @@ def test_masks_in_a_text_and_an_option_that_masks_exclude_each_other(filler, opt
 
 
 def test_a_special_token_is_no_word_to_mask(filler):
-    with pytest.raises(RecipeError, match="mask_words: 3 is part of a special token"):
+    with pytest.raises(RecipeError, match="'SEP' is part of a special token: choose other words"):
         filler("Mara [SEP] left", mask_words=[3])
     assert len(filler("Mara \u2603 left", mask_words=[2]).predictions) == 1  # unknown to the tokenizer, but a word
 
