@@ -124,7 +124,7 @@ def main(
             scores["dev"] = {**named, "breakdown": breakdown}
             run.write_results(trainer, "metrics.json", scores)
             trainer.log_metrics("eval", figures)
-        run.finish(trainer)
+        run.finish(trainer, "mlm", ("tokens", count_tokens(blocks.get("train"), data_args, training_args)))
     return Outcome(run.folder, scores)
 
 
@@ -168,6 +168,14 @@ def prepare_blocks(
     if isinstance(dev := blocks.get("dev"), Dataset):
         blocks["dev"] = draw_masks(dev, tokenizer, data_args)
     return blocks
+
+
+def count_tokens(train: Articles | BlockStream | None, data_args: MlmArguments, training_args: RunArguments) -> int:
+    """The tokens of an epoch of training, the last block taken as full. All steps on a stream are one epoch."""
+    if isinstance(train, Dataset):
+        return len(train) * data_args.block_size
+    batch = training_args.train_batch_size * training_args.gradient_accumulation_steps * training_args.world_size
+    return training_args.max_steps * batch * data_args.block_size if train is not None else 0
 
 
 if __name__ == "__main__":
