@@ -123,6 +123,11 @@ class RunFolder:
         return {split: scores for split, scores in named.items() if split in HUB_NAMES}
 
     @cached_property
+    def analysis(self) -> dict:
+        """The analysis of the errors of each split, in figures; empty if there is none."""
+        return _read(self.folder / "analysis.json")
+
+    @cached_property
     def running_text(self) -> dict[str, dict]:
         """For each split, the F1 of the Tagger and of the pipeline on running text; empty if they were not compared."""
         return {split: scores["running_text"] for split, scores in self.scores.items() if "running_text" in scores}

@@ -1,4 +1,4 @@
-"""Progress where output is no terminal: a line for each log, and no bars, which would fill a file with one long line."""
+"""Progress where output is no terminal: a line for each log, and no bars, which a file would keep in all states."""
 
 import time
 from datetime import timedelta
@@ -10,6 +10,7 @@ from huggingface_hub.constants import HF_HUB_DISABLE_PROGRESS_BARS
 from transformers import TrainerCallback, TrainerState
 
 TIMES = ("_runtime", "_per_second")  # figures of an evaluation that are not shown
+
 
 def disable_bars() -> None:
     """Show no bars of transformers, datasets and the Hub's client, unless the environment asks for them."""

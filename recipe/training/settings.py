@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 import transformers
@@ -103,9 +103,8 @@ class TrainingArguments(transformers.TrainingArguments):
         False, "Start over; files of earlier runs move to <output_dir>.aside-1, -2 ...", resume="free"
     )
 
-    others: ClassVar[dict[str, Any]] = {}  # settings of other layers, for trackers
-
     def __post_init__(self):
+        self.others: dict[str, Any] = {}  # settings of other layers, for trackers
         # set by `accelerate launch` and its configuration
         self.use_cpu = self.use_cpu or read_flag("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
         self._set_precision()
