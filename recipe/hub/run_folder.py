@@ -39,7 +39,7 @@ SETTINGS = (
 )
 DERIVED = {  # settings that follow from others or from the machine
     *("output_dir", "hub_token", "accelerator_config", "use_cpu", "dataloader_pin_memory", "disable_tqdm"),
-    *("activation_checkpointing", "gradient_checkpointing"),
+    *("activation_checkpointing", "gradient_checkpointing", "run_name", "trackio_static_space_id"),
 }
 
 
