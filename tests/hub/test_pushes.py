@@ -360,7 +360,8 @@ def test_the_text_of_masked_pretraining_is_never_pushed(hub, mlm_flags, tmp_path
 def test_the_page_is_pushed_with_its_text_only_if_you_ask_for_it(hub, pushable):
     with pytest.raises(RecipeError, match=r"report.html: no such file: make it with python -m recipe report"):
         pushes.main([str(pushable), "mara/tagger", "--with_text"])
-    (pushable / "metrics.json").write_text('{"dev": {"loss": 2.0, "perplexity": 7.4, "masked_accuracy": 0.5}}')
+    scores = {"loss": 2.0, "perplexity": 7.4, "masked_accuracy": 0.5, "masked_tokens": 80}
+    (pushable / "metrics.json").write_text(json.dumps({"dev": scores}))
     (pushable / "report.html").write_text(f"<p>{SECRET}</p>")
     (pushable / ".gitignore").write_text("predictions/\nreport.html\ntrain.log\n")
     pushes.main([str(pushable), "mara/tagger"])
