@@ -162,7 +162,8 @@ def main(
             write_whole(run.folder / "report.txt", format_reports(report))
             run.write_results(trainer, "report.json", report)
             print(format_reports(report))
-        run.finish(trainer)
+        words = sum(len(sentence.words) for sentence in list_sentences(documents.get("train", [])))
+        run.finish(trainer, "ner", ("words", words))
     return Outcome(run.folder, report)
 
 

@@ -138,7 +138,7 @@ def known_flags():
         shown += re.findall(r"--(\w+)", text.getvalue())
     launcher = {"config_file", "num_processes", "machine_rank", "main_process_ip", "quiet"}
     own = {name for group in groups for name in group.__dataclass_fields__}
-    return own | {*shown, "help_all"} | launcher | {"speed"}
+    return own | {*shown, "help_all"} | launcher | {"speed", "logdir"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)

@@ -42,7 +42,7 @@ SETTINGS = (
 )
 DERIVED = {  # settings that follow from others or from the machine
     *("output_dir", "hub_token", "accelerator_config", "use_cpu", "dataloader_pin_memory", "disable_tqdm"),
-    *("activation_checkpointing", "gradient_checkpointing"),
+    *("activation_checkpointing", "gradient_checkpointing", "run_name", "trackio_static_space_id"),
 }
 
 
@@ -129,6 +129,11 @@ class RunFolder:
         results = _read(self.folder / REPORT) or _read(self.folder / "metrics.json")
         named = {OLD_NAMES.get(split, split): scores for split, scores in results.items()}
         return {split: scores for split, scores in named.items() if split in HUB_NAMES}
+
+    @cached_property
+    def analysis(self) -> dict:
+        """The analysis of the errors of each split, in figures; empty if there is none."""
+        return _read(self.folder / "analysis.json")
 
     @cached_property
     def running_text(self) -> dict[str, dict]:
