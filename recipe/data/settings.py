@@ -65,13 +65,10 @@ class AugmentationArguments:
     """A part of the training documents, and changed copies of them."""
 
     train_share: float = setting(
-        1.0,
-        "Use only this share of the training documents, drawn by seed; larger shares contain smaller ones.",
-        at_least=0.0001,
-        at_most=1,
+        1.0, "Use only this share of the training documents, drawn by seed.", at_least=0.0001, at_most=1
     )
     augmentation: list[str] | None = setting(
-        None, "Ways to change copies of the training documents: mentions, tokens, segments, fill (default: none)."
+        None, "Ways to change copies: mentions tokens segments fill (default: no copies)."
     )
     augmentation_copies: int = setting(1, "Copies of the training data for each way.", at_least=1, at_most=100)
     augmentation_rate: float = setting(
