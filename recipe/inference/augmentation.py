@@ -18,7 +18,7 @@ from recipe.data.conll import read_columns, write_conll
 from recipe.data.documents import Document, Sentence, list_sentences
 from recipe.data.settings import AugmentationArguments
 from recipe.inference.filler import BUFFER, Filler, FillOptions
-from recipe.inference.masks import ANY, FIRST, MaskedText, mask_spans
+from recipe.inference.masks import ANY, FIRST, START, MaskedText, mask_spans
 from recipe.seeds import derive_seed
 
 PASSES = 4  # forward passes for a sentence: the later ones see the words that the earlier ones chose
@@ -102,9 +102,9 @@ def _mask(filler: Filler, sentence: Sentence, rate: float, draw: random.Random) 
     ]
     text = mask_spans(" ".join(sentence.words), filler.vocabulary, spans)
     gaps = [
-        gap._replace(slots=[slot._replace(kind=FIRST) if slot.kind == ANY else slot for slot in gap.slots])
+        gap._replace(slots=[slot._replace(kind=FIRST) if slot.kind in (ANY, START) else slot for slot in gap.slots])
         for gap in text.gaps
-    ]  # whole words, which no piece may replace that continues one
+    ]  # words take the place of words, not signs or pieces that continue a word
     places = [bisect_right(starts, gap.start) - 1 for gap in gaps]  # a word without tokens has no gap
     return _Masked(sentence, places, text._replace(gaps=gaps))
 
