@@ -48,4 +48,5 @@ def format_step(state: TrainerState, logs: dict[str, Any], first: int = 0, secon
         f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in shown.items()
     )
     left = round(seconds / (step - first) * (last - step)) if first < step < last else 0
-    return f"step {step} of {last}: {figures}" + (f"; {timedelta(seconds=left)} left" if left else "")
+    place = f"step {step} of {last}: " if last else ""  # an evaluation alone has no steps
+    return place + figures + (f"; {timedelta(seconds=left)} left" if left else "")

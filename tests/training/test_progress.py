@@ -29,6 +29,10 @@ def test_a_line_has_the_step_the_figures_and_the_time_that_is_left(state, logs, 
     assert format_step(state, logs, first, seconds) == f"step {state.global_step} of 200: {line}"
 
 
+def test_an_evaluation_without_a_training_has_no_steps():
+    assert format_step(make_state(0, last=0), {"eval_loss": 2.0}) == "eval_loss 2"
+
+
 def test_the_first_process_prints_the_logs_but_not_the_table_at_the_end(tmp_path, capsys):
     printer, arguments = StepPrinter(), TrainingArguments(output_dir=str(tmp_path))
     printer.on_train_begin(arguments, make_state(0), None)
