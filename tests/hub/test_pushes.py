@@ -163,8 +163,9 @@ def test_a_tagger_reads_back_from_the_hub_as_it_was(hub, lane, point_to, ner_fla
     [(message, files)] = hub.commits("mara/tagger")
     assert message == "End of training"
     model = {".gitattributes", ".gitignore", "config.json", "model.safetensors", "tokenizer.json"}
-    reports = {"README.md", "run.yaml", "report.json", "report.txt", "analysis.json"}
+    reports = {"README.md", "run.yaml", "report.json", "report.txt", "analysis.json", "report.html"}
     assert files.keys() == model | reports | {"tokenizer_config.json"}
+    assert SECRET not in files["report.html"].content.decode()
     assert hub.repositories["models", "mara/tagger"].private
     assert any("/lfs/" in request for request in hub.requests) == (lane == "lfs")
     assert any("xet-write-token" in request for request in hub.requests) == (lane == "xet")
