@@ -110,7 +110,7 @@ def summarize(found: Sequence[FilledText]) -> dict[str, float]:
 
 def measure_likelihood(folder: str, sentences: Sequence[str]) -> dict[str, float]:
     """Bits for each character and token of sentences, and the sentences a second."""
-    scorer = Scorer.load(folder)
+    scorer = Scorer.load(folder, "auto")
     start = time.perf_counter()
     found = scorer(sentences)
     seconds = time.perf_counter() - start

@@ -1,9 +1,10 @@
 """Standard output that does not end a run: a closed pipe, a full disk, characters that the terminal lacks."""
 
+import errno
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -16,20 +17,20 @@ class _Tolerant:
         self.failure: OSError | None = None
 
     def write(self, text: str) -> int:
-        self._try(self._stream.write, text)
+        self._try(lambda: self._stream.write(text))
         return len(text)
 
     def flush(self) -> None:
-        self._try(self._stream.flush)
+        self._try(lambda: self._stream.flush())
 
-    def _try(self, do: Any, *values: Any) -> None:
+    def _try(self, do: Callable[[], object]) -> None:
         if self.failure is None:
             try:
-                do(*values)
-            except OSError as error:
-                self.failure = error
+                do()
+            except (AttributeError, OSError) as error:  # there is no stream if it was closed before the start
+                self.failure = error if isinstance(error, OSError) else OSError(errno.EBADF, os.strerror(errno.EBADF))
                 with suppress(
-                    OSError, ValueError, io.UnsupportedOperation
+                    AttributeError, OSError, ValueError, io.UnsupportedOperation
                 ):  # so that the interpreter can flush at exit
                     os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -16,12 +16,19 @@ BESIDE = ".partial"  # added to the name of a file that is being written
 def open_whole(path: str | Path) -> Iterator[TextIO]:
     """Open a text file for writing, UTF-8 with line feeds; it gets its name when the block ends without an error.
 
-    A link of that name is replaced, not followed. Raises RecipeError if the file cannot be written; the file of before
-    is then still there.
+    A link of that name is replaced, not followed. A device or pipe, such as /dev/stdout, is written to directly.
+    Raises RecipeError if the file cannot be written; the file of before is then still there.
     """
     path = Path(path)
+    if not path.name or "\0" in path.name:
+        raise RecipeError(f"{path}: is not the name of a file: set another one")
+    is_stream = path.exists() and not path.is_file() and not path.is_dir()
+    if is_stream or path.is_relative_to("/dev") or path.is_relative_to("/proc"):
+        with _explain(path), open(path, "w", encoding="utf-8", errors="replace", newline="\n") as file:
+            yield file
+        return
     beside = path.with_name(path.name + BESIDE)
-    try:
+    with _explain(path), _remove_after_error(beside):
         path.parent.mkdir(parents=True, exist_ok=True)
         beside.unlink(missing_ok=True)  # a link could lead elsewhere
         with open(beside, "x", encoding="utf-8", errors="replace", newline="\n") as file:
@@ -29,10 +36,32 @@ def open_whole(path: str | Path) -> Iterator[TextIO]:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
+
+
+@contextmanager
+def _explain(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
         raise RecipeError(f"{path}: {error.strerror}: fix it, and give the same command again") from None
+
+
+@contextmanager
+def _remove_after_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise
+
+
+def check_output(output: Path, inputs: Iterable[str]) -> None:
+    """Raise RecipeError if a file to write is a folder or one of the input files."""
+    if output.is_dir() or not output.name:
+        raise RecipeError(f"output {output}: is a folder: set a file")
+    if output.resolve() in [Path(file).resolve() for file in inputs]:
+        raise RecipeError(f"output {output}: is one of the input files: set another file")
 
 
 def write_whole(path: str | Path, text: str) -> None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -106,3 +107,38 @@ def test_an_error_is_one_line_with_a_status_of_its_kind(tmp_path, error, status,
     done = run(tmp_path, error, stdout=subprocess.DEVNULL, env=environment)
     assert done.returncode == status
     assert (done.stderr.splitlines() or [None])[-1] == line
+
+
+def test_a_device_is_written_to_and_never_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    for name in ("pipe", "link"):
+        with ThreadPoolExecutor(1) as reader:
+            found = reader.submit((tmp_path / "pipe").read_text)
+            write_whole(tmp_path / name, "Oslo")
+            assert found.result() == "Oslo"
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "link").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["", ".", "/", "a\0b"])
+def test_what_is_no_name_of_a_file_is_refused(name):
+    with pytest.raises(RecipeError, match="is not the name of a file"):
+        write_whole(name, "Oslo")
+
+
+def test_nothing_is_left_beside_when_the_block_fails(tmp_path):
+    with pytest.raises(RecipeError, match="bad text"), open_whole(tmp_path / "a"):
+        raise RecipeError("bad text")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_closed_standard_output_is_reported_after_the_work(tmp_path):
+    code = "from recipe.errors import exit_with; exit_with(lambda: (print('x'), open('done', 'w').close()))"
+    run = subprocess.run(
+        f'exec {sys.executable} -c "{code}" >&-', shell=True, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert run.returncode == 2, run.stderr
+    assert "standard output" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert (tmp_path / "done").exists()

@@ -28,11 +28,13 @@ class Item:
     """An item to tag: a text, or a document of words.
 
     key: the key of the text or words in a line of JSON. row: the other keys of that line.
+    place: `file:line` of a line of JSON, for errors.
     """
 
     content: str | Document
     key: str = ""
     row: dict[str, Any] = field(default_factory=dict)
+    place: str = ""
 
     def keep_keys(self, results: dict[str, Any]) -> dict[str, Any]:
         """Results with the other keys of the line; a key that the results have too gets the prefix `given_`."""
@@ -49,7 +51,8 @@ class Reader:
     """Reads items from files or standard input.
 
     lines: in plain text, each line is an item; by default each article is, and blank lines separate articles.
-    text_key, tokens_key: keys in JSON lines. word_column: index of the word column in column files.
+    text_key, tokens_key: keys in JSON lines; without a tokens_key, only texts are read, from JSON lines and plain text.
+    word_column: index of the word column in column files.
     skip_bad: skip lines that cannot be read, and count them in `skipped`.
     """
 
@@ -73,9 +76,9 @@ class Reader:
         suffix = find_suffix(path)
         lines = self._read_lines(path)
         if path == STDIN:
-            first = next(lines, None)
-            suffix = JSON_LINES if first and _is_object(first[1]) else ""
-            lines = chain([first] if first else [], lines)
+            opening = list(_take_opening(lines))
+            suffix = JSON_LINES if opening and _is_object(opening[-1][1]) else ""
+            lines = chain(opening, lines)
         if suffix == JSON_LINES:
             yield from self._read_json(lines)
         elif suffix in COLUMN_FILES:
@@ -130,22 +133,26 @@ class Reader:
             except (ValueError, RecursionError) as error:
                 self._refuse(f"{place}: not valid JSON: {str(error).splitlines()[0]}: fix the line, or add --skip_bad")
                 continue
-            item = self._make_item(row)
+            item = self._make_item(row, place)
             if item is None:
-                expected = f"a text in {self.text_key!r}, or a list of words in {self.tokens_key!r}"
-                self._refuse(f"{place}: expected {expected}: set --text_key or --tokens_key, or add --skip_bad")
+                expected, setting = f"a text in {self.text_key!r}", "--text_key"
+                if self.tokens_key:
+                    expected += f", or a list of words in {self.tokens_key!r}"
+                    setting += " or --tokens_key"
+                self._refuse(f"{place}: expected {expected}: set {setting}, or add --skip_bad")
                 continue
             yield item
 
-    def _make_item(self, row: Any) -> Item | None:
+    def _make_item(self, row: Any, place: str) -> Item | None:
         """The item in one line of JSON; None if it has neither text nor words."""
         text, words = (row.get(self.text_key), row.get(self.tokens_key)) if isinstance(row, dict) else (None, None)
         if isinstance(text, str):
-            return Item(text, self.text_key, {key: value for key, value in row.items() if key != self.text_key})
-        if isinstance(words, list) and all(isinstance(word, str) and word for word in words):
+            others = {key: value for key, value in row.items() if key != self.text_key}
+            return Item(text, self.text_key, others, place)
+        if self.tokens_key and isinstance(words, list) and all(isinstance(word, str) and word for word in words):
             sentences = [Sentence(words, ["O"] * len(words))] if words else []
             others = {key: value for key, value in row.items() if key != self.tokens_key}
-            return Item(Document(sentences), self.tokens_key, others)
+            return Item(Document(sentences), self.tokens_key, others, place)
         return None
 
     def _read_columns(self, lines: Iterator[tuple[str, str]]) -> Iterator[Document]:
@@ -177,8 +184,8 @@ class Reader:
         self.skipped += 1
 
 
-def list_files(patterns: Iterable[str]) -> list[str]:
-    """The files that match paths and globs, and `-` for standard input.
+def list_files(patterns: Iterable[str], columns: bool = True) -> list[str]:
+    """The files that match paths and globs, and `-` for standard input. columns: whether column files can be read.
 
     Raises RecipeError if there is no such file or if its type cannot be tagged, before any file is read.
     """
@@ -186,12 +193,26 @@ def list_files(patterns: Iterable[str]) -> list[str]:
     files = [path for pattern in given for path in ([STDIN] if pattern == STDIN else expand_files("files", [pattern]))]
     if files.count(STDIN) > 1 or (STDIN in files and sys.stdin is None):
         raise RecipeError("files: standard input (-) can be read only once, and must be open")
-    known = {"", ".txt", ".md", JSON_LINES, *COLUMN_FILES}
+    known = {"", ".txt", ".md", JSON_LINES, *(COLUMN_FILES if columns else ())}
     for path in files:
         if (suffix := find_suffix(path)) not in known:
             expected = " ".join(sorted(known - {""}))
-            raise RecipeError(f"{path}: files that end in {suffix} cannot be tagged: expected one of {expected}")
+            raise RecipeError(f"{path}: files that end in {suffix} cannot be read: expected one of {expected}")
     return files
+
+
+def check_keys(keys: Iterable[str], results: Iterable[str]) -> None:
+    """Raise RecipeError if a key of texts or words in JSON lines has the name of a result, which would replace them."""
+    for key in set(keys) & set(results):
+        raise RecipeError(f"text_key: {key} is the name of a result: rename the key in your file")
+
+
+def _take_opening(lines: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Blank lines, and the first line that is not blank."""
+    for line in lines:
+        yield line
+        if line[1].strip():
+            return
 
 
 def _is_object(line: str) -> bool:

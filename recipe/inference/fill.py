@@ -6,10 +6,13 @@ from typing import Any, get_args
 from transformers.utils.logging import disable_progress_bar
 
 from recipe.command_line import VerbParser
-from recipe.data.untagged import Item, Reader
+from recipe.data.untagged import Item
 from recipe.errors import RecipeError
 from recipe.inference.filler import FilledText, Filler, FillOptions, Order
-from recipe.inference.reading import BadTexts, add_reading, pair_results, read_inputs, write_results
+from recipe.inference.masks import MOST_PIECES
+from recipe.inference.reading import BadTexts, add_reading, make_reader, pair_results, read_inputs, write_results
+
+RESULTS = ("gaps", "predictions", "log_probability", "passes")  # keys of JSON lines
 
 
 def format_filled(filled: FilledText) -> str:
@@ -80,18 +83,19 @@ def main(argv: list[str]) -> None:
     options: dict[str, Any] = {name: vars(args)[name] for name in FillOptions.__dataclass_fields__}
     options["pieces"] = parse_range(args.pieces)
     FillOptions(**options)  # bad values are refused before the model loads
-    reader = Reader(args.encoding, args.lines, args.text_key, skip_bad=args.skip_bad)
+    reader = make_reader(args, RESULTS)
     items, bad = read_inputs(args.inputs, reader), BadTexts(args.skip_bad, reader)
     disable_progress_bar()  # for loading the weights
     filler = Filler.load(args.model, args.precision)
-    pairs = pair_results(items, lambda texts: filler.stream(texts, bad, **options))
+    pairs = pair_results(items, lambda texts, refuse: filler.stream(texts, refuse, **options), bad)
     write_results(pairs, args.output, format_filled, make_row)
     bad.report()
 
 
 def parse_range(text: str) -> tuple[int, ...]:
     """`"3"` -> (3,), `"1-4"` -> (1, 2, 3, 4). Raises RecipeError for anything else."""
-    first, _, last = text.partition("-")
-    if not (first.isdecimal() and (last or first).isdecimal() and int(first) <= int(last or first)):
-        raise RecipeError(f"pieces: {text}: expected a number, or a range such as 1-4")
-    return tuple(range(int(first), int(last or first) + 1))
+    first, dash, last = text.partition("-")
+    last = last if dash else first
+    if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last) <= MOST_PIECES):
+        raise RecipeError(f"pieces: {text}: expected a number up to {MOST_PIECES}, or a range such as 1-4")
+    return tuple(range(int(first), int(last) + 1))

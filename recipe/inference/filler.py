@@ -75,6 +75,10 @@ class FillOptions:
             chosen = [name for name in exclusive if getattr(self, name) is not None]
             if len(chosen) > 1:
                 raise RecipeError(f"{chosen[0]} and {chosen[1]}: set only one of them")
+        if self.steps is not None and self.order == "parallel":
+            raise RecipeError("steps: has no effect with the order parallel: remove it, or set another order")
+        if self.masks_set and tuple(self.pieces) != (1,):
+            raise RecipeError(f"pieces: has no effect with {self.masks_set}: remove one of them")
         if self.threshold is not None and self.order not in (None, "confidence"):
             raise RecipeError(f"threshold: has no effect with the order {self.order}: remove it, or set confidence")
 
@@ -94,7 +98,7 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "order": (lambda value: value in get_args(Order), " ".join(get_args(Order))),
     "steps": (lambda value: _are_whole([value], 1), "a whole number of at least 1"),
     "threshold": (lambda value: 0 < value <= 1, "a number above 0 and at most 1"),
-    "temperature": (lambda value: 0 <= value < math.inf, "a number of at least 0"),
+    "temperature": (lambda value: value == 0 or 0.001 <= value <= 1000, "0, or a number from 0.001 to 1000"),
     "seed": (lambda value: isinstance(value, int), "a whole number"),
     "pieces": (lambda value: _are_whole(value, 1, MOST_PIECES), f"whole numbers from 1 to {MOST_PIECES}"),
     "top": (lambda value: _are_whole([value], 1, 1000), "a whole number from 1 to 1000"),
@@ -200,6 +204,8 @@ class Filler(MaskedModel):
             try:
                 self._check_text(text, options)
                 item = self.mask(text, options) if options.masks_set else typed[number]
+                if options.masks_set and not item.gaps:
+                    raise RecipeError(f"{quote(text)} has no words to mask")
                 self._check(item)
                 good[number] = item
             except RecipeError as error:
@@ -216,7 +222,7 @@ class Filler(MaskedModel):
 
     def _check_text(self, text: str, options: FillOptions) -> None:
         if options.masks_set and self.vocabulary.typed.search(text):
-            raise RecipeError(f"{quote(text)} has masks already: remove them, or {options.masks_set}")
+            raise RecipeError(f"{quote(text)} has masks already: remove the masks, or leave out {options.masks_set}")
         if wrong := next((mask[0] for mask in SPANS.finditer(text) if not self.vocabulary.typed.match(mask[0])), None):
             raise RecipeError(f"{wrong}: expected 1 to {MOST_PIECES} pieces, such as [MASK:3]")
 

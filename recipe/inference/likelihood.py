@@ -6,9 +6,11 @@ from typing import Any, get_args
 from transformers.utils.logging import disable_progress_bar
 
 from recipe.command_line import VerbParser
-from recipe.data.untagged import Item, Reader
-from recipe.inference.reading import BadTexts, add_reading, pair_results, read_inputs, write_results
+from recipe.data.untagged import Item
+from recipe.inference.reading import BadTexts, add_reading, make_reader, pair_results, read_inputs, write_results
 from recipe.inference.scorer import Likelihood, Metric, Scorer
+
+RESULTS = ("log_probability", "bits_per_character", "bits_per_token", "words", "tokens")  # keys of JSON lines
 
 
 def format_likelihood(likelihood: Likelihood) -> str:
@@ -46,13 +48,13 @@ def main(argv: list[str]) -> None:
     )
     parser.add_argument("--compare", action="store_true", help="print the texts from the most to the least likely")
     parser.add_argument("--output", type=Path, help="file of JSON lines to write (default: print)")
-    add_reading(parser)
+    add_reading(parser, precision="fp32")
     args = parser.parse_args(argv)
-    reader = Reader(args.encoding, args.lines, args.text_key, skip_bad=args.skip_bad)
+    reader = make_reader(args, RESULTS)
     items, bad = read_inputs(args.inputs, reader), BadTexts(args.skip_bad, reader)
     disable_progress_bar()  # for loading the weights
     scorer = Scorer.load(args.model, args.precision)
-    pairs = pair_results(items, lambda texts: scorer.stream(texts, args.metric, bad))
+    pairs = pair_results(items, lambda texts, refuse: scorer.stream(texts, args.metric, refuse), bad)
     if args.compare:
         pairs = iter(sorted(pairs, key=lambda pair: -pair[1].log_probability))
     write_results(pairs, args.output, format_likelihood, make_row, "      nats  bits/char  bits/token  text")

@@ -19,6 +19,9 @@ from recipe.inputs.case_markers import CAPITALISED, find_markers
 
 ANY, START, FIRST, INNER, MARKER = range(5)  # what may stand at a masked position, see `Vocabulary.allowed`
 MOST_PIECES = 20  # of one word
+SPACELESS = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
 MOST_SHOWN = 600  # characters of the list of tokens or words in an error
 
 
@@ -185,6 +188,8 @@ def mask_words(text: str, vocabulary: Vocabulary, numbers: Iterable[int]) -> Mas
     Raises RecipeError, with all words, for a number that is out of range or repeated.
     """
     words, chosen = find_words(text), list(numbers)
+    if not words:
+        raise RecipeError("the text has no words to mask")
     for number, word in enumerate(chosen):
         if not 1 <= word <= len(words) or word in chosen[:number]:
             reason = "is out of range" if word not in chosen[:number] else "is given twice"
@@ -237,10 +242,12 @@ def _mask(text: str, vocabulary: Vocabulary, encoding: Encoding, groups: Sequenc
     for group in groups:
         slots = []
         for place in group:
-            kind = MARKER if ids[place] in vocabulary.markers else INNER if slots and slots[-1].kind != MARKER else ANY
+            is_inner = slots and slots[-1].kind != MARKER and bool(vocabulary.allowed[INNER, ids[place]])
+            kind = MARKER if ids[place] in vocabulary.markers else INNER if is_inner else ANY
             follows_space = offsets[place][0] > 0 and text[offsets[place][0] - 1].isspace()
             begins = not vocabulary.marks_spaces or follows_space
-            if kind == ANY and len(group) > 1 and begins and vocabulary.allowed[START, ids[place]]:
+            is_first = not slots or slots[-1].kind == MARKER
+            if kind == ANY and is_first and len(group) > 1 and begins and vocabulary.allowed[START, ids[place]]:
                 kind = START
             slots.append(Slot(place, kind, ids[place]))
         plain = [place for place in group if ids[place] not in vocabulary.markers]
@@ -266,17 +273,33 @@ def fill_text(masked: MaskedText, ids: Sequence[int], vocabulary: Vocabulary) ->
         if found == [slot.original for slot in gap.slots]:
             written, is_apart = masked.text[gap.start : gap.end], False
         else:
-            written = vocabulary.write(found, ids[gap.slots[0].place - 1])
+            written = vocabulary.write(found, _find_marker(ids, gap.slots[0].place, vocabulary))
             first = next((token for token in found if token not in vocabulary.markers), None)
             begins = first is not None and bool(vocabulary.allowed[FIRST, first])
-            is_apart = begins and text[-1:].isalnum() and written[:1].isalnum()
+            is_apart = begins and _join_words(text[-1:], written[:1])
         text += " " * is_apart
         places.append((len(text), len(text) + len(written)))
         last = gap.end
         text += written
-        if is_apart and written[-1:].isalnum() and masked.text[last : last + 1].isalnum():
+        if is_apart and _join_words(written[-1:], masked.text[last : last + 1]):
             text += " "
     return text + masked.text[last:], places
+
+
+def _find_marker(ids: Sequence[int], place: int, vocabulary: Vocabulary) -> int:
+    """The token before a gap, which can be a case marker; for a gap inside a word, a marker of capitals before it."""
+    before = place - 1
+    while before > 0 and vocabulary.allowed[INNER, ids[place]] and ids[before] not in vocabulary.markers:
+        if not vocabulary.allowed[INNER, ids[before]]:
+            before -= 1
+            break
+        before -= 1
+    return ids[place - 1] if before < place - 1 and ids[before] == vocabulary.capitalised else ids[before]
+
+
+def _join_words(left: str, right: str) -> bool:
+    """Whether two characters would join two words into one: letters or digits of scripts with spaces between words."""
+    return left.isalnum() and right.isalnum() and not SPACELESS.search(left + right)
 
 
 def _encode(vocabulary: Vocabulary, texts: Sequence[str]) -> list[Encoding]:

@@ -4,32 +4,35 @@ import glob
 import json
 import os
 import sys
+from argparse import Namespace
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from recipe.command_line import VerbParser
-from recipe.data.untagged import STDIN, Item, Reader, list_files
+from recipe.data.untagged import STDIN, Item, Reader, check_keys, list_files
 from recipe.errors import RecipeError
-from recipe.files import open_whole
+from recipe.files import check_output, open_whole
 
 Result = TypeVar("Result")
+OnBad = Callable[[int, RecipeError], None]  # number of a text that cannot be used, from 1, and the error
 MASK = "[MASK"  # in a glob, these would be alternative letters
 FILE_ENDINGS = (".txt", ".md", ".jsonl", ".ndjson", ".gz")
+FILE_ENDINGS += (".json", ".csv", ".tsv", ".conll", ".parquet", ".pdf", ".docx")  # which are refused by their names
 
 
 def read_inputs(given: list[str], reader: Reader) -> Iterator[Item]:
     """The texts to work on: an input is a text, unless it is `-` or `names_files` takes it for a path.
 
-    Raises RecipeError if there are no texts, if a file cannot be read, or if it has words instead of texts.
+    Raises RecipeError if there are no texts, or if a file cannot be read.
     """
     empty = True
+    if given.count(STDIN) > 1:
+        raise RecipeError("standard input (-) can be read only once")
     for value in given:
-        items = reader.read(list_files([value])) if value == STDIN or names_files(value) else [Item(value)]
-        for item in items:
-            if not isinstance(item.content, str):
-                raise RecipeError(f"{value}: has words, not texts: expected plain text, or a text in each line of JSON")
+        is_path = value == STDIN or names_files(value)
+        for item in reader.read(list_files([value], columns=False)) if is_path else [Item(value)]:
             empty = False
             yield item
     if empty:
@@ -39,8 +42,8 @@ def read_inputs(given: list[str], reader: Reader) -> Iterator[Item]:
 def names_files(value: str) -> bool:
     """Whether an input is a path or a glob, and not a text.
 
-    It is if there is such a file, or if it looks like a path to one: without spaces, and with the ending of a text file
-    or in a folder that exists.
+    It is if there is such a file, or if it looks like a path to one: without spaces, and with a * or the ending of a
+    file, or in a folder that exists.
     """
     if not value.strip():
         return False
@@ -53,11 +56,12 @@ def names_files(value: str) -> bool:
         in_folder = "/" in value and path.parent.is_dir()
     except (OSError, ValueError):  # longer than a path can be, or with characters that it cannot have
         return False
-    return len(value.split()) == 1 and MASK not in value and (in_folder or value.lower().endswith(FILE_ENDINGS))
+    is_like = in_folder or "*" in value or value.lower().endswith(FILE_ENDINGS)
+    return is_like and len(value.split()) == 1 and MASK not in value
 
 
-def add_reading(parser: VerbParser) -> None:
-    """The options of verbs that read texts with a masked language model."""
+def add_reading(parser: VerbParser, precision: str = "auto") -> None:
+    """The options of verbs that read texts with a masked language model. precision: the default."""
     parser.add_argument("--lines", action="store_true", help="plain text: treat each line as a text, not each article")
     parser.add_argument("--text_key", default="text", help="JSON lines: key of the text (default: text)")
     parser.add_argument("--skip_bad", action="store_true", help="skip and count texts and lines that cannot be used")
@@ -65,24 +69,43 @@ def add_reading(parser: VerbParser) -> None:
     parser.add_argument(
         "--precision",
         choices=("auto", "fp32", "bf16", "fp16"),
-        default="auto",
-        help="precision of the weights (default: auto, which is bf16 if the hardware supports it, else fp32)",
+        default=precision,
+        help=f"precision of the weights; auto is bf16 if the hardware supports it, else fp32 (default: {precision})",
     )
 
 
+def make_reader(args: Namespace, results: Iterable[str]) -> Reader:
+    """The reader of a verb's inputs. results: keys of its lines of JSON.
+
+    Raises RecipeError for options that would lose a text or a file.
+    """
+    check_keys([args.text_key], results)
+    if args.output is not None:
+        check_output(args.output, args.inputs)
+    return Reader(args.encoding, args.lines, args.text_key, tokens_key="", skip_bad=args.skip_bad)
+
+
 def pair_results(
-    items: Iterable[Item], stream: Callable[[Iterator[str]], Iterable[Result | None]]
+    items: Iterable[Item], stream: Callable[[Iterator[str], OnBad], Iterable[Result | None]], bad: "BadTexts"
 ) -> Iterator[tuple[Item, Result]]:
-    """Each item with its result; items without one are left out. stream: results of texts, in order."""
+    """Each item with its result; items without one are left out.
+
+    stream: results of texts, in order, and what it does about texts that cannot be used. bad: is told of these.
+    """
     waiting: deque[Item] = deque()
+    done = 0
 
     def list_texts() -> Iterator[str]:
         for item in items:
             waiting.append(item)
             yield str(item.content)
 
-    for result in stream(list_texts()):
+    def refuse(number: int, error: RecipeError) -> None:
+        bad(waiting[number - 1 - done].place or f"text {number}", error)
+
+    for result in stream(list_texts(), refuse):
         item = waiting.popleft()
+        done += 1
         if result is not None:
             yield item, result
 
@@ -110,10 +133,10 @@ class BadTexts:
     def __init__(self, skip: bool, reader: Reader):
         self.skip, self.reader, self.count = skip, reader, 0
 
-    def __call__(self, number: int, error: RecipeError) -> None:
-        """Raise RecipeError for text `number`, or count it."""
+    def __call__(self, place: str, error: RecipeError) -> None:
+        """Raise RecipeError for the text at `place`, or count it."""
         if not self.skip:
-            raise RecipeError(f"text {number}: {error} (--skip_bad skips such texts)") from None
+            raise RecipeError(f"{place}: {error} (--skip_bad skips such texts)") from None
         self.count += 1
 
     def report(self) -> None:

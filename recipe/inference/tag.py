@@ -14,8 +14,9 @@ from transformers.utils.logging import disable_progress_bar
 from recipe.command_line import VerbParser
 from recipe.data.documents import Document
 from recipe.data.schemes import list_types
-from recipe.data.untagged import STDIN, Item, Reader, list_files
+from recipe.data.untagged import STDIN, Item, Reader, check_keys, list_files
 from recipe.errors import RecipeError
+from recipe.files import check_output
 from recipe.inference.tagged_output import FORMATS, format_end, format_item, format_start
 from recipe.inference.tagger import Tagger
 
@@ -117,14 +118,6 @@ def _show_progress(done: int) -> tqdm:
     return tqdm(initial=done, unit=" texts", disable=not sys.stderr.isatty(), file=sys.stderr)
 
 
-def _check_output(output: Path, files: list[str]) -> None:
-    """Raise RecipeError if the output is a folder or one of the input files."""
-    if output.is_dir() or not output.name:
-        raise RecipeError(f"output {output}: is a folder: set a file")
-    if output.resolve() in [Path(file).resolve() for file in files]:
-        raise RecipeError(f"output {output}: is one of the input files: set another file")
-
-
 def _describe_version(path: str) -> str:
     """The size and time of a file, to notice changes; empty if it is not a local file."""
     if not Path(path).is_file():
@@ -178,9 +171,10 @@ def main(argv: list[str]) -> None:
         raise RecipeError("--resume: needs input files and an output file: set files and --output")
     if not 0 <= args.min_score <= 1:
         raise RecipeError(f"min_score: {args.min_score} must be at least 0 and at most 1")
+    check_keys([args.text_key, args.tokens_key], ("tags", "entities"))
     files = list_files(args.files)
     if args.output:
-        _check_output(args.output, files)
+        check_output(args.output, files)
     kind = args.format or _find_format(args.output)
     reader = Reader(args.encoding, args.lines, args.text_key, args.tokens_key, args.word_column, args.skip_bad)
     disable_progress_bar()  # for loading the weights

@@ -174,6 +174,8 @@ class Tagger:
 
     def tag_words(self, sentences: Sequence[str] | Sequence[Sequence[str]]) -> Any:
         """Tag one sentence of words, or several unrelated ones; returns a `TaggedSentence`, or a list of them."""
+        if isinstance(sentences, str):
+            raise RecipeError("tag_words: expected a list of words, not a text: call the tagger itself with the text")
         if sentences and isinstance(sentences[0], str):
             return self.tag_words([sentences])[0]  # type: ignore[list-item]
         return self.tag_documents([Document([Sentence(list(words), ["O"] * len(words))]) for words in sentences])

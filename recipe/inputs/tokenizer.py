@@ -1,5 +1,6 @@
 """Loading the tokenizer of an encoder, set up for lists of words."""
 
+import json
 import logging
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 
 from recipe.errors import RecipeError
 from recipe.inputs.added_words import NEW, add_words
-from recipe.inputs.case_markers import add_case_markers
+from recipe.inputs.case_markers import CAPITALISED, add_case_markers
 from recipe.inputs.pretrained import load_pretrained, resolve_name
 from recipe.inputs.settings import PretrainedArguments
 
@@ -71,7 +72,17 @@ def _load_vocabulary(name: str, arguments: PretrainedArguments) -> PreTrainedTok
     tokenizer = load_pretrained(AutoTokenizer, name, arguments)
     if len(tokenizer.get_vocab().keys() - {*tokenizer.all_special_tokens} - tokenizer.get_added_vocab().keys()) < 2:
         raise missing  # from the Hub; SentencePiece has an entry for spaces
+    file = folder / "tokenizer.json"
+    if file.is_file() and _has_markers(file) and CAPITALISED not in repr(tokenizer.backend_tokenizer.normalizer):
+        raise RecipeError(
+            f"{name}: its case markers are lost without the right tokenizer_config.json: copy it from a checkpoint"
+        )
     return tokenizer
+
+
+def _has_markers(file: Path) -> bool:
+    """Whether the normalizer in a tokenizer.json sets case markers, which other classes of tokenizers drop."""
+    return CAPITALISED in json.dumps(json.loads(file.read_text(encoding="utf-8")).get("normalizer"))
 
 
 def _prefix_space(tokenizer: PreTrainedTokenizerBase) -> None:

@@ -167,6 +167,7 @@ def test_the_text_around_the_gaps_stays_as_it_is(vocabulary, text, words, expect
         ("left[MASK]Oslo", "on", "left on Oslo"),
         ("left[MASK]Oslo", "##s", "leftsOslo"),
         ("left[MASK].", "on", "left on."),
+        ("\u65e5[MASK]\u672c", "on", "\u65e5on\u672c"),  # no spaces between words of Chinese and Japanese
     ],
 )
 def test_pieces_are_attached_and_words_are_not(vocabulary, text, token, expected):
@@ -218,6 +219,22 @@ def test_a_threshold_is_refused_where_the_own_order_of_a_model_would_ignore_it(m
     monkeypatch.setattr(type(filler.pretraining), "is_causal", property(lambda self: True))
     with pytest.raises(RecipeError, match="threshold: has no effect with the order left_to_right"):
         filler("[MASK] left.", threshold=0.5)
+
+
+def test_pieces_of_a_word_in_capitals_are_in_capitals():
+    vocabulary = Vocabulary(make_word_tokenizer(markers=True), 200)
+    convert = vocabulary.tokenizer.convert_tokens_to_ids
+    for text, expected in [("MIRAX left", "MIRBX left"), ("Mirax left", "Mirbx left"), ("mirax left", "mirbx left")]:
+        encoded = vocabulary.tokenizer(text).tokens()
+        masked = mask_positions(text, vocabulary, [encoded.index("##a")])
+        ids = [convert("##b") if token == vocabulary.tokenizer.mask_token_id else token for token in masked.ids]
+        assert fill_text(masked, ids, vocabulary)[0] == expected
+
+
+def test_the_parts_of_a_word_that_are_no_pieces_can_be_found_again(vocabulary):
+    masked = mask_words("the U.S. left", vocabulary, [2])
+    assert len(masked.slots) > 1
+    assert all(vocabulary.allowed[slot.kind, slot.original] for slot in masked.slots)
 
 
 def test_a_model_with_markers_decides_about_case(monkeypatch):
@@ -335,7 +352,7 @@ def test_bad_options_and_texts_are_refused(filler):
         ({}, r"no masks in 'Mara left': write \[MASK\]"),
         ({"mask_words": [1], "mask_fraction": 0.5}, "mask_words and mask_fraction: set only one"),
         ({"mask_fraction": 0.0}, "mask_fraction: 0.0 is not valid: expected a number above 0 and at most 1"),
-        ({"temperature": -1.0}, "temperature: -1.0 is not valid: expected a number of at least 0"),
+        ({"temperature": -1.0}, "temperature: -1.0 is not valid: expected 0, or a number from 0.001 to 1000"),
         ({"temperature": math.nan}, "temperature: nan is not valid"),
         ({"temperature": None}, "temperature: None is not valid"),
         ({"order": "random"}, "order: 'random' is not valid: expected parallel left_to_right confidence"),
@@ -345,6 +362,9 @@ def test_bad_options_and_texts_are_refused(filler):
         ({"threshold": 2.0}, "threshold: 2.0 is not valid"),
         ({"threshold": 0.5, "order": "parallel"}, "threshold: has no effect"),
         ({"threshold": 0.5, "steps": 2}, "steps and threshold: set only one"),
+        ({"steps": 2, "order": "parallel"}, "steps: has no effect with the order parallel"),
+        ({"pieces": [1, 2], "mask_words": [1]}, "pieces: has no effect with mask_words"),
+        ({"temperature": 1e-320}, "temperature: 1e-320 is not valid"),
         ({"pieces": ()}, r"pieces: \(\) is not valid: expected whole numbers from 1 to 20"),
         ({"pieces": 3}, "pieces: 3 is not valid"),
         ({"pieces": [21]}, r"pieces: \[21\] is not valid"),
@@ -365,7 +385,7 @@ def test_a_mask_with_a_bad_number_of_pieces_is_refused_beside_a_good_one(filler,
 
 @pytest.mark.parametrize("options", [{"mask_words": [1]}, {"mask_positions": [1]}, {"mask_fraction": 0.5}])
 def test_masks_in_a_text_and_an_option_that_masks_exclude_each_other(filler, options):
-    with pytest.raises(RecipeError, match=f"has masks already: remove them, or {next(iter(options))}"):
+    with pytest.raises(RecipeError, match=f"has masks already: remove the masks, or leave out {next(iter(options))}"):
         filler("Mara left [MASK]", **options)
 
 
@@ -405,7 +425,7 @@ def test_texts_come_back_in_order_and_in_buffers(filler, monkeypatch):
 def test_options_are_checked_before_a_model_loads():
     with pytest.raises(RecipeError, match="steps: 0"):
         main(["fill", "--model", "nowhere/at-all", "[MASK]", "--steps", "0"])
-    with pytest.raises(RecipeError, match="pieces: 4-1: expected a number, or a range such as 1-4"):
+    with pytest.raises(RecipeError, match="pieces: 4-1: expected a number up to 20, or a range such as 1-4"):
         main(["fill", "--model", "nowhere/at-all", "[MASK]", "--pieces", "4-1"])
     assert FillOptions().pieces == (1,)
 

@@ -7,7 +7,8 @@ import pytest
 
 from recipe.data.untagged import Item, Reader
 from recipe.errors import RecipeError
-from recipe.inference.reading import names_files, read_inputs
+from recipe.inference import fill
+from recipe.inference.reading import BadTexts, names_files, pair_results, read_inputs
 
 
 @pytest.fixture
@@ -26,6 +27,7 @@ def folder(tmp_path, monkeypatch):
         *(("notes", True), ("a.txt", True), ("my text.txt", True), ("texts/one", True)),
         *(("*.txt", True), ("te*/*", True), ("not*", True)),
         *(("gone.txt", True), ("gone.JSONL", True), ("texts/gone", True), ("texts/*.md", True), ("./gone", True)),
+        *(("*.gone", True), ("gone.csv", True), ("gone.docx", True)),
         *(("Oslo", False), ("and/or", False), ("How are you?", False), ("Mara left a.txt", False), ("", False)),
         *(("[MASK]", False), ("[MASK]/[MASK]", False), ("texts/[MASK]", False), ("a" * 5000, False), ("a\0b", False)),
     ],
@@ -56,6 +58,42 @@ def test_files_without_texts_are_refused(folder, monkeypatch):
     with pytest.raises(RecipeError, match="-: no texts: check the input"):
         list(read_inputs(["-"], Reader()))
     assert [item.content for item in read_inputs(["empty.txt", "Oslo"], Reader())] == ["Oslo"]
+
+
+def test_inputs_and_outputs_that_would_lose_a_text_are_refused(folder):
+    with pytest.raises(RecipeError, match=r"standard input \(-\) can be read only once"):
+        list(read_inputs(["-", "-"], Reader()))
+    for flags, message in [
+        (["a.txt", "--output", "a.txt"], r"output a\.txt: is one of the input files"),
+        (["a.txt", "--output", "texts"], "output texts: is a folder"),
+        (["a.txt", "--text_key", "gaps"], "text_key: gaps is the name of a result: rename the key"),
+        (["a.txt", "--pieces", "1-100000"], "pieces: 1-100000: expected a number up to 20, or a range such as 1-4"),
+        (["a.txt", "--pieces", "1-"], "pieces: 1-: expected a number"),
+    ]:
+        with pytest.raises(RecipeError, match=message):
+            fill.main(["--model", "none", *flags])
+
+
+def test_bad_texts_are_named_by_file_and_line(folder):
+    (folder / "b.jsonl").write_text('{"text": "good"}\n\n{"text": "bad"}\n{"tokens": ["a"]}\n')
+    reader = Reader(tokens_key="", skip_bad=True)
+
+    def stream(texts, refuse):
+        for number, text in enumerate(texts, 1):
+            if text == "bad":
+                refuse(number, RecipeError("wrong"))
+            yield text
+
+    with pytest.raises(RecipeError, match=r"b\.jsonl:3: wrong \(--skip_bad skips such texts\)"):
+        list(pair_results(read_inputs(["b.jsonl"], reader), stream, BadTexts(False, reader)))
+    bad = BadTexts(True, reader)
+    assert len(list(pair_results(read_inputs(["b.jsonl"], reader), stream, bad))) == 2
+    assert (bad.count, reader.skipped) == (1, 1)  # words are no text
+
+
+def test_json_lines_are_known_after_blank_lines(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'\n\n{"text": "Oslo"}\n')))
+    assert [item.content for item in read_inputs(["-"], Reader())] == ["Oslo"]
 
 
 def test_no_key_of_a_line_is_lost():

@@ -236,5 +236,5 @@ def test_what_cannot_be_tagged_is_refused_in_one_line(run, words, message):
 
 def test_other_kinds_of_files_are_refused_by_name(run, tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
-    with pytest.raises(RecipeError, match=r"a\.parquet: files that end in \.parquet cannot be tagged"):
+    with pytest.raises(RecipeError, match=r"a\.parquet: files that end in \.parquet cannot be read"):
         run(tmp_path / "a.parquet")

@@ -10,11 +10,15 @@ from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedConfig
 
 import run_ner
+from conftest import make_tokenizer
 from recipe.data.conll import read_conll
 from recipe.data.documents import list_sentences
 from recipe.errors import RecipeError
 from recipe.inference.settings import TaggerSettings, read_settings
 from recipe.inference.tagger import Tagger
+from recipe.inputs.case_markers import MARKERS, add_case_markers, find_markers
+from recipe.inputs.tokenizer import load_tokenizer
+from recipe.model.settings import ModelArguments
 
 ODD = st.lists(st.sampled_from(["Oslo ", "\u200d", "&amp;", "\r\n", "\u05d0", "Mara "])).map("".join)
 
@@ -187,6 +191,22 @@ def test_a_model_without_its_tokenizer_is_refused(folder, tmp_path, kept):
             path.unlink()
     with pytest.raises(RecipeError, match=r"copy: has no tokenizer \(tokenizer\.json\): copy it from a checkpoint"):
         Tagger.load(copy)
+
+
+@pytest.mark.parametrize("name", ["tokenizer_config.json"])
+def test_a_model_does_not_lose_its_case_markers(tmp_path, name):
+    """Without this file transformers builds another class, which drops the normalizer that sets the markers."""
+    add_case_markers(make_tokenizer(words=MARKERS)).save_pretrained(tmp_path)
+    AutoConfig.for_model("bert").save_pretrained(tmp_path)
+    assert find_markers(load_tokenizer(ModelArguments(model_name_or_path=str(tmp_path))))
+    (tmp_path / name).unlink()
+    with pytest.raises(RecipeError, match=r"case markers are lost without the right tokenizer_config\.json"):
+        load_tokenizer(ModelArguments(model_name_or_path=str(tmp_path)))
+
+
+def test_a_text_is_no_list_of_words(tagger):
+    with pytest.raises(RecipeError, match="tag_words: expected a list of words, not a text"):
+        tagger.tag_words("Oslo")
 
 
 def test_what_is_no_tagger_is_refused(encoder):
