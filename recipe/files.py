@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, BinaryIO, TextIO
 
 from recipe.errors import RecipeError
 
@@ -19,12 +19,25 @@ def open_whole(path: str | Path) -> Iterator[TextIO]:
     A link of that name is replaced, not followed. Raises RecipeError if the file cannot be written; the file of before
     is then still there.
     """
+    with _open_beside(path, "x", encoding="utf-8", errors="replace", newline="\n") as file:
+        yield file
+
+
+@contextmanager
+def open_whole_bytes(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a file for writing bytes, in all else as `open_whole` does."""
+    with _open_beside(path, "xb") as file:
+        yield file
+
+
+@contextmanager
+def _open_beside(path: str | Path, mode: str, **options: Any) -> Iterator[Any]:
     path = Path(path)
     beside = path.with_name(path.name + BESIDE)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside.unlink(missing_ok=True)  # a link could lead elsewhere
-        with open(beside, "x", encoding="utf-8", errors="replace", newline="\n") as file:
+        with open(beside, mode, **options) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -22,7 +22,7 @@ from recipe.inputs.case_markers import CAPITALISED
 from recipe.inputs.settings import BlockArguments, VocabularyArguments, WindowArguments
 from recipe.model.settings import HeadArguments, LabelArguments, ModelArguments
 from recipe.training.checkpoints import find_step
-from recipe.training.settings import TrainingArguments
+from recipe.training.settings import DistillationArguments, TrainingArguments
 
 OLD_NAMES = {"validation": "dev"}  # of a split, in the metrics.json of earlier versions
 SETTINGS = (
@@ -35,7 +35,7 @@ SETTINGS = (
         BlockArguments,
         VocabularyArguments,
     ),
-    *(WindowArguments, DecodingArguments, TrainingArguments, CardArguments),
+    *(WindowArguments, DecodingArguments, DistillationArguments, TrainingArguments, CardArguments),
 )
 DERIVED = {  # settings that follow from others or from the machine
     *("output_dir", "hub_token", "accelerator_config", "use_cpu", "dataloader_pin_memory", "disable_tqdm"),
