@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import yaml
 from jinja2 import TemplateError
@@ -94,6 +95,13 @@ def _shorten_path(word: str) -> str:
     return flag + equals + _name_path(value) if value.startswith(("/", "~", "..")) else word
 
 
+def _shorten_paths(value: Any) -> Any:
+    """The value of a setting, with `_shorten_path` for texts and lists of texts."""
+    if isinstance(value, list):
+        return [_shorten_paths(one) for one in value]
+    return _shorten_path(value) if isinstance(value, str) else value
+
+
 class RunFolder:
     """The folder of a run or of one of its checkpoints. While the run is in progress, there are no scores.
 
@@ -152,8 +160,7 @@ class RunFolder:
     @cached_property
     def changed_settings(self) -> dict:
         """The settings that differ from their defaults, without the folders that only the machine of the run has."""
-        changed = list_changed(self.settings).items()
-        return {key: _shorten_path(value) if isinstance(value, str) else value for key, value in changed}
+        return {key: _shorten_paths(value) for key, value in list_changed(self.settings).items()}
 
     @cached_property
     def command(self) -> str:

@@ -45,6 +45,11 @@ def keep_best(probabilities: np.ndarray) -> SoftLabels:
     return SoftLabels(ids.astype(np.min_scalar_type(labels - 1)), logs.astype(np.float16))
 
 
+def join(parts: Sequence[SoftLabels]) -> SoftLabels:
+    """The soft labels of the words of all parts, in order."""
+    return SoftLabels(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
 def average(given: Sequence[SoftLabels], labels: int) -> SoftLabels:
     """The mean probabilities of several taggers for the same words. labels: their number."""
     if len(given) == 1:

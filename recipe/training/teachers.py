@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import distributed
 
@@ -20,6 +19,7 @@ from recipe.inference.soft_labels import (
     Teacher,
     average,
     check_teacher,
+    join,
     name_file,
     read_soft_labels,
     write_soft_labels,
@@ -39,7 +39,7 @@ def prepare_distillation(
     training_args: TrainingArguments,
     student: Tagger,
     train: Sequence[Document] | None,
-    encoding: str = "utf-8",
+    encoding: str,
 ) -> Distillation | None:
     """The documents and soft labels that a student learns from; None if the run has no teacher or does not train.
 
@@ -52,13 +52,11 @@ def prepare_distillation(
         return None
     known = {"cache_dir": model_args.cache_dir, "trust_remote_code": model_args.trust_remote_code}
     for name in arguments.teacher:
-        config = load_config(ModelArguments(model_name_or_path=name, **known))
-        check_teacher(name, read_labels(config), student.labels)
+        check_teacher(name, read_labels(load_config(ModelArguments(model_name_or_path=name, **known))), student.labels)
         if Path(name).is_dir() and training_args.folder.samefile(name):
             raise RecipeError(f"teacher {name}: is the output folder, where the student would replace it: set another")
     unlabelled = _read_unlabelled(arguments, encoding, student.settings.word_splitter)
     parts = [*fill_buffers(train), *fill_buffers(unlabelled)]
-    cache = Path(arguments.teacher_cache or training_args.folder / FOLDER)
 
     def load(name: str) -> Teacher:
         precision = "fp32" if training_args.mixed_precision == "no" else training_args.mixed_precision
@@ -66,9 +64,9 @@ def prepare_distillation(
             tagger = Tagger.load(name, precision, str(training_args.device), **known)
         return Teacher(name, tagger, student.labels, constrained=arguments.distil_targets == "posteriors")
 
+    cache = Path(arguments.teacher_cache or training_args.folder / FOLDER)
     answers = [_ask(name, load, parts, cache, training_args) for name in arguments.teacher]
-    means = [average(given, len(student.labels)) for given in zip(*answers, strict=True)]
-    soft = SoftLabels(*(np.concatenate(arrays) for arrays in zip(*means, strict=True)))
+    soft = join([average(given, len(student.labels)) for given in zip(*answers, strict=True)])
     weight, temperature = arguments.distil_weight, arguments.distil_temperature
     return Distillation(student.labels, train, unlabelled, soft, weight, temperature)
 
@@ -103,7 +101,7 @@ def _ask(
     cache: Path,
     training_args: TrainingArguments,
 ) -> list[SoftLabels]:
-    """The soft labels of each part of the documents by one teacher, which the first process loads and asks for new parts."""
+    """The soft labels of each part of the documents by one teacher, which the first process asks for new parts."""
     started, scored = time.perf_counter(), 0
     several = training_args.world_size > 1
     teacher = load(name) if training_args.process_index == 0 else None
