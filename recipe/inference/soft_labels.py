@@ -66,13 +66,12 @@ def average(given: Sequence[SoftLabels], labels: int) -> SoftLabels:
 class Teacher:
     """A finished tagger, which gives soft labels.
 
-    labels: the label of each label id in the soft labels; the tagger can have them in another order.
+    labels: the label of each label id in the soft labels; the tagger can have them in another order (`check_teacher`).
     constrained: see `Tagger.weigh_labels`.
-    Raises RecipeError if the tagger has other labels, or is an export.
+    Raises RecipeError if the tagger is an export.
     """
 
     def __init__(self, name: str, tagger: Tagger, labels: Sequence[str], constrained: bool):
-        check_teacher(name, tagger.labels, labels)
         if not isinstance(tagger.backend, TorchBackend):
             raise RecipeError(f"teacher {name}: is an export: set the folder of the model that it was made from")
         self._tagger, self._constrained = tagger, constrained

@@ -191,24 +191,20 @@ class TrainingArguments(transformers.TrainingArguments):
 class DistillationArguments:
     """Distillation: the model, a student, also learns from the predictions of finished taggers, its teachers."""
 
-    teacher: list[str] | None = setting(
-        None, "Finished taggers with the same labels, folders or Hub ids; the mean of several is learned."
-    )
+    teacher: list[str] | None = setting(None, "Finished taggers with the same labels: folders or Hub ids.")
     distil_weight: float = setting(
-        0.5, "Share of the distance to the teachers in the loss; the rest is that of the tags.", at_least=0, at_most=1
+        0.5, "Share of the teachers in the loss; the rest is that of the tags.", at_least=0, at_most=1
     )
     distil_temperature: float = setting(
         2.0, "Above 1: learn more of what the teachers find improbable.", at_least=0.1, at_most=100
     )
     distil_targets: Literal["softmax", "posteriors"] = setting(
-        "softmax", "Probabilities of a label: of each word alone, or among the valid IOB2 sequences of its sentence."
+        "softmax", "Teachers: each word alone, or among valid IOB2 sequences."
     )
-    unlabelled_file: list[str] | None = setting(
-        None, "Text files or globs, of which only the teachers' predictions are learned."
-    )
+    unlabelled_file: list[str] | None = setting(None, "Text files or globs to learn from the teachers alone.")
     unlabelled_every: int = setting(1, "Use one in so many articles of the unlabelled text.", at_least=1)
     teacher_cache: str | None = setting(
-        None, "Folder of the teachers' predictions (default: teacher in the output folder).", resume="free"
+        None, "Folder to keep their predictions (default: in the output folder).", resume="free"
     )
 
 

@@ -102,9 +102,11 @@ def _ask(
     training_args: TrainingArguments,
 ) -> list[SoftLabels]:
     """The soft labels of each part of the documents by one teacher, which the first process asks for new parts."""
-    started, scored = time.perf_counter(), 0
     several = training_args.world_size > 1
     teacher = load(name) if training_args.process_index == 0 else None
+    started, scored = time.perf_counter(), 0
+    if teacher:
+        print(f"teacher {name}: {sum(map(_count_words, parts)):,} words", flush=True)
     shared = [teacher.digest if teacher else ""]
     if several:
         distributed.broadcast_object_list(shared)
@@ -121,8 +123,8 @@ def _ask(
             raise RecipeError(f"teacher_cache {cache}: not shared by all machines: set a folder on shared storage")
         answers.append(soft)
     if teacher:
-        words, seconds = sum(map(_count_words, parts)), time.perf_counter() - started
-        print(f"teacher {name}: {words:,} words, {scored:,} of them scored now, in {seconds:.0f} s", flush=True)
+        seconds = time.perf_counter() - started
+        print(f"teacher {name}: scored {scored:,} of them in {seconds:.0f} s, the others were in {cache}", flush=True)
     return answers
 
 
