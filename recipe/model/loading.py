@@ -15,8 +15,8 @@ from recipe.inputs.pretrained import load_pretrained
 from recipe.model.architectures import find_architecture
 from recipe.model.attention import ATTENTION
 from recipe.model.configuration import name_config, name_labels, read_labels
+from recipe.model.depth import keep_layers
 from recipe.model.dropout import lighten_dropout
-from recipe.model.layers import keep_layers
 from recipe.model.settings import ModelArguments
 
 BUILD_ERRORS = (ImportError, ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError)

@@ -10,7 +10,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from recipe.errors import RecipeError
-from recipe.model.layers import WRAPPER, find_layers
+from recipe.model.depth import WRAPPER, find_layers
 
 
 def decay_rates(optimizer: torch.optim.Optimizer, model: nn.Module, encoder: PreTrainedModel, decay: float) -> None:

@@ -1,4 +1,4 @@
-"""The layers of an encoder: where they are, and an encoder with fewer of them, which a smaller student starts from."""
+"""The depth of an encoder: where its layers are, and encoders with fewer of them, which smaller students start from."""
 
 from torch import nn
 from transformers import PreTrainedModel

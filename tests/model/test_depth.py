@@ -10,7 +10,7 @@ from conftest import make_config_of
 from recipe.errors import RecipeError
 from recipe.model.architectures import list_types
 from recipe.model.configuration import load_config
-from recipe.model.layers import choose_layers, find_layers, keep_layers
+from recipe.model.depth import choose_layers, find_layers, keep_layers
 from recipe.model.loading import load_model
 from recipe.model.settings import ModelArguments
 
