@@ -51,12 +51,22 @@ from recipe.training.processes import refuse_unshared, wait_for_gloo
 from recipe.training.runtime import adapt_precision, prepare
 from recipe.training.settings import find_resume_rules
 from recipe.training.signals import SignalHandler
+from recipe.training.teachers import SOFT_LABELS
 from recipe.training.trainer import RecipeTrainer
 from recipe.training.trial import try_model, try_trainer
 
 # These go into a .gitignore, which the Hub respects: predictions and the page contain text of the data, which can be
 # under a licence that does not allow you to publish it.
-PRIVATE = (f"{PREDICTIONS}/", "predictions.conll", PAGE, "words.conll", "train.log", "tokenizer/", LOCK)
+PRIVATE = (
+    f"{PREDICTIONS}/",
+    "predictions.conll",
+    PAGE,
+    "words.conll",
+    "train.log",
+    "tokenizer/",
+    f"{SOFT_LABELS}/",
+    LOCK,
+)
 RESULTS = ("report.json", "report.txt", "metrics.json", "predictions.conll", PREDICTIONS, PAGE, ANALYSIS)
 PACKAGES = ("torch", "transformers", "datasets", "accelerate", "tokenizers")
 

@@ -12,11 +12,14 @@ import torch
 from torch.nn.functional import kl_div
 
 from recipe.data.documents import Document, list_tags
-from recipe.inference.soft_labels import SoftLabels
+from recipe.inference.soft_labels import SoftLabels, join, keep_best
 from recipe.inputs.tokens import IGNORED
 from recipe.inputs.windows import Window
 from recipe.model.sparse_head import find_positions, select_labelled
 from recipe.training.loss import token_mean_loss
+
+# How probable `O` is for a case marker. No student could reach 1 at a temperature above 1, and all would strive for it.
+CERTAIN = 0.999
 
 
 class _Table(NamedTuple):
@@ -30,8 +33,8 @@ class _Table(NamedTuple):
 class Distillation:
     """What a student is trained on: documents, and for each of their words its gold label and its soft labels.
 
-    The labels of a training batch are rows of a table: row 0 is a case marker, which is `O` for certain, and row n the
-    word n - 1 of the documents. So batches are split, packed and counted as those of other trainings are.
+    The labels of a training batch are rows of a table: row 0 is a case marker, which is an `O`, and row n the word
+    n - 1 of the documents. So batches are split, packed and counted as those of other trainings are.
     labels: by label id. train: documents with gold tags. unlabelled: documents whose tags do not count.
     soft: the soft labels of all words. weight, temperature: see `compute_loss`.
     """
@@ -47,15 +50,15 @@ class Distillation:
     ):
         self.documents = [*train, *unlabelled]
         self._weight, self._temperature = weight, temperature
-        numbers, outside = {label: number for number, label in enumerate(labels)}, labels.index("O")
+        numbers = {label: number for number, label in enumerate(labels)}
         tags = [numbers[tag] for tags in list_tags(train) for tag in tags]
         self.unlabelled_words = len(soft.ids) - len(tags)
-        gold = [outside, *tags, *[IGNORED] * self.unlabelled_words]
-        certain = [0.0] + [-np.inf] * (soft.logs.shape[1] - 1)
+        gold = [numbers["O"], *tags, *[IGNORED] * self.unlabelled_words]
+        others = (1 - CERTAIN) / (len(labels) - 1)
+        marker = keep_best(np.array([[CERTAIN if label == "O" else others for label in labels]]))
+        ids, logs = join([marker, soft])
         self._table = _Table(
-            torch.tensor(gold, dtype=torch.int16),
-            torch.from_numpy(np.vstack([np.full_like(soft.ids[:1], outside), soft.ids]).astype(np.int16)),
-            torch.from_numpy(np.vstack([np.array(certain, soft.logs.dtype), soft.logs])),
+            torch.tensor(gold, dtype=torch.int16), torch.from_numpy(ids.astype(np.int16)), torch.from_numpy(logs)
         )
 
     def number_words(self, windows: Sequence[Window]) -> list[Window]:

@@ -196,7 +196,7 @@ class DistillationArguments:
         0.5, "Share of the teachers in the loss; the rest is that of the tags.", at_least=0, at_most=1
     )
     distil_temperature: float = setting(
-        2.0, "Above 1: learn more of what the teachers find improbable.", at_least=0.1, at_most=100
+        1.0, "Above 1: learn more of what the teachers find improbable.", at_least=0.1, at_most=100
     )
     distil_targets: Literal["softmax", "posteriors"] = setting(
         "softmax", "Teachers: each word alone, or among valid IOB2 sequences."

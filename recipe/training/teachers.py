@@ -30,7 +30,7 @@ from recipe.model.settings import ModelArguments
 from recipe.training.distillation import Distillation
 from recipe.training.settings import DistillationArguments, TrainingArguments
 
-FOLDER = "teacher"  # of the soft labels, in the output folder
+SOFT_LABELS = "teacher"  # folder of the soft labels, in the output folder
 
 
 def prepare_distillation(
@@ -64,7 +64,7 @@ def prepare_distillation(
             tagger = Tagger.load(name, precision, str(training_args.device), **known)
         return Teacher(name, tagger, student.labels, constrained=arguments.distil_targets == "posteriors")
 
-    cache = Path(arguments.teacher_cache or training_args.folder / FOLDER)
+    cache = Path(arguments.teacher_cache or training_args.folder / SOFT_LABELS)
     answers = [_ask(name, load, parts, cache, training_args) for name in arguments.teacher]
     soft = join([average(given, len(student.labels)) for given in zip(*answers, strict=True)])
     weight, temperature = arguments.distil_weight, arguments.distil_temperature
