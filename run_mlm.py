@@ -25,7 +25,9 @@ from transformers import (
 from recipe.arguments import MlmArguments, RunArguments, check_metric, parse
 from recipe.data.articles import Articles, explain_reading, load_articles, name_source, read_texts
 from recipe.errors import RecipeError, exit_with
+from recipe.evaluation.filled import write_filled
 from recipe.evaluation.masked import break_down, score_positions, summarize_positions
+from recipe.inference.recovery import try_examples
 from recipe.inputs.blocks import build_blocks
 from recipe.inputs.masking import MaskingCollator, build_collator, draw_masks
 from recipe.inputs.overview import format_text_overview, list_ids
@@ -33,6 +35,7 @@ from recipe.inputs.stream import BlockStream
 from recipe.inputs.tokenizer import load_tokenizer
 from recipe.inputs.tokens import find_pieces
 from recipe.inputs.vocabulary import train_tokenizer
+from recipe.launch import is_sharded
 from recipe.model.causality import make_causal
 from recipe.model.configuration import check_length, check_vocabulary, load_config, refuse_decoder
 from recipe.model.loading import grow_embeddings, load_model
@@ -124,7 +127,10 @@ def main(
             scores["dev"] = {**named, "breakdown": breakdown}
             run.write_results(trainer, "metrics.json", scores)
             trainer.log_metrics("eval", figures)
-        run.finish(trainer)
+            if trainer.is_world_process_zero() and not is_sharded():  # one process has only a shard under FSDP
+                filled = try_examples(trainer.model, tokenizer, blocks["dev"], data_args.eval_mask_seed)
+                write_filled(run.folder, "dev", filled)
+        run.finish(trainer, "mlm", ("tokens", count_tokens(blocks.get("train"), data_args, training_args)))
     return Outcome(run.folder, scores)
 
 
@@ -168,6 +174,14 @@ def prepare_blocks(
     if isinstance(dev := blocks.get("dev"), Dataset):
         blocks["dev"] = draw_masks(dev, tokenizer, data_args)
     return blocks
+
+
+def count_tokens(train: Articles | BlockStream | None, data_args: MlmArguments, training_args: RunArguments) -> int:
+    """The tokens of an epoch of training, the last block taken as full. All steps on a stream are one epoch."""
+    if isinstance(train, Dataset):
+        return len(train) * data_args.block_size
+    batch = training_args.train_batch_size * training_args.gradient_accumulation_steps * training_args.world_size
+    return training_args.max_steps * batch * data_args.block_size if train is not None else 0
 
 
 if __name__ == "__main__":

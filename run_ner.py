@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from transformers import (
@@ -25,7 +26,7 @@ from transformers import (
 from recipe.arguments import NerArguments, RunArguments, check_metric, check_type_metric, parse
 from recipe.data.documents import Document, Notes, list_sentences, list_tags
 from recipe.data.raw_text import choose_splitter
-from recipe.data.splits import check_labels, limit_sentences, list_labels, load_splits
+from recipe.data.splits import check_labels, limit_sentences, list_labels, load_splits, take_share
 from recipe.errors import exit_with
 from recipe.evaluation.predictions import PREDICTIONS, Confidences, write_mentions, write_predictions
 from recipe.evaluation.scoring import (
@@ -37,6 +38,7 @@ from recipe.evaluation.scoring import (
     summarize_entities,
 )
 from recipe.files import write_whole
+from recipe.inference.augmentation import count_copies, read_copies, write_copies
 from recipe.inference.comparison import compare_pipeline
 from recipe.inference.settings import TaggerSettings, combine_settings, resolve_settings
 from recipe.inference.tagger import TaggedSentence, Tagger
@@ -99,6 +101,8 @@ def main(
         check_labels(documents, labels)
         if metrics is None:
             check_type_metric(training_args, labels)
+        if training_args.do_train:
+            documents["train"] = take_share(documents["train"], data_args.train_share, training_args.seed)
         documents = limit_sentences(documents, data_args)
         run.facts["sentences"] = {split: len(list_sentences(documents[split])) for split in documents}
         run.facts["remarks"] = {split: notes[split].count_remarks() for split in documents if notes[split].remarks}
@@ -110,9 +114,10 @@ def main(
             for split in documents:
                 print(format_overview(split, documents[split], notes[split], tokenizer), flush=True)
         check_length("max_seq_length", data_args.max_seq_length, tokenizer, config)
-        train = documents.get("train")
-        tagger = make_tagger(labels, tokenizer, combine_settings(data_args, config), train)
+        tagger = make_tagger(labels, tokenizer, combine_settings(data_args, config), documents.get("train"))
         tagger.note_in(config)
+        extended = documents | add_copies(run, documents, data_args)
+        train = extended.get("train")
         distillation = prepare_distillation(data_args, model_args, training_args, tagger, train, data_args.encoding)
         if distillation:
             run.facts["distillation"] = describe_distillation(data_args, distillation)
@@ -144,7 +149,7 @@ def main(
         if trainer.is_world_process_zero():
             remove_results(run.folder, [PREDICTIONS])  # of splits that are not scored now
             if training_args.do_train:
-                write_mentions(run.folder, list_sentences(train or []))
+                write_mentions(run.folder, list_sentences(documents["train"]))
         # the pipeline may pass inputs that your own model does not accept, and one process has only a shard under FSDP
         compares = data_args.compare_pipeline and not own_model and not is_sharded()
         report = {}
@@ -162,8 +167,23 @@ def main(
             write_whole(run.folder / "report.txt", format_reports(report))
             run.write_results(trainer, "report.json", report)
             print(format_reports(report))
-        run.finish(trainer)
+        words = sum(len(sentence.words) for sentence in list_sentences(documents.get("train", [])))
+        run.finish(trainer, "ner", ("words", words))
     return Outcome(run.folder, report)
+
+
+def add_copies(run: Run, documents: dict[str, list[Document]], data_args: NerArguments) -> dict[str, list[Document]]:
+    """The training documents and the copies that `augmentation` asks for, by the name of the split; or nothing."""
+    if not (data_args.augmentation and run.training_args.do_train):
+        return {}
+    write = partial(write_copies, documents["train"], data_args, run.training_args.seed, run.model_args.cache_dir)
+    copies = read_copies(run.make_once("augmentation", write, in_checkpoints=False))
+    run.facts["augmentation"] = counts = count_copies(copies)
+    if run.training_args.process_index == 0:
+        for name, count in counts.items():
+            added = ", ".join(f"{number:,} {unit}" for unit, number in count.items())
+            print(f"augmentation: {name}: {added} added to the training data", flush=True)
+    return {"train": [*documents["train"], *chain(*copies.values())]}
 
 
 def make_tagger(

@@ -7,6 +7,7 @@ from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
 
+from bench.augmentation import format_augmentation
 from bench.speed import FOLDER, TABLES
 from bench.study import RESULTS, Run
 from bench.tables import print_tables
@@ -118,7 +119,7 @@ def format_study(study: list[tuple[Run, dict]]) -> str:
     """A Markdown table of the crossed factors: F1 of dev / test / CoNLL++ in percent, mean ± sd over the seeds."""
     cells = defaultdict(list)
     for run, report in study:
-        if not run.trial:
+        if not (run.trial or run.percent):
             row = (run.encoder, run.millions, run.autoregressive, run.extra)
             cells[*row, run.context, run.markers].append(report)
     columns = list(product(("none", "document"), (False, True)))
@@ -220,6 +221,7 @@ def main() -> None:
     tables, study = load_tables(), load_study()
     print(format_speed(tables), format_rates(tables), format_f1(), sep="\n\n")
     print(format_tags(study, BEST), format_study(study), format_contexts(study), format_trials(study), sep="\n\n")
+    print(format_augmentation(study))
     print_tables()
     if len(sys.argv) > 1:
         plot_speed(tables, Path(sys.argv[1], "speed.png"))

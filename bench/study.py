@@ -1,4 +1,5 @@
-"""A study of entity F1: masked pretraining, case markers and document context crossed, and trials of settings on dev.
+"""A study of entity F1: masked pretraining, case markers and document context crossed, augmentation of few or many
+training documents, and trials of settings on dev.
 
 python -m bench.study --data_dir path/to/conll2003 --conllpp conllpp_test.txt --text "*.txt" --silver "*.txt" [name ...]
 
@@ -9,6 +10,7 @@ pretraining that is not interrupted also writes its perplexity there. Trials are
 
 import argparse
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +24,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from recipe.data.conll import read_columns
+from recipe.data.settings import AUGMENTATIONS
 from recipe.data.splits import find_files
 from recipe.data.words import write_words
 from recipe.errors import RecipeError, exit_with
@@ -40,7 +43,12 @@ SHOWN = {  # in the README
 SEEDED = SHOWN - {"mpnet-markers-mixed"}
 SEEDED |= {"minilm-mlm7M-markers-document", "minilm-markers-none", "minilm-mlm14M-autoregressive-markers-document"}
 SEEDS = (42, 43, 44)  # for SEEDED; other runs use the first only
+LOCAL = re.compile(r"""(?<=[\s"'=])(?:/|~/|\.\./)[^\s"']*?([^\s"'/]+/[^\s"'/]+)(?=[\s"'])""")
 MLM_STEPS = 244  # steps for a million tokens, 4,096 tokens each
+# Percent of the training documents, and steps that are the same for each augmentation, so that none trains longer. The
+# last are the five epochs of other runs.
+AUGMENTED_STEPS = {1: 200, 5: 350, 10: 500, 100: 1380}
+AUGMENTED = {"none": (), **{name: (name,) for name in AUGMENTATIONS}, "all": AUGMENTATIONS}
 LAUNCH = (sys.executable, "-m", "accelerate.commands.launch", "--quiet")
 LAUNCH += ("--config_file", "configs/accelerate/one_cpu.yaml")
 
@@ -81,6 +89,8 @@ class Run:
     changes, mlm_changes: changed settings of the fine-tuning and of the masked pretraining.
     articles: also pretrain on the articles of the training split.
     averaged: score the mean weights of the last checkpoints instead of the final weights.
+    percent, augmentation: train on so many percent of the documents and on changed copies of them: keys of
+    `AUGMENTED_STEPS` and `AUGMENTED`.
     """
 
     encoder: str
@@ -95,6 +105,8 @@ class Run:
     articles: bool = False
     averaged: bool = False
     autoregressive: bool = False
+    percent: int = 0
+    augmentation: str = ""
 
     @property
     def line(self) -> str:
@@ -105,6 +117,8 @@ class Run:
             mlm,
             "autoregressive" * self.autoregressive,
             self.extra,
+            f"train{self.percent}" * bool(self.percent),
+            self.augmentation,
             "markers" * self.markers,
             self.context,
         )
@@ -144,6 +158,7 @@ def _join(*parts: str) -> str:
 
 
 TEACHER = Run("mpnet")
+FILLER = Run("minilm", 14)  # its masked pretraining chooses words for the augmentation `fill`
 SILVER_SHARE, SILVER_EPOCHS = 4, 3  # one article in four gives three times the words of the training split
 
 ARGMAX = {"constrained_decoding": False}
@@ -184,7 +199,14 @@ def list_runs() -> list[Run]:
         runs += [Run(name, extra="dev"), Run(name, context="mixed")]
     runs += [Run("minilm", millions, extra="silver") for millions in (0, ENCODERS["minilm"].millions)]
     runs += [Run("minilm", 14, autoregressive=True), Run("mpnet", extra="silver")]  # tagged by MPNet itself
-    return [*runs, *(replace(run, seed=seed) for run in runs if run.line in SEEDED for seed in SEEDS[1:]), *TRIALS]
+    runs += list_augmented()
+    seeded = [run for run in runs if run.line in SEEDED or run.percent]
+    return [*runs, *(replace(run, seed=seed) for run in seeded for seed in SEEDS[1:]), *TRIALS]
+
+
+def list_augmented() -> list[Run]:
+    """The runs on few or many training documents, with each augmentation, of the first seed."""
+    return [Run("minilm", percent=percent, augmentation=name) for percent, name in product(AUGMENTED_STEPS, AUGMENTED)]
 
 
 def pretrain(run: Run, data: Data) -> Path:
@@ -196,10 +218,8 @@ def pretrain(run: Run, data: Data) -> Path:
         settings |= {"objective": "masked_autoregressive"} if run.autoregressive else {}
         text = [data.text, write_articles(data)] if run.articles else data.text
         launch("run_mlm.py", config=ENCODERS[run.encoder].mlm, train_file=text, **settings, **run.mlm_changes)
-        run.pretraining_result.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(
-            run.pretraining / "metrics.json", run.pretraining_result
-        )  # a longer pretraining replaces metrics.json
+        metrics = json.loads((run.pretraining / "metrics.json").read_text(encoding="utf-8"))
+        write_result(run.pretraining_result, metrics)  # a copy: a longer pretraining replaces metrics.json
     return checkpoint
 
 
@@ -221,6 +241,8 @@ def fine_tune(run: Run, data: Data, restart: bool = False) -> dict:
         settings["per_device_train_batch_size"] = ENCODERS[run.encoder].sentences
     if run.extra:
         settings |= extend_training(run, data)
+    if run.percent:
+        settings |= augment(run, data)
     if run.millions:
         settings["model_name_or_path"] = pretrain(run, data)
     settings |= run.changes
@@ -232,7 +254,9 @@ def fine_tune(run: Run, data: Data, restart: bool = False) -> dict:
         settings |= {"model_name_or_path": averaged, "do_train": False, "do_predict": False}
         launch("run_ner.py", **settings, output_dir=averaged)
         report["dev"] = read_report(averaged)["dev"]
-    if not run.trial:
+    if run.percent:
+        report["calibration"] = read_calibration(run.folder)
+    elif not run.trial:
         predict(run, data.conllpp, run.folder / "conllpp")
         report["conllpp"] = read_report(run.folder / "conllpp")["test"]
     return report
@@ -250,6 +274,24 @@ def extend_training(run: Run, data: Data) -> dict:
         write_words([data.silver], words, SILVER_SHARE)
         predict(TEACHER, words, tagged)
     return {"extra_train_file": tagged / "predictions" / "test.conll", "num_train_epochs": SILVER_EPOCHS}
+
+
+def augment(run: Run, data: Data) -> dict:
+    """Settings of a training on a part of the documents and on changed copies of them."""
+    settings: dict[str, Any] = {"train_share": run.percent / 100, "max_steps": AUGMENTED_STEPS[run.percent]}
+    settings |= {"eval_strategy": "no", "save_strategy": "steps", "save_steps": 100}  # an epoch can be two steps
+    chosen = AUGMENTED[run.augmentation]
+    if chosen:
+        settings["augmentation"] = list(chosen)
+    if "fill" in chosen:
+        settings["augmentation_model"] = pretrain(FILLER, data)
+    return settings
+
+
+def read_calibration(folder: Path) -> dict[str, float]:
+    """The expected calibration error of each split, from the page's figures in a run's folder."""
+    analysis = json.loads((folder / "analysis.json").read_text(encoding="utf-8"))
+    return {split: figures["calibration"]["ece"] for split, figures in analysis.items() if figures["calibration"]}
 
 
 def predict(run: Run, file: str | Path, folder: Path) -> None:
@@ -290,6 +332,12 @@ def read_report(folder: Path) -> dict:
     return json.loads((folder / "report.json").read_text(encoding="utf-8"))
 
 
+def write_result(path: Path, result: dict) -> None:
+    """Write a result as JSON; of paths that only this machine has, it keeps the last folder and the name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(LOCAL.sub(r"\1", json.dumps(result, indent=2)) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -307,8 +355,7 @@ def main() -> None:
         if not any(fnmatch(run.name, name) for name in names) or (run.result.exists() and not again):
             continue
         report = fine_tune(run, data, restart=again)
-        run.result.parent.mkdir(parents=True, exist_ok=True)
-        run.result.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        write_result(run.result, report)
         print(f"{run.name}: dev {format_mean([report], 'dev')}")
 
 

@@ -22,7 +22,7 @@ import yaml
 from transformers import HfArgumentParser
 
 from recipe.data.schemes import list_types
-from recipe.data.settings import EntityArguments, TextArguments
+from recipe.data.settings import AugmentationArguments, EntityArguments, TextArguments
 from recipe.errors import RecipeError
 from recipe.hub.settings import CardArguments
 from recipe.inference.settings import DecodingArguments
@@ -43,7 +43,9 @@ class MlmArguments(TextArguments, BlockArguments, VocabularyArguments, HeadArgum
 
 
 @dataclass
-class NerArguments(EntityArguments, WindowArguments, LabelArguments, DecodingArguments, DistillationArguments):
+class NerArguments(
+    EntityArguments, AugmentationArguments, WindowArguments, LabelArguments, DecodingArguments, DistillationArguments
+):
     """Settings of `run_ner.py` other than those of the model and of training."""
 
     metrics: ClassVar[tuple[str, ...]] = ("loss", "precision", "recall", "f1", "f1_TYPE")

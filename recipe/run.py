@@ -30,6 +30,7 @@ from recipe.hub.run_folder import list_changed
 from recipe.launch import find_command, is_sharded
 from recipe.model.configuration import name_config
 from recipe.model.settings import ModelArguments
+from recipe.summary import format_summary, pick_scores
 from recipe.training.best import EarlyStopping, describe_decline
 from recipe.training.checkpoints import (
     LOCK,
@@ -48,10 +49,12 @@ from recipe.training.checkpoints import (
 )
 from recipe.training.continuation import find_continuation, find_start, list_changes, refuse_trained
 from recipe.training.processes import refuse_unshared, wait_for_gloo
+from recipe.training.progress import disable_bars
 from recipe.training.runtime import adapt_precision, prepare
 from recipe.training.settings import find_resume_rules
 from recipe.training.signals import SignalHandler
 from recipe.training.teachers import SOFT_LABELS
+from recipe.training.tracking import finish_trackers
 from recipe.training.trainer import RecipeTrainer
 from recipe.training.trial import try_model, try_trainer
 
@@ -65,6 +68,7 @@ PRIVATE = (
     "train.log",
     "tokenizer/",
     f"{SOFT_LABELS}/",
+    "augmentation/",
     LOCK,
 )
 RESULTS = ("report.json", "report.txt", "metrics.json", "predictions.conll", PREDICTIONS, PAGE, ANALYSIS)
@@ -85,6 +89,7 @@ class Run(AbstractContextManager):
     settings: all settings as plain values, as `run.yaml` and the checkpoints record them.
     checkpoint: the checkpoint to continue from; None to start from the beginning.
     facts: facts of the script, which are written with those of `describe`.
+    scores: what `write_results` wrote, by split.
     """
 
     def __init__(self, model_args: ModelArguments, training_args: RunArguments):
@@ -93,6 +98,7 @@ class Run(AbstractContextManager):
         self.started, self.earlier_seconds, self.train_seconds = time.perf_counter(), 0.0, 0.0
         self.checkpoint: Path | None = None
         self.facts: dict[str, object] = {}
+        self.scores: dict[str, dict] = {}
         self._lock: TextIO | None = None
         self._made_folder = False
 
@@ -110,6 +116,8 @@ class Run(AbstractContextManager):
         self._made_folder = not self.folder.exists()
         self._lock = self._open_folder()
         _set_verbosity(training.process_index)
+        if training.disable_tqdm:
+            disable_bars()
         if training.do_train:
             try_trainer(training)
         prepare(self.model_args, training)
@@ -132,6 +140,7 @@ class Run(AbstractContextManager):
         adapt_precision(training, config)
         self.data_args = data_args
         self.settings = self._list_settings()
+        training.others = {name: value for name, value in self.settings.items() if not hasattr(training, name)}
         self.rules = find_resume_rules(self.model_args, data_args, training)
         self.origin = trace_origin(self.model_args, data_args, training.do_train)
         if training.do_train:
@@ -191,16 +200,20 @@ class Run(AbstractContextManager):
         threads = torch.get_num_threads() if training.use_cpu else None
         return self.settings | {"processes": training.world_size, "sharded": is_sharded(), "threads_in_use": threads}
 
-    def make_once(self, name: str, make: Callable[[Path], object]) -> str:
+    def make_once(self, name: str, make: Callable[[Path], object], in_checkpoints: bool = True) -> str:
         """Return the subfolder `name` of the output folder; one process fills it with `make` unless it is up to date.
 
-        A resumed run returns its checkpoint instead, which contains the same files from the first start.
+        in_checkpoints: whether checkpoints contain the same files. A resumed run then returns its checkpoint instead.
+        Otherwise only a resumed run uses files of an earlier start, because it needs the same ones.
         """
-        if self.checkpoint:
+        if self.checkpoint and in_checkpoints:
             return str(self.checkpoint)
         final, partial = self.folder / name, self.folder / f"{PARTIAL}{name}"
         with self.training_args.main_process_first(local=False, desc=f"making {name}"):
-            outdated = find_damage(final) or list_changes(final, self.compared, self.rules | {"sharded": "free"})
+            rules = self.rules | {"sharded": "free"}
+            outdated = find_damage(final)
+            if not outdated:
+                outdated = list_changes(final, self.compared, rules) if in_checkpoints else not self.checkpoint
             if self.training_args.process_index == 0 and outdated:
                 clear_partial(self.folder)
                 with guard_save(partial):
@@ -242,15 +255,17 @@ class Run(AbstractContextManager):
 
     def write_results(self, trainer: RecipeTrainer, name: str, scores: dict[str, dict]) -> None:
         """Write `scores` (by split) and the facts of the run to the JSON file `name`."""
+        self.scores = scores
         if trainer.is_world_process_zero():
             facts = self.describe() | {"changed": list_changed(self.settings)}
             content = json.dumps(scores | {"run": facts}, indent=2) + "\n"
             write_whole(self.folder / name, content)
 
-    def finish(self, trainer: RecipeTrainer) -> None:
-        """Write `run.yaml`, the model card and the page, and push the run if `push_to_hub` is set.
+    def finish(self, trainer: RecipeTrainer, stage: str, epoch: tuple[str, int]) -> None:
+        """Write `run.yaml`, the model card and the page, push the run if `push_to_hub` is set, and print the summary.
 
-        Raises PushError if the push fails; all files are on disk by then.
+        stage: `mlm` or `ner`. epoch: what the training reads in an epoch, its unit and its number.
+        Raises PushError if the push fails; all files are on disk, and the summary is printed, by then.
         """
         if self.pusher and not self.training_args.do_train:
             trainer.save_model()
@@ -260,8 +275,38 @@ class Run(AbstractContextManager):
         if trainer.is_world_process_zero():
             remove_results(self.folder, [PAGE, ANALYSIS])  # of earlier scores
             try_report(self.folder)
-        if self.pusher:
-            self.pusher.finish()
+        if stage == "ner":  # the text stage ends in an evaluation, which the Trainer logs itself
+            self._log_scores(trainer)
+        finish_trackers(self.training_args.report_to or [])
+        try:
+            if self.pusher:
+                self.pusher.finish()
+        finally:
+            if trainer.is_world_process_zero():
+                print(self._summarize(trainer, stage, epoch), flush=True)
+
+    def _log_scores(self, trainer: RecipeTrainer) -> None:
+        """Log the final scores to the trackers, those of dev under the name of the evaluations during training."""
+        for split, row in pick_scores(self.scores).items() if self.training_args.report_to else ():
+            prefix = "eval" if split == "dev" else split
+            trainer.log({f"{prefix}_{name}": value for name, value in row.items() if value is not None})
+
+    def _summarize(self, trainer: RecipeTrainer, stage: str, epoch: tuple[str, int]) -> str:
+        unit, count = epoch
+        return format_summary(
+            folder=self.folder,
+            stage=stage,
+            scores=pick_scores(self.scores),
+            steps=trainer.state.global_step,
+            seconds=self.seconds,
+            train_seconds=self.train_seconds,
+            amount=(unit, count * (trainer.state.epoch or 0)),
+        )
+
+    @property
+    def seconds(self) -> float:
+        """The duration of all starts of the run, without the time between the last checkpoint and an interruption."""
+        return self.earlier_seconds + time.perf_counter() - self.started
 
     def write_record(self, trainer: RecipeTrainer) -> None:
         """Write `run.yaml`: the resolved settings, the facts of `describe`, the command and the weights' origin."""
@@ -272,7 +317,7 @@ class Run(AbstractContextManager):
     def describe(self) -> dict:
         """The facts of this run as plain values: configuration, model, data, seed, commit, machine, minutes.
 
-        The minutes add up all starts of the run, without the time between the last checkpoint and an interruption.
+        The minutes add up all starts of the run, see `seconds`.
         """
         training = self.training_args
         model = Path(self.model_args.model_name_or_path or "from scratch")
@@ -288,7 +333,7 @@ class Run(AbstractContextManager):
             "resumed": self.checkpoint is not None,
             "precision": "bf16" if training.bf16 else "fp16" if training.fp16 else "fp32",
             "train_minutes": round(self.train_seconds / 60, 1),
-            "total_minutes": round((self.earlier_seconds + time.perf_counter() - self.started) / 60, 1),
+            "total_minutes": round(self.seconds / 60, 1),
             "versions": {package: version(package) for package in PACKAGES},
             "command": find_command(),
         }

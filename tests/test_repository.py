@@ -13,6 +13,7 @@ import yaml
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from huggingface_hub import ModelCard
 
+from bench.errors import format_kinds, format_seen, format_sides, load_errors
 from bench.report import (
     BEST,
     format_contexts,
@@ -25,6 +26,7 @@ from bench.report import (
     load_study,
     load_tables,
 )
+from bench.study import LOCAL
 from bench.tables import (
     format_calibration,
     format_coverage,
@@ -136,7 +138,7 @@ def known_flags():
         shown += re.findall(r"--(\w+)", text.getvalue())
     launcher = {"config_file", "num_processes", "machine_rank", "main_process_ip", "quiet"}
     own = {name for group in groups for name in group.__dataclass_fields__}
-    return own | {*shown, "help_all"} | launcher | {"speed"}
+    return own | {*shown, "help_all"} | launcher | {"speed", "logdir"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
@@ -157,6 +159,8 @@ def test_pages_show_the_tables_that_the_results_make():
     assert format_study(load_study()) in quality
     assert format_trials(load_study()) in quality
     assert format_contexts(load_study()) in quality
+    for format_part in (format_kinds, format_seen, format_sides):
+        assert format_part(load_errors()) in quality
     tagging = (ROOT / "docs" / "tagging.md").read_text()
     for format_part in (format_tagging_f1, format_calibration, format_tagging_speed):
         assert format_part(load_tagging()) in tagging
@@ -175,6 +179,11 @@ def test_pages_show_the_tables_that_the_results_make():
     assert format_coverage() in (ROOT / "docs" / "statistics.md").read_text()
     quickstart = json.loads((ROOT / "results" / "quickstart" / "report.json").read_text())
     assert format_report(quickstart["test"]).partition("\n\nTags")[0] in README
+
+
+def test_results_name_no_folder_of_the_machine_that_measured_them():
+    found = [path for path in (ROOT / "results").rglob("*.json") if LOCAL.search(path.read_text())]
+    assert found == []
 
 
 def test_readme_shows_what_the_quickstart_suggests_next():

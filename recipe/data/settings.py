@@ -5,6 +5,8 @@ from typing import Literal
 
 from recipe.settings import setting
 
+AUGMENTATIONS = ("mentions", "tokens", "segments", "fill")
+
 
 @dataclass
 class SourceArguments:
@@ -56,3 +58,33 @@ class EntityArguments(SourceArguments):
         None, "Tag scheme; detected in each file if not set."
     )
     max_predict_samples: int | None = setting(None, "Use only this many test sentences.", resume="free", at_least=1)
+
+
+@dataclass
+class AugmentationArguments:
+    """A part of the training documents, and changed copies of them."""
+
+    train_share: float = setting(
+        1.0, "Use only this share of the training documents, drawn by seed.", at_least=0.0001, at_most=1
+    )
+    augmentation: list[str] | None = setting(
+        None, "Ways to change copies: mentions tokens segments fill (default: no copies)."
+    )
+    augmentation_copies: int = setting(1, "Copies of the training data for each way.", at_least=1, at_most=100)
+    augmentation_rate: float = setting(
+        0.3, "Share of the mentions, words or segments that are changed in a copy.", at_least=0.001, at_most=1
+    )
+    augmentation_model: str | None = setting(None, "fill: masked language model, a folder or Hub id.")
+
+    def __post_init__(self):
+        """Raise ValueError for an unknown or repeated way, or if `fill` has no model."""
+        chosen = self.augmentation or []
+        for name in chosen:
+            if name not in AUGMENTATIONS:
+                raise ValueError(f"augmentation: {name} is not one of {' '.join(AUGMENTATIONS)}")
+        if len(set(chosen)) < len(chosen):
+            raise ValueError(
+                f"augmentation: {' '.join(chosen)}: name each one only once; augmentation_copies makes more"
+            )
+        if "fill" in chosen and not self.augmentation_model:
+            raise ValueError("augmentation_model: fill needs a masked language model: set a folder or Hub id")

@@ -1,5 +1,6 @@
 """Named-entity data: a folder, files or a Hub data set -> documents for each split, and the label list."""
 
+import random
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from recipe.data.schemes import build_labels, is_iob2, list_types
 from recipe.data.settings import EntityArguments
 from recipe.data.sources import expand_files, find_suffix, load_hub, pick_column
 from recipe.errors import RecipeError
+from recipe.seeds import derive_seed
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -78,6 +80,22 @@ def load_splits(
         extra = expand_files("extra_train_file", arguments.extra_train_file)
         splits["train"] += _read_files(extra, WRITTEN, notes["train"])
     return splits
+
+
+def take_share(documents: list[Document], share: float, seed: int) -> list[Document]:
+    """A random share of the documents, at least one, in their order; with a seed, larger shares contain smaller ones.
+
+    Raises RecipeError if there is only one document, which cannot be divided.
+    """
+    if share == 1:
+        return documents
+    if len(documents) < 2:
+        raise RecipeError(
+            "train_share: the training data are a single document, which cannot be divided: mark where documents "
+            f"start ({DOCUMENT_START}), or set max_train_samples instead"
+        )
+    drawn = random.Random(derive_seed("train_share", seed)).sample(range(len(documents)), len(documents))
+    return [documents[number] for number in sorted(drawn[: max(1, round(share * len(documents)))])]
 
 
 def limit_sentences(splits: dict[str, list[Document]], arguments: EntityArguments) -> dict[str, list[Document]]:

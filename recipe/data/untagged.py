@@ -34,6 +34,15 @@ class Item:
     key: str = ""
     row: dict[str, Any] = field(default_factory=dict)
 
+    def keep_keys(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Results with the other keys of the line; a key that the results have too gets the prefix `given_`."""
+        kept = dict(results)
+        for key, value in self.row.items():
+            while key in kept:
+                key = f"given_{key}"
+            kept[key] = value
+        return kept
+
 
 @dataclass
 class Reader:

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from recipe.evaluation.examples import Example, Suspect
+from recipe.evaluation.filled import FilledExample
 from recipe.evaluation.matches import KINDS, NO_ENTITY
 from recipe.evaluation.pictures import Points, draw_curves, draw_reliability
 from recipe.evaluation.scoring import REFERENCE, is_conll2003_test
@@ -25,7 +26,7 @@ class SplitPart:
     """What the page shows of one split.
 
     scores: its part of `report.json` or `metrics.json`. analysis: from `recipe.evaluation.analysis`; empty if there are
-    no predictions. notes: what is left out and why, one line each.
+    no predictions. examples, suspects, filled: what quotes the data. notes: what is left out and why, one line each.
     """
 
     name: str
@@ -33,6 +34,7 @@ class SplitPart:
     analysis: Mapping[str, Any] = field(default_factory=dict)
     examples: Sequence[Example] = ()
     suspects: Sequence[Suspect] = ()
+    filled: Sequence[FilledExample] = ()
     notes: Sequence[str] = ()
 
     @property
@@ -86,7 +88,10 @@ class Curves:
 
 @dataclass(frozen=True)
 class Page:
-    """What a page shows. facts: of the run, by name. settings: those that differ from their defaults, as YAML."""
+    """What a page shows. facts: of the run, by name. settings: those that differ from their defaults, as YAML.
+
+    with_text: whether it quotes the data. If not, its splits have neither examples nor suspects.
+    """
 
     title: str
     task: str
@@ -95,6 +100,7 @@ class Page:
     curves: Sequence[Curves] = ()
     settings: str = ""
     command: str = ""
+    with_text: bool = True
 
     @property
     def types(self) -> list[str]:
@@ -131,12 +137,13 @@ def _list_sections(page: Page, has_curves: bool) -> dict[str, str]:
         "scores": (bool(page.types), "Scores"),
         "curves": (has_curves, "Curves"),
         "tokens": (any(split.scores.get("breakdown") for split in page.splits), "Masked tokens"),
+        "filled": (any(split.filled for split in page.splits), "Filled examples"),
         "confusion": (analysed, "Confusion"),
         "errors": (analysed, "Errors"),
         "buckets": (analysed, "Buckets"),
         "calibration": (calibrated, "Calibration"),
-        "examples": (analysed, "Examples"),
-        "labels": (calibrated, "Labels"),
+        "examples": (analysed and page.with_text, "Examples"),
+        "labels": (calibrated and page.with_text, "Labels"),
     }
     return {anchor: name for anchor, (is_shown, name) in sections.items() if is_shown}
 

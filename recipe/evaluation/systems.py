@@ -109,8 +109,11 @@ def _list_letters(number: int) -> list[str]:
 def _find_paths(argument: str) -> list[Path]:
     if Path(argument).exists():
         return [Path(argument)]
-    found = (sorted(glob(part)) or [part] for part in argument.split(",") if part)
-    return [Path(path) for path in dict.fromkeys(chain.from_iterable(found))] or [Path(argument)]
+    found = [path for part in argument.split(",") if part for path in sorted(glob(part)) or [part]]
+    for number, path in enumerate(found):
+        if path in found[:number]:
+            raise RecipeError(f"{argument}: {path} is in this group twice: give each run once")
+    return [Path(path) for path in found or [argument]]
 
 
 def read_result(path: Path) -> Result:

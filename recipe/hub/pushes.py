@@ -24,7 +24,7 @@ from recipe.command_line import VerbParser
 from recipe.connection import explain, limit_silence
 from recipe.errors import PushError, RecipeError
 from recipe.hub.card import write_card
-from recipe.hub.report import PAGE
+from recipe.hub.report import PAGE, make_report
 from recipe.hub.run_folder import find_record
 from recipe.training.checkpoints import name_checkpoint
 
@@ -34,8 +34,8 @@ CHECK_SILENCE, PUSH_SILENCE = 10, 30  # seconds without a byte from the Hub, bef
 SNAPSHOTS = ".push"  # folder inside the run's folder, for checkpoints that are being pushed
 PAUSES = (1, 5)  # seconds to wait before each retry of a commit
 BUSY = {409, 429, 500, 502, 503, 504}  # HTTP statuses after which a commit is retried
-# The files that are pushed. Not pushed: optimizer states, pickled training arguments, and predictions and the page,
-# which contain the text of the data.
+# The files that are pushed. Not pushed: optimizer states, pickled training arguments, and predictions, which contain
+# text of the data. The page does so too; a page of figures alone is pushed instead of it.
 PUSHED = (
     *("config.json", "*.safetensors", "*.safetensors.index.json", "*.py"),
     *("tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model"),
@@ -107,7 +107,7 @@ def open_repository(
 
 
 def list_files(folder: Path, with_text: bool = False) -> Files:
-    """The files of a run or checkpoint folder to push.
+    """The files of a run or checkpoint folder to push, without what `add_page` adds.
 
     with_text: also the page of the run, which quotes the data, if there is one.
     Raises RecipeError if there are no weights, as in sharded checkpoints of FSDP, or if a file is a link, which could
@@ -127,17 +127,31 @@ def list_files(folder: Path, with_text: bool = False) -> Files:
             raise RecipeError(
                 f"{link}: is a link, and only files of the folder itself are pushed: replace it by a copy"
             )
-    named: Files = {**found, **({record.name: record} if record.exists() else {})}
-    if with_text and (ignored := found.get(".gitignore")):  # the Hub would leave out what it lists
+    return {**found, **({record.name: record} if record.exists() else {})}
+
+
+def add_page(files: Files, folder: Path) -> Files:
+    """The files and, if the folder has a page that is not among them, a page without text of the data.
+
+    The page is taken out of the `.gitignore` that is pushed, because the Hub would leave out what it lists.
+    """
+    files = dict(files)
+    if PAGE not in files and (folder / PAGE).exists():
+        try:
+            files[PAGE] = make_report(folder, with_text=False).page.encode()
+        except Exception as error:  # the model can be pushed without it
+            logger.warning("%s is not pushed: %s", PAGE, error)
+    ignored = files.get(".gitignore")
+    if PAGE in files and isinstance(ignored, Path):
         kept = [line for line in ignored.read_text(encoding="utf-8").splitlines() if line != PAGE]
-        named[ignored.name] = "\n".join([*kept, ""]).encode()
-    return named
+        files[ignored.name] = "\n".join([*kept, ""]).encode()
+    return files
 
 
 def push_folder(repository: Repository, folder: Path, message: str, with_text: bool = False) -> str:
     """Write the model card to a run or checkpoint folder and push the folder. Returns the URL of the commit.
 
-    with_text: see `list_files`.
+    with_text: whether its page quotes the data.
     Raises PushError with the command that pushes later.
     """
     before = folder.stat()
@@ -145,7 +159,7 @@ def push_folder(repository: Repository, folder: Path, message: str, with_text: b
     # Restore the times, because save_total_limit deletes the oldest checkpoints first.
     os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
     try:
-        return repository.push(list_files(folder, with_text), message)
+        return repository.push(add_page(list_files(folder, with_text), folder), message)
     except RecipeError as error:
         command = f"make push CKPT={shlex.quote(str(folder))} REPO={repository.name}"
         options = [f"--hub_revision {repository.revision}"] if repository.revision else []
@@ -261,7 +275,9 @@ def main(argv: list[str]) -> None:
         "--hub_private_repo", type=string_to_bool, default=True, help="make a new repository private (default: true)"
     )
     parser.add_argument("--hub_revision", help="branch to push to (default: main)")
-    parser.add_argument("--with_text", action="store_true", help=f"also push {PAGE}, which quotes the data")
+    parser.add_argument(
+        "--with_text", action="store_true", help=f"push {PAGE} with its quotes of the data, not only its figures"
+    )
     args = parser.parse_args(argv)
     if not args.folder.is_dir():
         raise RecipeError(f"{args.folder}: no such folder: check the path")

@@ -1,6 +1,7 @@
 """The page of a run and its figures, `report.html` and `analysis.json`, made from the files in the run's folder.
 
-`python -m recipe report runs/ner/name` makes them again at any later time.
+`python -m recipe report runs/ner/name` makes them again at any later time. A page without text of the data, for pushes,
+is made from files that contain only figures.
 """
 
 import json
@@ -16,6 +17,7 @@ from recipe.errors import RecipeError
 from recipe.evaluation.analysis import analyze
 from recipe.evaluation.buckets import Mentions
 from recipe.evaluation.examples import list_examples, list_suspects
+from recipe.evaluation.filled import read_filled
 from recipe.evaluation.matches import list_cases
 from recipe.evaluation.page import Curves, Page, SplitPart, render_page
 from recipe.evaluation.predictions import read_mentions, read_predictions
@@ -25,6 +27,7 @@ from recipe.hub.run_folder import RunFolder, explain_damage
 PAGE, ANALYSIS = "report.html", "analysis.json"
 NO_PREDICTIONS = "The predictions of this split are not in the folder: the analysis of its errors is left out."
 NO_CONFIDENCES = "Confidences were not recorded: calibration and labels that may be wrong are left out."
+NO_ANALYSIS = "The analysis of the errors of this split is not in the folder, so it is left out."
 NO_MENTIONS = "The entities of training were not recorded: scores of seen and unseen entities are left out."
 
 logger = logging.getLogger(__name__)
@@ -43,17 +46,22 @@ class Report(NamedTuple):
         write_whole(folder / PAGE, self.page)
 
 
-def make_report(folder: Path) -> Report:
+def make_report(folder: Path, with_text: bool = True) -> Report:
     """The page and the figures of a run.
 
+    with_text: whether the page quotes the data. If not, nothing of `predictions/` is read.
     Raises RecipeError if there is nothing to show, or if the files are not as the recipe writes them.
     """
     run = RunFolder(folder)
     if not (run.scores or run.history):
         raise RecipeError(f"{folder}: has neither scores nor learning curves: give the folder of a finished run")
     with explain_damage(folder):
-        mentions = read_mentions(folder)
-        splits = [_analyze_split(run, split, mentions) for split in sorted(run.scores, reverse=True)]  # test first
+        names = sorted(run.scores, reverse=True)  # test first
+        if with_text:
+            mentions = read_mentions(folder)
+            splits = [_analyze_split(run, split, mentions) for split in names]
+        else:
+            splits = [_read_split(run, split) for split in names]
         page = Page(
             title=folder.resolve().name,
             task=_name_task(run),
@@ -62,6 +70,7 @@ def make_report(folder: Path) -> Report:
             curves=_find_curves(run),
             settings=yaml.safe_dump(run.changed_settings, sort_keys=False).rstrip() if run.settings else "",
             command=run.command,
+            with_text=with_text,
         )
         return Report(render_page(page), {split.name: split.analysis for split in splits if split.analysis})
 
@@ -83,7 +92,7 @@ def try_report(folder: Path) -> None:
 def _analyze_split(run: RunFolder, split: str, mentions: Mentions | None) -> SplitPart:
     scores = run.scores[split]
     if "entities" not in scores:
-        return SplitPart(split, scores)
+        return SplitPart(split, scores, filled=read_filled(run.folder, split))
     sentences = read_predictions(run.folder, split)
     if not sentences:
         return SplitPart(split, scores, notes=[NO_PREDICTIONS])
@@ -99,12 +108,20 @@ def _analyze_split(run: RunFolder, split: str, mentions: Mentions | None) -> Spl
     )
 
 
+def _read_split(run: RunFolder, split: str) -> SplitPart:
+    """A split without text of the data, from the analysis that the run has written."""
+    scores, analysis = run.scores[split], run.analysis.get(split, {})
+    notes = [NO_ANALYSIS] if "entities" in scores and not analysis else []
+    return SplitPart(split, scores, analysis, notes=notes)
+
+
 def _list_facts(run: RunFolder) -> dict[str, str]:
     """The facts of a run in the head of its page; those that are not recorded are left out."""
     record = run.record
     minutes = record.get("train_minutes")
     counted = record.get("sentences") or {}
     facts = {
+        "Scores": None if run.scores else "none in the folder (report.json or metrics.json)",
         "Data": run.data,
         "Sentences": ", ".join(f"{split} {count:,}" for split, count in counted.items()),
         "Model": record.get("model"),
@@ -146,6 +163,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("folder", type=Path, help="a run's folder")
     args = parser.parse_args(argv)
     if not args.folder.is_dir():
-        raise RecipeError(f"{args.folder}: no such folder: check the path")
+        reason = "is a file: give its folder" if args.folder.exists() else "no such folder: check the path"
+        raise RecipeError(f"{args.folder}: {reason}")
     make_report(args.folder).write(args.folder)
     print(args.folder / PAGE)

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 from jinja2 import TemplateError
 
 from recipe.data.schemes import list_types
-from recipe.data.settings import EntityArguments, TextArguments
+from recipe.data.settings import AugmentationArguments, EntityArguments, TextArguments
 from recipe.data.splits import HUB_NAMES, SPLITS
 from recipe.errors import RecipeError
 from recipe.evaluation.scoring import differs
@@ -25,6 +25,7 @@ from recipe.model.settings import HeadArguments, LabelArguments, ModelArguments
 from recipe.training.checkpoints import find_step
 from recipe.training.settings import DistillationArguments, TrainingArguments
 
+REPORT = "report.json"
 OLD_NAMES = {"validation": "dev"}  # of a split, in the metrics.json of earlier versions
 SETTINGS = (
     *(
@@ -33,6 +34,7 @@ SETTINGS = (
         LabelArguments,
         TextArguments,
         EntityArguments,
+        AugmentationArguments,
         BlockArguments,
         VocabularyArguments,
     ),
@@ -40,7 +42,7 @@ SETTINGS = (
 )
 DERIVED = {  # settings that follow from others or from the machine
     *("output_dir", "hub_token", "accelerator_config", "use_cpu", "dataloader_pin_memory", "disable_tqdm"),
-    *("activation_checkpointing", "gradient_checkpointing"),
+    *("activation_checkpointing", "gradient_checkpointing", "run_name", "trackio_static_space_id"),
 }
 
 
@@ -66,12 +68,17 @@ def _read(path: Path) -> dict:
         return {}
     try:
         text = path.read_text(encoding="utf-8")
-        content = (json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)) or {}
+        refuse = _refuse_constant if path.name == REPORT else None  # a log can have losses that are not finite
+        content = json.loads(text, parse_constant=refuse) if path.suffix == ".json" else yaml.safe_load(text)
     except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
         raise RecipeError(f"{path}: {error}: fix the file") from None
     if not isinstance(content, dict):
         raise RecipeError(f"{path}: is not an object with keys: fix the file")
     return content
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a figure")
 
 
 @contextmanager
@@ -126,9 +133,14 @@ class RunFolder:
     @cached_property
     def scores(self) -> dict:
         """The report of each split that was scored."""
-        results = _read(self.folder / "report.json") or _read(self.folder / "metrics.json")
+        results = _read(self.folder / REPORT) or _read(self.folder / "metrics.json")
         named = {OLD_NAMES.get(split, split): scores for split, scores in results.items()}
         return {split: scores for split, scores in named.items() if split in HUB_NAMES}
+
+    @cached_property
+    def analysis(self) -> dict:
+        """The analysis of the errors of each split, in figures; empty if there is none."""
+        return _read(self.folder / "analysis.json")
 
     @cached_property
     def running_text(self) -> dict[str, dict]:

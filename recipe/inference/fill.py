@@ -36,7 +36,7 @@ def make_row(item: Item, filled: FilledText) -> dict[str, Any]:
     ]
     row = {item.key or "text": filled.text, "gaps": [list(gap) for gap in filled.gaps], "predictions": predictions}
     row |= {"log_probability": round(filled.log_probability, 6), "passes": filled.passes}
-    return row | {key: value for key, value in item.row.items() if key not in row}
+    return item.keep_keys(row)
 
 
 def main(argv: list[str]) -> None:
@@ -55,19 +55,25 @@ def main(argv: list[str]) -> None:
     masks = parser.add_argument_group("what is masked (default: the masks in the text; [MASK:3] is a word of 3 pieces)")
     masks.add_argument("--mask_positions", type=int, nargs="+", help="token positions in the encoded text")
     masks.add_argument("--mask_words", type=int, nargs="+", help="whole words, counted from 1")
-    masks.add_argument("--mask_fraction", type=float, help="a random share of the tokens (--seed)")
+    masks.add_argument("--mask_fraction", type=float, help="a random share of the tokens, up to 1 (--seed)")
     masks.add_argument(
-        "--pieces", default="1", help="pieces to try for a mask without a number, such as 1-4 (default: 1)"
+        "--pieces", default="1", help="pieces to try for a mask without a number, such as 1-4; at most 20 (default: 1)"
     )
     how = parser.add_argument_group("how masks are filled")
     how.add_argument(
         "--order", choices=get_args(Order), help="default: left_to_right if the model was trained so, else confidence"
     )
     how.add_argument("--steps", type=int, help="forward passes, of several positions each (default: one position each)")
-    how.add_argument("--threshold", type=float, help="confidence: fill all positions of at least this probability")
+    how.add_argument(
+        "--threshold",
+        type=float,
+        help="confidence: fill all positions of at least this probability, instead of --steps",
+    )
     how.add_argument("--temperature", type=float, default=0.0, help="sample; 0 takes the best token (default: 0)")
     how.add_argument("--seed", type=int, default=0, help="seed of samples and of random masks (default: 0)")
-    parser.add_argument("--top", type=int, default=5, help="candidates to list for each position (default: 5)")
+    parser.add_argument(
+        "--top", type=int, default=5, help="candidates to list for each position, up to 1000 (default: 5)"
+    )
     parser.add_argument("--output", type=Path, help="file of JSON lines to write (default: print)")
     add_reading(parser)
     args = parser.parse_args(argv)

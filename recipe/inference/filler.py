@@ -6,7 +6,8 @@ prediction back before the next one. `confidence` predicts the most certain posi
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress
 from typing import Any, Literal, NamedTuple, get_args
@@ -17,6 +18,7 @@ from recipe.errors import RecipeError
 from recipe.inference.masked_model import MaskedModel, OnBad, Row, quote, refuse, split_buffers
 from recipe.inference.masks import (
     MARKER,
+    MOST_PIECES,
     MaskedText,
     Slot,
     Vocabulary,
@@ -30,6 +32,7 @@ from recipe.seeds import derive_seed
 
 Order = Literal["parallel", "left_to_right", "confidence"]
 BUFFER = 2048  # texts that are filled together
+SPANS = re.compile(r"\[MASK:[^\]]*\]")
 
 
 @dataclass(frozen=True)
@@ -59,24 +62,46 @@ class FillOptions:
     mask_fraction: float | None = None
 
     def __post_init__(self):
-        """Raise RecipeError for values that are out of range or exclude each other."""
-        chosen = [name for name in ("mask_positions", "mask_words", "mask_fraction") if getattr(self, name) is not None]
-        if len(chosen) > 1:
-            raise RecipeError(f"{chosen[0]} and {chosen[1]}: set only one of them")
-        checks = {
-            "order": self.order in (None, *get_args(Order)),
-            "steps": self.steps is None or self.steps >= 1,
-            "threshold": self.threshold is None or 0 < self.threshold <= 1,
-            "temperature": 0 <= self.temperature < math.inf,
-            "pieces": bool(self.pieces) and all(1 <= count <= 20 for count in self.pieces),
-            "top": 1 <= self.top <= 1000,
-            "mask_fraction": self.mask_fraction is None or 0 < self.mask_fraction <= 1,
-        }
-        for name, is_valid in checks.items():
+        """Raise RecipeError for values that are not valid, out of range, or exclude each other."""
+        for name, (check, expected) in CHECKS.items():
+            value = getattr(self, name)
+            try:
+                is_valid = (value is None and getattr(FillOptions, name) is None) or check(value)
+            except TypeError:
+                is_valid = False
             if not is_valid:
-                raise RecipeError(f"{name}: {getattr(self, name)} is out of range: see python -m recipe fill --help")
+                raise RecipeError(f"{name}: {value!r} is not valid: expected {expected}")
+        for exclusive in (("mask_positions", "mask_words", "mask_fraction"), ("steps", "threshold")):
+            chosen = [name for name in exclusive if getattr(self, name) is not None]
+            if len(chosen) > 1:
+                raise RecipeError(f"{chosen[0]} and {chosen[1]}: set only one of them")
         if self.threshold is not None and self.order not in (None, "confidence"):
             raise RecipeError(f"threshold: has no effect with the order {self.order}: remove it, or set confidence")
+
+    @property
+    def masks_set(self) -> str | None:
+        """The option that says what to mask; None if masks are in the texts."""
+        names = ("mask_positions", "mask_words", "mask_fraction")
+        return next((name for name in names if getattr(self, name) is not None), None)
+
+
+def _are_whole(values: Any, least: float, most: float = math.inf) -> bool:
+    """Whether values are whole numbers from `least` to `most`, and at least one."""
+    return len(values) > 0 and all(isinstance(value, int) and least <= value <= most for value in values)
+
+
+CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "order": (lambda value: value in get_args(Order), " ".join(get_args(Order))),
+    "steps": (lambda value: _are_whole([value], 1), "a whole number of at least 1"),
+    "threshold": (lambda value: 0 < value <= 1, "a number above 0 and at most 1"),
+    "temperature": (lambda value: 0 <= value < math.inf, "a number of at least 0"),
+    "seed": (lambda value: isinstance(value, int), "a whole number"),
+    "pieces": (lambda value: _are_whole(value, 1, MOST_PIECES), f"whole numbers from 1 to {MOST_PIECES}"),
+    "top": (lambda value: _are_whole([value], 1, 1000), "a whole number from 1 to 1000"),
+    "mask_positions": (lambda value: _are_whole(value, -math.inf), "a list of token positions"),
+    "mask_words": (lambda value: _are_whole(value, -math.inf), "a list of numbers of words"),
+    "mask_fraction": (lambda value: 0 < value <= 1, "a number above 0 and at most 1"),
+}
 
 
 class Prediction(NamedTuple):
@@ -169,23 +194,31 @@ class Filler(MaskedModel):
         return mask_typed([text], self.vocabulary)[0]
 
     def _fill(self, texts: list[str], options: FillOptions, on_bad: OnBad) -> list[FilledText | None]:
-        named = any(name is not None for name in (options.mask_positions, options.mask_words, options.mask_fraction))
         good: dict[int, MaskedText] = {}
-        typed = [] if named else mask_typed(texts, self.vocabulary)
+        typed = [] if options.masks_set else mask_typed(texts, self.vocabulary)
         for number, text in enumerate(texts):
             try:
-                item = self.mask(text, options) if named else typed[number]
+                self._check_text(text, options)
+                item = self.mask(text, options) if options.masks_set else typed[number]
                 self._check(item)
                 good[number] = item
             except RecipeError as error:
                 on_bad(number, error)
-        chosen = list(good.values()) if named else self._choose_pieces([texts[number] for number in good], options)
+        chosen = list(good.values())
+        if not options.masks_set:
+            chosen = self._choose_pieces(chosen, options)
         filled = dict(zip(good, self.fill_masked(chosen, options), strict=True))
         return [filled.get(number) for number in range(len(texts))]
 
     def fill_masked(self, masked: Sequence[MaskedText], options: FillOptions) -> list[FilledText]:
         """Fill texts that are masked already. Raises RecipeError for one without masks, or longer than is accepted."""
         return [self._finish(state) for state in self._run(masked, options)]
+
+    def _check_text(self, text: str, options: FillOptions) -> None:
+        if options.masks_set and self.vocabulary.typed.search(text):
+            raise RecipeError(f"{quote(text)} has masks already: remove them, or {options.masks_set}")
+        if wrong := next((mask[0] for mask in SPANS.finditer(text) if not self.vocabulary.typed.match(mask[0])), None):
+            raise RecipeError(f"{wrong}: expected 1 to {MOST_PIECES} pieces, such as [MASK:3]")
 
     def _check(self, masked: MaskedText) -> None:
         if not masked.gaps:
@@ -198,13 +231,13 @@ class Filler(MaskedModel):
                 f"{quote(masked.text)} has {len(masked.ids)} tokens, but the model accepts {self.longest}: shorten it"
             )
 
-    def _choose_pieces(self, texts: list[str], options: FillOptions) -> list[MaskedText]:
-        """Mask texts with typed masks; for each mask that gives no number, with the best number of pieces.
+    def _choose_pieces(self, masked: list[MaskedText], options: FillOptions) -> list[MaskedText]:
+        """Texts with typed masks, as `mask_typed` returns them, with the best number of pieces where none is given.
 
         A model with case markers also decides for each mask whether there is one. Masks are decided from left to
         right, while the others have one piece.
         """
-        vocabulary = self.vocabulary
+        vocabulary, texts, decided = self.vocabulary, [item.text for item in masked], False
         found = [list(vocabulary.typed.finditer(text)) for text in texts]
         shapes = [[(int(match[1] or 1), False) for match in matches] for matches in found]
         for number in range(max(map(len, found), default=0)):
@@ -214,22 +247,23 @@ class Filler(MaskedModel):
                     given = matches[number][1]
                     counts = (int(given),) if given else options.pieces
                     marked = (False, True) if vocabulary.markers else (False,)
-                    variants = [(count, has_marker) for count in counts for has_marker in marked]
-                    if len(variants) > 1:
+                    choices = [(count, has_marker) for count in counts for has_marker in marked]
+                    if len(choices) > 1 or choices[0] != shapes[text][number]:
                         before, after = shapes[text][:number], shapes[text][number + 1 :]
-                        tried += [(text, [*before, variant, *after]) for variant in variants]
+                        tried += [(text, [*before, choice, *after]) for choice in choices]
             if not tried:
                 continue
-            masked = mask_typed([texts[text] for text, _ in tried], vocabulary, [shape for _, shape in tried])
-            fits = [len(item.ids) <= self.longest for item in masked]
+            variants = mask_typed([texts[text] for text, _ in tried], vocabulary, [shape for _, shape in tried])
+            fits = [len(item.ids) <= self.longest for item in variants]
             tried = list(compress(tried, fits))
-            own = [item._replace(gaps=[item.gaps[number]]) for item in compress(masked, fits)]
+            own = [item._replace(gaps=[item.gaps[number]]) for item in compress(variants, fits)]
+            decided = True
             best: dict[int, float] = {}
             for (text, shape), state in zip(tried, self._run(own, options, greedy=True), strict=True):
                 mean = state.log_probability / len(state.chosen)
                 if mean > best.get(text, -math.inf):
                     best[text], shapes[text] = mean, shape
-        return mask_typed(texts, vocabulary, shapes)
+        return mask_typed(texts, vocabulary, shapes) if decided else masked
 
     def _run(self, masked: Sequence[MaskedText], options: FillOptions, greedy: bool = False) -> list[_State]:
         """Predict all masked positions. greedy: take the best tokens, whatever the temperature."""

@@ -15,7 +15,7 @@ def format_likelihood(likelihood: Likelihood) -> str:
     """One line: log-probability, bits per character, bits per token, the text."""
     text = " ".join(likelihood.text.split())
     figures = (likelihood.log_probability, likelihood.bits_per_character, likelihood.bits_per_token)
-    return "  ".join([*(f"{figure:9.3f}" for figure in figures), text])
+    return "  ".join([*(f"{figure:z9.3f}" for figure in figures), text])
 
 
 def make_row(item: Item, likelihood: Likelihood) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def make_row(item: Item, likelihood: Likelihood) -> dict[str, Any]:
     row |= {
         name: [[part, round(value, 6)] for part, value in getattr(likelihood, name)] for name in ("words", "tokens")
     }
-    return row | {key: value for key, value in item.row.items() if key not in row}
+    return item.keep_keys(row)
 
 
 def main(argv: list[str]) -> None:
@@ -55,7 +55,5 @@ def main(argv: list[str]) -> None:
     pairs = pair_results(items, lambda texts: scorer.stream(texts, args.metric, bad))
     if args.compare:
         pairs = iter(sorted(pairs, key=lambda pair: -pair[1].log_probability))
-    if args.output is None:
-        print("      nats  bits/char  bits/token  text")
-    write_results(pairs, args.output, format_likelihood, make_row)
+    write_results(pairs, args.output, format_likelihood, make_row, "      nats  bits/char  bits/token  text")
     bad.report()

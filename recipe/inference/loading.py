@@ -21,8 +21,10 @@ def load_backend(
     """Load the model `model_name_or_path`, or an export, as `Tagger.load` describes.
 
     auto_class: the `AutoModelFor...` of a torch model. config: its configuration.
-    Raises RecipeError if it cannot be loaded, or not in this precision or on this device.
+    Raises RecipeError if it cannot be loaded, or not in this precision, on this device or with these threads.
     """
+    if threads is not None and not (isinstance(threads, int) and threads >= 1):
+        raise RecipeError(f"threads: {threads!r} is not valid: expected a whole number of at least 1")
     name, export = arguments.model_name_or_path, read_export(config)
     if export and precision not in ("auto", export.precision):
         raise RecipeError(f"{name}: is an export in {export.precision}: leave precision at auto")

@@ -17,7 +17,8 @@ from recipe.data.raw_text import find_words
 from recipe.errors import RecipeError
 from recipe.inputs.case_markers import CAPITALISED, find_markers
 
-ANY, FIRST, INNER, MARKER = range(4)  # what may stand at a masked position, see `Vocabulary.allowed`
+ANY, START, FIRST, INNER, MARKER = range(5)  # what may stand at a masked position, see `Vocabulary.allowed`
+MOST_PIECES = 20  # of one word
 MOST_SHOWN = 600  # characters of the list of tokens or words in an error
 
 
@@ -60,7 +61,9 @@ class Vocabulary:
         self.tokenizer, self.size = tokenizer, size
         self.markers = find_markers(tokenizer)
         self.capitalised = tokenizer.convert_tokens_to_ids(CAPITALISED) if self.markers else None
-        self.typed = re.compile(rf"{re.escape(str(tokenizer.mask_token))}|\[MASK(?::([1-9]\d?))?\]")
+        self.special = {*tokenizer.all_special_ids} - self.markers - {tokenizer.unk_token_id}
+        own = re.escape(str(tokenizer.mask_token))
+        self.typed = re.compile(rf"{own}|\[MASK(?::({'|'.join(map(str, range(MOST_PIECES, 0, -1)))}))?\]")
 
     @cached_property
     def tokens(self) -> list[str]:
@@ -75,19 +78,20 @@ class Vocabulary:
 
     @cached_property
     def allowed(self) -> torch.Tensor:
-        """For each kind of slot, the tokens that may stand there: (4, vocabulary).
+        """For each kind of slot, the tokens that may stand there: (5, vocabulary).
 
-        ANY: no special token and no case marker. FIRST: of these, tokens that begin a word. INNER: tokens that continue
-        one. MARKER: case markers.
+        ANY: no special token and no case marker. INNER: of these, tokens that continue a word. START: all others.
+        FIRST: tokens that begin a word with a letter or digit. MARKER: case markers.
         """
         others = {*self.tokenizer.all_special_ids, *self.markers}
-        allowed = torch.zeros(4, self.size, dtype=torch.bool)
+        allowed = torch.zeros(5, self.size, dtype=torch.bool)
         for number, token in enumerate(self.tokens):
             if number in others:
                 continue
             begins = token.startswith(("\u0120", "\u2581")) if self.marks_spaces else not token.startswith("##")
             continues = not begins and (not self.marks_spaces or token[:1].isalnum())
-            allowed[ANY, number], allowed[FIRST, number], allowed[INNER, number] = True, begins, continues
+            letter = token.lstrip("\u0120\u2581")[:1].isalnum()
+            allowed[:MARKER, number] = torch.tensor([True, not continues, begins and letter, continues])
         allowed[MARKER, list(self.markers)] = True
         return allowed
 
@@ -115,10 +119,9 @@ class Vocabulary:
 
     def describe(self, ids: Sequence[int]) -> str:
         """The positions of an encoded text and their tokens, for errors."""
-        specials = {*self.tokenizer.all_special_ids} - self.markers
         names = self.tokenizer.convert_ids_to_tokens(list(ids))
         parts = [
-            f"{place} {name}{' (special)' if token in specials else ''}"
+            f"{place} {name}{' (special)' if token in self.special else ''}"
             for place, (token, name) in enumerate(zip(ids, names, strict=True))
         ]
         return _shorten(", ".join(parts))
@@ -128,7 +131,8 @@ def mask_typed(texts: Sequence[str], vocabulary: Vocabulary, pieces: Sequence[Se
     """The `MaskedText` of texts that contain masks, such as `[MASK]` or, for a word of three pieces, `[MASK:3]`.
 
     pieces: for each text and each of its masks, the number of pieces, and whether a case marker stands before them;
-    default: as written, without a marker. Texts without masks have no gaps.
+    default: as written, without a marker. Texts without masks have no gaps. A single mask stands for a word or sign,
+    and directly behind a letter, digit or mask also for a piece that continues a word.
     """
     masked = []
     mask, mask_id = str(vocabulary.tokenizer.mask_token), vocabulary.tokenizer.mask_token_id
@@ -146,7 +150,9 @@ def mask_typed(texts: Sequence[str], vocabulary: Vocabulary, pieces: Sequence[Se
         places = iter([place for place, token in enumerate(ids) if token == mask_id])
         gaps = []
         for match, (count, marked) in zip(matches, shape, strict=True):
-            kinds = [MARKER] * marked + [FIRST if marked else ANY] + [INNER] * (count - 1)
+            glued = text[: match.start()][-1:].isalnum() or (bool(gaps) and gaps[-1].end == match.start())
+            first = FIRST if marked or count > 1 else ANY if glued else START
+            kinds = [MARKER] * marked + [first] + [INNER] * (count - 1)
             gaps.append(Gap([Slot(next(places), kind) for kind in kinds], *match.span()))
         masked.append(MaskedText(text, ids, gaps))
     return masked
@@ -159,12 +165,11 @@ def mask_positions(text: str, vocabulary: Vocabulary, positions: Iterable[int]) 
     """
     [encoding] = _encode(vocabulary, [text])
     ids, chosen = encoding.ids, list(positions)
-    special = {*vocabulary.tokenizer.all_special_ids} - vocabulary.markers
     for number, place in enumerate(chosen):
         reason = None
         if not 0 <= place < len(ids):
             reason = "is out of range"
-        elif ids[place] in special:
+        elif ids[place] in vocabulary.special:
             reason = "is a special token"
         elif place in chosen[:number]:
             reason = "is given twice"
@@ -179,21 +184,31 @@ def mask_words(text: str, vocabulary: Vocabulary, numbers: Iterable[int]) -> Mas
     A token that two of the words share, as `can` in `ca n't`, is masked with the first.
     Raises RecipeError, with all words, for a number that is out of range or repeated.
     """
-    [encoding], words, chosen = _encode(vocabulary, [text]), find_words(text), list(numbers)
-    ids, markers, groups = encoding.ids, vocabulary.markers, []
-    taken: set[int] = set()
+    words, chosen = find_words(text), list(numbers)
     for number, word in enumerate(chosen):
         if not 1 <= word <= len(words) or word in chosen[:number]:
             reason = "is out of range" if word not in chosen[:number] else "is given twice"
             listed = _shorten(", ".join(f"{place} {found.text}" for place, found in enumerate(words, 1)))
             raise RecipeError(f"mask_words: {word} {reason}: choose among {listed}")
-    for word in sorted(chosen):
-        start, end = words[word - 1].start, words[word - 1].end
+    return mask_spans(text, vocabulary, [(words[word - 1].start, words[word - 1].end) for word in sorted(chosen)])
+
+
+def mask_spans(text: str, vocabulary: Vocabulary, spans: Iterable[tuple[int, int]]) -> MaskedText:
+    """Mask the tokens of spans of characters, from start to end, that do not overlap; a gap for each with tokens.
+
+    A token that two spans share is masked with the first. Raises RecipeError for a special token.
+    """
+    [encoding] = _encode(vocabulary, [text])
+    ids, markers, groups = encoding.ids, vocabulary.markers, []
+    taken: set[int] = set()
+    for start, end in spans:
         own = [
             place
             for place, (first, last) in enumerate(encoding.offsets)
             if start < last and first < min(end, last) and ids[place] not in markers and place not in taken
         ]
+        if any(ids[place] in vocabulary.special for place in own):
+            raise RecipeError(f"{text[start:end]!r} is part of a special token: choose other words to mask")
         taken.update(own)
         if own:
             groups.append([own[0] - 1] * (ids[own[0] - 1] in markers) + own)
@@ -204,8 +219,7 @@ def mask_fraction(text: str, vocabulary: Vocabulary, fraction: float, seed: int)
     """Mask a random share of the tokens, at least one; case markers are masked with the word that follows."""
     [encoding] = _encode(vocabulary, [text])
     ids = encoding.ids
-    special = {*vocabulary.tokenizer.all_special_ids} | vocabulary.markers
-    plain = [place for place, token in enumerate(ids) if token not in special]
+    plain = [place for place, token in enumerate(ids) if token not in vocabulary.special | vocabulary.markers]
     count = min(len(plain), max(1, round(fraction * len(plain))))
     chosen = random.Random(f"{seed} {text}").sample(plain, count)
     return _mask(
@@ -226,8 +240,8 @@ def _mask(text: str, vocabulary: Vocabulary, encoding: Encoding, groups: Sequenc
             kind = MARKER if ids[place] in vocabulary.markers else INNER if slots and slots[-1].kind != MARKER else ANY
             follows_space = offsets[place][0] > 0 and text[offsets[place][0] - 1].isspace()
             begins = not vocabulary.marks_spaces or follows_space
-            if kind == ANY and len(group) > 1 and begins and vocabulary.allowed[FIRST, ids[place]]:
-                kind = FIRST
+            if kind == ANY and len(group) > 1 and begins and vocabulary.allowed[START, ids[place]]:
+                kind = START
             slots.append(Slot(place, kind, ids[place]))
         plain = [place for place in group if ids[place] not in vocabulary.markers]
         first, last = (plain or group)[0], (plain or group)[-1]
@@ -250,16 +264,18 @@ def fill_text(masked: MaskedText, ids: Sequence[int], vocabulary: Vocabulary) ->
         text += masked.text[last : gap.start]
         found = [ids[slot.place] for slot in gap.slots]
         if found == [slot.original for slot in gap.slots]:
-            written = masked.text[gap.start : gap.end]
+            written, is_apart = masked.text[gap.start : gap.end], False
         else:
             written = vocabulary.write(found, ids[gap.slots[0].place - 1])
             first = next((token for token in found if token not in vocabulary.markers), None)
             begins = first is not None and bool(vocabulary.allowed[FIRST, first])
-            if begins and text[-1:].isalnum() and written[:1].isalnum():
-                text += " "
+            is_apart = begins and text[-1:].isalnum() and written[:1].isalnum()
+        text += " " * is_apart
         places.append((len(text), len(text) + len(written)))
-        text += written
         last = gap.end
+        text += written
+        if is_apart and written[-1:].isalnum() and masked.text[last : last + 1].isalnum():
+            text += " "
     return text + masked.text[last:], places
 
 

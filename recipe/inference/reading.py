@@ -1,6 +1,8 @@
 """Texts for a masked language model: given on the command line, or read from files."""
 
+import glob
 import json
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -13,23 +15,45 @@ from recipe.errors import RecipeError
 from recipe.files import open_whole
 
 Result = TypeVar("Result")
+MASK = "[MASK"  # in a glob, these would be alternative letters
 FILE_ENDINGS = (".txt", ".md", ".jsonl", ".ndjson", ".gz")
 
 
 def read_inputs(given: list[str], reader: Reader) -> Iterator[Item]:
-    """The texts to work on: an input is a text, unless it is `-`, an existing file or glob, or a file name alone.
+    """The texts to work on: an input is a text, unless it is `-` or `names_files` takes it for a path.
 
-    Raises RecipeError if a file cannot be read, or has words instead of texts.
+    Raises RecipeError if there are no texts, if a file cannot be read, or if it has words instead of texts.
     """
+    empty = True
     for value in given:
-        named = " " not in value and value.lower().endswith(FILE_ENDINGS)
-        if value != STDIN and not named and not Path(value[:255]).is_file():
-            yield Item(value)
-            continue
-        for item in reader.read(list_files([value])):
+        items = reader.read(list_files([value])) if value == STDIN or names_files(value) else [Item(value)]
+        for item in items:
             if not isinstance(item.content, str):
                 raise RecipeError(f"{value}: has words, not texts: expected plain text, or a text in each line of JSON")
+            empty = False
             yield item
+    if empty:
+        raise RecipeError(f"{' '.join(given)}: no texts: check the input")
+
+
+def names_files(value: str) -> bool:
+    """Whether an input is a path or a glob, and not a text.
+
+    It is if there is such a file, or if it looks like a path to one: without spaces, and with the ending of a text file
+    or in a folder that exists.
+    """
+    if not value.strip():
+        return False
+    path = Path(os.path.expanduser(value))
+    try:
+        if path.is_dir():
+            raise RecipeError(f"{value}: is a folder: give its files, such as {value.rstrip('/')}/*.txt")
+        if path.is_file() or (MASK not in value and glob.glob(str(path), recursive=True)):
+            return True
+        in_folder = "/" in value and path.parent.is_dir()
+    except (OSError, ValueError):  # longer than a path can be, or with characters that it cannot have
+        return False
+    return len(value.split()) == 1 and MASK not in value and (in_folder or value.lower().endswith(FILE_ENDINGS))
 
 
 def add_reading(parser: VerbParser) -> None:
@@ -68,11 +92,12 @@ def write_results(
     output: Path | None,
     show: Callable[[Result], str],
     make_row: Callable[[Item, Result], dict[str, Any]],
+    header: str = "",
 ) -> None:
-    """Print results as `show` gives them, or write them to `output` as lines of JSON."""
+    """Print results as `show` gives them, below a header, or write them to `output` as lines of JSON."""
     if output is None:
-        for _, result in pairs:
-            print(show(result), flush=True)
+        for number, (_, result) in enumerate(pairs):
+            print(*([header] if header and not number else []), show(result), sep="\n", flush=True)
         return
     with open_whole(output) as file:
         for item, result in pairs:

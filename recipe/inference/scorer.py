@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 
 from recipe.errors import RecipeError
-from recipe.inference.masked_model import MaskedModel, OnBad, Row, refuse
+from recipe.inference.masked_model import MaskedModel, OnBad, Row, quote, refuse
 from recipe.inputs.case_markers import find_markers
 
 Metric = Literal["original", "within_word_l2r"]
@@ -37,13 +37,13 @@ class Likelihood(NamedTuple):
 
     @property
     def bits_per_character(self) -> float:
-        """Comparable between models with different tokenizers; 0 for an empty text."""
-        return -self.log_probability / math.log(2) / max(len(self.text), 1)
+        """Comparable between models with different tokenizers."""
+        return -self.log_probability / math.log(2) / len(self.text)
 
     @property
     def bits_per_token(self) -> float:
-        """0 for a text without tokens."""
-        return -self.log_probability / math.log(2) / max(len(self.tokens), 1)
+        """Comparable between texts, for models with the same tokenizer."""
+        return -self.log_probability / math.log(2) / len(self.tokens)
 
 
 class _Encoded(NamedTuple):
@@ -62,8 +62,9 @@ class Scorer(MaskedModel):
     def __call__(self, texts: str | Iterable[str], metric: Metric | None = None) -> Any:
         """The `Likelihood` of one text, or a list of them for several.
 
-        metric: of a pseudo-log-likelihood, by default `within_word_l2r`. Raises RecipeError for a text that is longer
-        than the model accepts, for an unknown metric, and for a metric with a masked autoregressive model.
+        metric: of a pseudo-log-likelihood, by default `within_word_l2r`.
+        Raises RecipeError for a text that is empty, contains a special token or is longer than the model accepts, for
+        an unknown metric, and for a metric with a masked autoregressive model.
         """
         if isinstance(texts, str):
             return next(self.stream([texts], metric, lambda _, error: refuse(0, error)))
@@ -107,13 +108,18 @@ class Scorer(MaskedModel):
         clean = text if text.isascii() else text.encode("utf-8", "replace").decode()
         encoding = self.tokenizer(clean, verbose=False).encodings[0]
         if len(encoding.ids) > self.longest:
-            shown = repr(text[:60] + " ...")
             raise RecipeError(
-                f"{shown} has {len(encoding.ids)} tokens, but the model accepts {self.longest}: shorten it"
+                f"{quote(text)} has {len(encoding.ids)} tokens, but the model accepts {self.longest}: shorten it"
             )
         markers = find_markers(self.tokenizer)
         special = {*self.tokenizer.all_special_ids} - markers - {self.tokenizer.unk_token_id}
         positions = [place for place, token in enumerate(encoding.ids) if token not in special]
+        added = encoding.special_tokens_mask
+        inside = [place for place, token in enumerate(encoding.ids) if token in special and not added[place]]
+        if inside:
+            raise RecipeError(f"{quote(text)} contains {encoding.tokens[inside[0]]}, which is not scored: remove it")
+        if not positions:
+            raise RecipeError(f"{quote(text)} has no words, so it has no likelihood: remove it")
         words: list[int] = []
         places: dict[int, tuple[int, int]] = {}
         opened = -1

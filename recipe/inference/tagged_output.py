@@ -53,7 +53,7 @@ def format_item(kind: str, item: Item, tagged: TaggedText) -> str:
 def _make_row(item: Item, tagged: TaggedText) -> dict[str, Any]:
     """A row of JSON lines: text and entities, or tokens, tags and entities, and the other keys of the input row."""
     if tagged.text is not None:
-        return {item.key or "text": tagged.text, "entities": _list_rows(tagged.entities)} | _keep_others(item)
+        return item.keep_keys({item.key or "text": tagged.text, "entities": _list_rows(tagged.entities)})
     words = [word for sentence in tagged.words for word in sentence]
     entities, first = [], 0
     for sentence in tagged.sentences:
@@ -62,12 +62,7 @@ def _make_row(item: Item, tagged: TaggedText) -> dict[str, Any]:
         ]
         first += len(sentence.tags)
     tags = [tag for sentence in tagged.sentences for tag in sentence.tags]
-    return {item.key or "tokens": words, "tags": tags, "entities": _list_rows(entities)} | _keep_others(item)
-
-
-def _keep_others(item: Item) -> dict[str, Any]:
-    """The other keys of an input row; its own `tags` and `entities` become `given_tags` and `given_entities`."""
-    return {f"given_{key}" if key in ("tags", "entities") else key: value for key, value in item.row.items()}
+    return item.keep_keys({item.key or "tokens": words, "tags": tags, "entities": _list_rows(entities)})
 
 
 def _list_rows(entities: Iterable[Entity]) -> list[dict[str, Any]]:

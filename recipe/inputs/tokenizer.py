@@ -1,6 +1,7 @@
 """Loading the tokenizer of an encoder, set up for lists of words."""
 
 import logging
+from pathlib import Path
 
 from tokenizers import normalizers, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -8,9 +9,10 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 from recipe.errors import RecipeError
 from recipe.inputs.added_words import NEW, add_words
 from recipe.inputs.case_markers import add_case_markers
-from recipe.inputs.pretrained import load_pretrained
+from recipe.inputs.pretrained import load_pretrained, resolve_name
 from recipe.inputs.settings import PretrainedArguments
 
+VOCABULARIES = ("tokenizer.json", "vocab.*", "*.model")  # files with the vocabulary of a tokenizer
 logger = logging.getLogger(__name__)
 
 
@@ -31,7 +33,7 @@ def load_tokenizer(arguments: PretrainedArguments, training: bool = True) -> Pre
     name = arguments.tokenizer_name or arguments.model_name_or_path
     if name is None:
         raise RecipeError("no tokenizer: set tokenizer_name or model_name_or_path")
-    tokenizer = load_pretrained(AutoTokenizer, name, arguments)
+    tokenizer = _load_vocabulary(name, arguments)
     if not tokenizer.is_fast:
         raise RecipeError(f"{name}: no fast tokenizer (tokenizer.json), which the recipe needs: set tokenizer_name")
     if arguments.tokenizer_name and arguments.model_name_or_path:
@@ -50,6 +52,25 @@ def load_tokenizer(arguments: PretrainedArguments, training: bool = True) -> Pre
         setattr(tokenizer, NEW, new)
     if type(tokenizer) is PreTrainedTokenizerFast:
         tokenizer.__class__ = _PortableTokenizer
+    return tokenizer
+
+
+def _load_vocabulary(name: str, arguments: PretrainedArguments) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder or Hub id.
+
+    Raises RecipeError if there is none: transformers then builds one without words, which turns all text into unknown
+    tokens.
+    """
+    missing = RecipeError(
+        f"{name}: has no tokenizer (tokenizer.json): copy it from a checkpoint of the run or from the encoder that it "
+        "started from, or set tokenizer_name"
+    )
+    folder = Path(resolve_name(name))
+    if folder.is_dir() and not any(file for pattern in VOCABULARIES for file in folder.glob(pattern)):
+        raise missing
+    tokenizer = load_pretrained(AutoTokenizer, name, arguments)
+    if len(tokenizer.get_vocab().keys() - {*tokenizer.all_special_tokens} - tokenizer.get_added_vocab().keys()) < 2:
+        raise missing  # from the Hub; SentencePiece has an entry for spaces
     return tokenizer
 
 
@@ -82,7 +103,7 @@ def _prefix_space(tokenizer: PreTrainedTokenizerBase) -> None:
 def _refuse_foreign(tokenizer: PreTrainedTokenizerBase, model: str, arguments: PretrainedArguments) -> None:
     """Raise RecipeError if the model has its own tokenizer with another vocabulary, which its embeddings belong to."""
     try:
-        own = load_pretrained(AutoTokenizer, model, arguments)
+        own = _load_vocabulary(model, arguments)
     except RecipeError:
         return
     if own.get_vocab() != tokenizer.get_vocab():

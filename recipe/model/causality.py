@@ -14,12 +14,16 @@ from transformers import PreTrainedModel
 from recipe.errors import RecipeError
 from recipe.model.packing import MASK_DTYPES, convert_mask
 
+MADE_CAUSAL = "recipe_is_causal"  # attribute of an encoder with this hook
+
 
 def make_causal(model: PreTrainedModel) -> None:
-    """Make the attention of an encoder causal from now on. Its input can be padded, packed, or have a mask of its own.
+    """Make the attention of an encoder causal from now on, if it is not. Its input can be padded, packed, or masked.
 
     Raises RecipeError if its attention does not accept such a mask.
     """
+    if getattr(model.base_model, MADE_CAUSAL, False):
+        return
     config = model.config
     expected = MASK_DTYPES.get(config._attn_implementation)
     if expected is None:
@@ -42,6 +46,7 @@ def make_causal(model: PreTrainedModel) -> None:
         return inputs, options | {"attention_mask": mask}
 
     model.base_model.register_forward_pre_hook(hide_the_right, with_kwargs=True)
+    setattr(model.base_model, MADE_CAUSAL, True)
 
 
 def _combine(mask: torch.Tensor | None, ids: torch.Tensor) -> torch.Tensor:

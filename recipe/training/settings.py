@@ -2,14 +2,14 @@
 
 import dataclasses
 import os
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import transformers
-from transformers.integrations import get_available_reporting_integrations
 from transformers.trainer_pt_utils import AcceleratorConfig
 from transformers.utils import is_torch_tf32_available
 
@@ -18,6 +18,7 @@ from recipe.precision import choose_precision
 from recipe.settings import Resume, check_limits, setting
 from recipe.training.processes import choose_interface
 from recipe.training.ranges import check_ranges
+from recipe.training.tracking import check_trackers, name_run, set_project
 
 COUNTS = ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps")
 WORKERS = 2  # data-loading workers on a GPU
@@ -103,6 +104,7 @@ class TrainingArguments(transformers.TrainingArguments):
     )
 
     def __post_init__(self):
+        self.others: dict[str, Any] = {}  # settings of other layers, for trackers
         # set by `accelerate launch` and its configuration
         self.use_cpu = self.use_cpu or read_flag("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
         self._set_precision()
@@ -131,6 +133,8 @@ class TrainingArguments(transformers.TrainingArguments):
             self.tf32 = True
         if self.metric_for_best_model in ("perplexity", "eval_perplexity") and self.greater_is_better is None:
             self.greater_is_better = False
+        if self.disable_tqdm is None:
+            self.disable_tqdm = not sys.stderr.isatty()
         super().__post_init__()
         batches = self.accelerator_config
         assert isinstance(batches, AcceleratorConfig)  # transformers converts any given value to this type
@@ -144,9 +148,7 @@ class TrainingArguments(transformers.TrainingArguments):
             raise ValueError("early_stopping_patience: there are no evaluations: set eval_strategy to steps or epoch")
         if is_sharded():
             self._check_sharding()
-        missing = set(self.report_to or ()) - set(get_available_reporting_integrations())
-        if missing:
-            raise ValueError(f"report_to: {min(missing)} is not installed: install it with pip, or set report_to none")
+        self._set_tracking()
 
     @cached_property
     def _setup_devices(self) -> torch.device:
@@ -163,6 +165,18 @@ class TrainingArguments(transformers.TrainingArguments):
     def n_gpu(self) -> int:
         """At most 1, so that Trainer does not use torch's DataParallel, where it would scale the loss wrongly."""
         return min(super().n_gpu, 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All settings as plain values, with those of `others`. This is what trackers log."""
+        return super().to_dict() | self.others
+
+    def _set_tracking(self) -> None:
+        trackers = list(self.report_to or ())
+        set_project(trackers, self.project)  # wandb reads its environment when it checks the login
+        check_trackers(trackers)
+        self.run_name = self.run_name or name_run(self.folder)
+        if str(self.trackio_static_space_id).lower() in ("none", "false"):
+            self.trackio_static_space_id = False  # None would let the callback make a Space that nobody asked for
 
     def _check_sharding(self) -> None:
         if not self.do_train:

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 from torch.utils.data import SequentialSampler
+from transformers import PrinterCallback
 from transformers.trainer_utils import has_length
 
 from recipe.errors import RecipeError
@@ -23,6 +24,7 @@ from recipe.training.divergence import DivergenceGuard
 from recipe.training.layer_decay import decay_rates
 from recipe.training.loss import Loss, token_mean_loss
 from recipe.training.processes import shard_by_layer
+from recipe.training.progress import StepPrinter
 from recipe.training.resumption import EpochSampler, ResumableTrainer
 
 FEWEST_STEPS = 100
@@ -57,6 +59,8 @@ class RecipeTrainer(ResumableTrainer):
             raise RecipeError("teacher: cannot be combined with a loss of your own: remove one of them")
         super().__init__(args=args, compute_loss_func=loss, **options)
         self._distillation = distillation
+        if self.pop_callback(PrinterCallback):  # there are no progress bars
+            self.add_callback(StepPrinter())
         self._guard = DivergenceGuard(args.fp16)
         self._sparse_head = SparseHead(self.model) if sparse_head else None
         if args.compile_layers:

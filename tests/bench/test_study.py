@@ -38,6 +38,7 @@ def launched(monkeypatch, tmp_path):
     monkeypatch.setattr(study, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(study, "average", lambda folder: folder / "averaged")
     monkeypatch.setattr(study, "find_files", lambda folder: FILES)
+    monkeypatch.setattr(study, "read_calibration", lambda folder: {"test": 0.02})
     (tmp_path / study.TEACHER.name / "silver").mkdir(parents=True)
     (tmp_path / study.TEACHER.name / "silver" / "report.json").touch()
     monkeypatch.setattr(study, "read_report", lambda folder: make_report(0.5))
@@ -55,7 +56,7 @@ def test_runs_have_names_of_their_own():
     assert len({run.name for run in runs}) == len(runs)
 
 
-@pytest.mark.parametrize("run", study.list_runs(), ids=lambda run: run.name)
+@pytest.mark.parametrize("run", [run for run in study.list_runs() if not run.percent], ids=lambda run: run.name)
 def test_a_run_is_started_with_what_its_name_says(launched, run):
     report = study.fine_tune(run, DATA)
     scripts = [script for script, *_ in launched]
@@ -82,6 +83,34 @@ def test_a_run_is_started_with_what_its_name_says(launched, run):
         assert report["study"]["millions"] == run.millions
         assert run.pretraining_result.exists()
         assert step * study.MLM_STEPS == pytest.approx(1e6, rel=0.01)
+
+
+@pytest.mark.parametrize("run", study.list_augmented(), ids=lambda run: run.name)
+def test_augmentations_of_a_share_differ_in_nothing_else(launched, run):
+    report = study.fine_tune(run, DATA)
+    *pretrained, (script, model, data, training) = launched  # CoNLL++ is not scored
+    assert script == "run_ner.py"
+    assert [one[3].max_steps for one in pretrained] == [14 * study.MLM_STEPS] * (run.augmentation in ("fill", "all"))
+    fillers = [str(study.FILLER.pretraining / f"checkpoint-{one[3].max_steps}") for one in pretrained]
+    assert [data.augmentation_model] == (fillers or [None])
+    assert data.augmentation == (list(study.AUGMENTED[run.augmentation]) or None)
+    assert (data.train_share, training.max_steps) == (run.percent / 100, study.AUGMENTED_STEPS[run.percent])
+    assert (model.model_name_or_path, model.case_markers, data.context) == ("minilm-l6", True, "document")
+    assert (training.do_eval, training.do_predict, str(training.eval_strategy.value)) == (True, True, "no")
+    assert report["calibration"] == {"test": 0.02}
+    assert study.Run(**report["study"]) == run
+
+
+def test_the_table_of_augmentation_has_each_share_and_each_way_with_three_seeds():
+    runs = [run for run in study.list_runs() if run.percent]
+    assert len({run.name for run in runs}) == len(runs) == 4 * 6 * 3
+    assert {run.result.parent for run in runs} == {study.RESULTS / "study"}
+
+
+def test_the_calibration_is_that_of_the_figures_of_the_page(tmp_path):
+    figures = {"dev": {"calibration": {"ece": 0.01, "count": 3}}, "test": {"calibration": {}}}
+    (tmp_path / "analysis.json").write_text(json.dumps(figures))
+    assert study.read_calibration(tmp_path) == {"dev": 0.01}
 
 
 def test_a_name_without_a_run_is_refused(monkeypatch):

@@ -227,6 +227,12 @@ def test_runs_with_other_settings_or_the_same_seed_are_no_group(tmp_path):
         compare([str(tmp_path / "a-seed*")])
 
 
+def test_a_run_twice_in_one_group_is_refused(tmp_path):
+    write_run(tmp_path / "a-seed1", 0.1, 1)
+    with pytest.raises(RecipeError, match="a-seed1 is in this group twice: give each run once"):
+        compare([f"{tmp_path / 'a-seed1'},{tmp_path / 'a-seed*'}"])
+
+
 def test_reports_of_an_earlier_version_are_compared_without_intervals(tmp_path):
     for name, mistakes in (("a", 0.3), ("b", 0.1)):
         for folder in write_seeds(tmp_path, name, mistakes, counted=False):

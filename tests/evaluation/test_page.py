@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from recipe.evaluation.filled import FilledExample, FilledPiece
 from recipe.evaluation.matches import ScoredSentence
 from recipe.evaluation.page import Curves, SplitPart, render_page
 from recipe.evaluation.scoring import REFERENCE
@@ -126,6 +127,37 @@ def test_a_masked_language_model_has_curves_and_groups_of_tokens():
     assert "Word starts" not in page
     assert "word starts" in page
     assert "Perplexity by step" in page
+
+
+def make_filled(word, rank=1):
+    before, after = (
+        [FilledPiece("Mara", False, False), FilledPiece(word, True, True)],
+        [FilledPiece(word, False, False)],
+    )
+    return FilledExample(7, before, FilledPiece(word, True, False), after, [(word, 0.5), ("yard", 0.25)], rank, 0.5)
+
+
+def test_filled_examples_show_context_candidates_and_whether_the_token_was_recovered():
+    scores = {"loss": 2.0, "perplexity": 7.389, "masked_accuracy": 0.5}
+    examples = [make_filled("Oslo"), make_filled("Lima", rank=1234), *map(make_filled, HOSTILE[:-1])]
+    page = render_page(make_page(SplitPart("dev", scores, filled=examples), curves=[]))
+    assert list_sections(page) == ["filled"]
+    assert f"{len(examples) - 1} of {len(examples)} tokens" in page
+    reader = Reader(page)
+    assert "… MaraOslo Oslo Oslo …" in " ".join(reader.text.split())
+    assert "rank 1,234" in reader.text
+    assert "quotes the data" in reader.text
+    assert reader.tags.count("script") == 1
+    assert "img" not in reader.tags
+
+
+def test_a_page_without_text_has_the_figures_and_says_so():
+    split = make_split()
+    page = render_page(make_page(SplitPart("test", split.scores, split.analysis), with_text=False))
+    assert list_sections(page) == [name for name in SECTIONS if name not in ("examples", "labels")]
+    assert "Text of the data is left out." in page
+    assert "quotes the data" not in page
+    assert not [word for word in ("Okello", "Norvik", "Lima", "shipyard") if word in page]
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

@@ -163,8 +163,9 @@ def test_a_tagger_reads_back_from_the_hub_as_it_was(hub, lane, point_to, ner_fla
     [(message, files)] = hub.commits("mara/tagger")
     assert message == "End of training"
     model = {".gitattributes", ".gitignore", "config.json", "model.safetensors", "tokenizer.json"}
-    reports = {"README.md", "run.yaml", "report.json", "report.txt", "analysis.json"}
+    reports = {"README.md", "run.yaml", "report.json", "report.txt", "analysis.json", "report.html"}
     assert files.keys() == model | reports | {"tokenizer_config.json"}
+    assert SECRET not in files["report.html"].content.decode()
     assert hub.repositories["models", "mara/tagger"].private
     assert any("/lfs/" in request for request in hub.requests) == (lane == "lfs")
     assert any("xet-write-token" in request for request in hub.requests) == (lane == "xet")
@@ -336,22 +337,51 @@ def test_the_text_of_the_data_is_never_pushed(hub, ner_flags, tmp_path):
     assert SECRET in (tmp_path / "run" / "predictions" / "test.conll").read_text()
     HfApi().upload_folder(repo_id="mara/tagger", folder_path=tmp_path / "run")  # by other means, too: .gitignore
     assert "trainer_state.json" in hub.commits("mara/tagger")[-1][1]
+    page = hub.read("mara/tagger", "report.html").decode()
+    assert 'id="errors"' in page
+    assert not [word for word in ("Mira", SECRET, "Lima", "Norvik") if word in page]
     for _, files in hub.commits("mara/tagger"):
-        assert not [path for path in files if "predictions" in path or path == "report.html"]
+        assert not [path for path in files if "predictions" in path]
         assert not [path for path, file in files.items() if SECRET.encode() in hub.content(file)]
 
 
-def test_the_page_is_pushed_only_with_its_text(hub, pushable):
+def test_the_text_of_masked_pretraining_is_never_pushed(hub, mlm_flags, tmp_path):
+    run_mlm.main(mlm_flags())
+    pieces = re.compile("z ##q|##q ##x|##x ##v|##v ##k")  # this tokenizer has a token for each letter
+    assert pieces.search((tmp_path / "run" / "predictions" / "dev.filled.jsonl").read_text())
+    assert pieces.search((tmp_path / "run" / "report.html").read_text())
+    page = hub.read("mara/filler", "report.html").decode()
+    assert 'id="tokens"' in page
+    assert not pieces.search(page)
+    for _, files in hub.commits("mara/filler"):
+        assert not [path for path in files if "predictions" in path]
+        assert not [path for path, file in files.items() if SECRET.encode() in hub.content(file)]
+
+
+def test_the_page_is_pushed_with_its_text_only_if_you_ask_for_it(hub, pushable):
     with pytest.raises(RecipeError, match=r"report.html: no such file: make it with python -m recipe report"):
         pushes.main([str(pushable), "mara/tagger", "--with_text"])
+    scores = {"loss": 2.0, "perplexity": 7.4, "masked_accuracy": 0.5, "masked_tokens": 80}
+    (pushable / "metrics.json").write_text(json.dumps({"dev": scores}))
     (pushable / "report.html").write_text(f"<p>{SECRET}</p>")
     (pushable / ".gitignore").write_text("predictions/\nreport.html\ntrain.log\n")
     pushes.main([str(pushable), "mara/tagger"])
-    assert "report.html" not in hub.commits("mara/tagger")[-1][1]
+    page = hub.read("mara/tagger", "report.html").decode()
+    assert "7.40" in page
+    assert SECRET not in page
     pushes.main([str(pushable), "mara/tagger", "--with_text"])
     assert SECRET in hub.read("mara/tagger", "report.html").decode()
     assert hub.read("mara/tagger", ".gitignore") == b"predictions/\ntrain.log\n"
     assert "report.html" in (pushable / ".gitignore").read_text()
+
+
+def test_a_page_that_cannot_be_made_without_text_stays_here_and_the_model_is_pushed(hub, pushable, caplog):
+    (pushable / "report.html").write_text(f"<p>{SECRET}</p>")  # beside it are no figures to make another one of
+    pushes.main([str(pushable), "mara/tagger"])
+    files = hub.commits("mara/tagger")[-1][1]
+    assert "model.safetensors" in files
+    assert "report.html" not in files
+    assert "report.html is not pushed: " in warnings_of(caplog)[0]
 
 
 def test_a_page_that_is_a_link_is_not_pushed(hub, pushable, tmp_path):

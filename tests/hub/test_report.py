@@ -9,6 +9,7 @@ import yaml
 
 from recipe.data.documents import Document, Sentence, list_sentences
 from recipe.errors import RecipeError
+from recipe.evaluation.filled import FilledExample, FilledPiece, name_filled, write_filled
 from recipe.evaluation.predictions import Confidences, name_confidences, write_mentions, write_predictions
 from recipe.evaluation.scoring import score
 from recipe.hub import report
@@ -68,6 +69,25 @@ def test_the_figures_contain_no_text_of_the_data(folder):
     assert "Oslo" not in json.dumps(made.figures)
 
 
+def test_a_page_without_text_has_all_figures_and_no_word_of_the_data(folder):
+    make_report(folder).write(folder)
+    made = make_report(folder, with_text=False)
+    for section in ("scores", "curves", "confusion", "errors", "buckets", "calibration"):
+        assert f'id="{section}"' in made.page
+    for word in (SECRET, "Oslo", "yard"):  # the other two are words of every page
+        assert word in make_report(folder).page
+        assert word not in made.page
+    for path in (folder / "predictions").iterdir():
+        path.unlink()
+    assert make_report(folder, with_text=False) == made  # it reads no text at all
+
+
+def test_a_page_without_text_says_if_there_is_no_analysis(folder):
+    made = make_report(folder, with_text=False)
+    assert made.page.count(report.NO_ANALYSIS) == 2
+    assert 'id="scores"' in made.page
+
+
 def test_the_same_folder_gives_the_same_page(folder):
     assert make_report(folder) == make_report(folder)
 
@@ -116,6 +136,21 @@ def test_a_masked_language_model_has_a_page(tmp_path):
     assert "quotes the data" not in made.page
 
 
+def test_the_filled_examples_of_a_masked_language_model_are_shown_and_left_out_without_text(tmp_path):
+    scores = {"loss": 2.0, "perplexity": 7.4, "masked_accuracy": 0.5}
+    write_json(tmp_path / "metrics.json", {"dev": scores, "run": {}})
+    piece = FilledPiece(SECRET, False, False)
+    example = FilledExample(3, [piece], piece, [piece], [(SECRET, 0.25)], 1, 0.25)
+    write_filled(tmp_path, "dev", [example])
+    assert make_report(tmp_path).page.count(SECRET) == 4
+    without = make_report(tmp_path, with_text=False).page
+    assert SECRET not in without
+    assert "7.40" in without
+    name_filled(tmp_path, "dev").write_text("{}\n")
+    with pytest.raises(RecipeError, match=r"dev.filled.jsonl: 'block': evaluate the run again, or delete the file"):
+        make_report(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -123,6 +158,7 @@ def test_a_masked_language_model_has_a_page(tmp_path):
         ("report.json", '{"test": {"entities": {}, "tags": {}}}'),
         ("report.json", '{"test": {"entities": {"micro avg": {"f1": "x"}}, "tags": {}}}'),
         ("report.json", '{"test": 1}'),
+        *(("report.json", content) for content in ("[]", "null", '{"test": NaN}', "")),
         ("trainer_state.json", '{"log_history": [{"loss": 1.0}]}'),
         ("trainer_state.json", '{"log_history": 1}'),
         ("run.yaml", "- 1"),
@@ -163,3 +199,11 @@ def test_a_folder_without_results_is_refused(tmp_path):
         main([str(tmp_path)])
     with pytest.raises(RecipeError, match="no-such: no such folder"):
         main(["no-such"])
+    (tmp_path / "report.json").write_text("{}")
+    with pytest.raises(RecipeError, match=r"report\.json: is a file: give its folder"):
+        main([str(tmp_path / "report.json")])
+
+
+def test_a_page_without_scores_says_so(folder):
+    (folder / "report.json").unlink()
+    assert "none in the folder (report.json or metrics.json)" in make_report(folder).page

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 import torch
@@ -13,8 +14,11 @@ from recipe.__main__ import main
 from recipe.errors import RecipeError
 from recipe.inference.filler import Filler, FillOptions
 from recipe.inference.masks import (
+    ANY,
+    FIRST,
     INNER,
     MARKER,
+    START,
     Vocabulary,
     fill_text,
     mask_fraction,
@@ -160,6 +164,9 @@ def test_the_text_around_the_gaps_stays_as_it_is(vocabulary, text, words, expect
         ("play[MASK]", "on", "play on"),
         ("[MASK].", "lima", "lima."),
         ("x-[MASK]", "a", "x-a"),
+        ("left[MASK]Oslo", "on", "left on Oslo"),
+        ("left[MASK]Oslo", "##s", "leftsOslo"),
+        ("left[MASK].", "on", "left on."),
     ],
 )
 def test_pieces_are_attached_and_words_are_not(vocabulary, text, token, expected):
@@ -327,19 +334,65 @@ def test_bad_options_and_texts_are_refused(filler):
     for options, message in [
         ({}, r"no masks in 'Mara left': write \[MASK\]"),
         ({"mask_words": [1], "mask_fraction": 0.5}, "mask_words and mask_fraction: set only one"),
-        ({"mask_fraction": 0.0}, "mask_fraction: 0.0 is out of range"),
-        ({"temperature": -1.0}, "temperature: -1.0 is out of range"),
-        ({"temperature": math.nan}, "temperature: nan is out of range"),
-        ({"order": "random"}, "order: random is out of range"),
-        ({"steps": 0}, "steps: 0 is out of range"),
-        ({"threshold": 2.0}, "threshold: 2.0 is out of range"),
+        ({"mask_fraction": 0.0}, "mask_fraction: 0.0 is not valid: expected a number above 0 and at most 1"),
+        ({"temperature": -1.0}, "temperature: -1.0 is not valid: expected a number of at least 0"),
+        ({"temperature": math.nan}, "temperature: nan is not valid"),
+        ({"temperature": None}, "temperature: None is not valid"),
+        ({"order": "random"}, "order: 'random' is not valid: expected parallel left_to_right confidence"),
+        ({"steps": 0}, "steps: 0 is not valid: expected a whole number of at least 1"),
+        ({"steps": 1.5}, "steps: 1.5 is not valid"),
+        ({"seed": "3"}, "seed: '3' is not valid"),
+        ({"threshold": 2.0}, "threshold: 2.0 is not valid"),
         ({"threshold": 0.5, "order": "parallel"}, "threshold: has no effect"),
-        ({"pieces": ()}, r"pieces: \(\) is out of range"),
+        ({"threshold": 0.5, "steps": 2}, "steps and threshold: set only one"),
+        ({"pieces": ()}, r"pieces: \(\) is not valid: expected whole numbers from 1 to 20"),
+        ({"pieces": 3}, "pieces: 3 is not valid"),
+        ({"pieces": [21]}, r"pieces: \[21\] is not valid"),
+        ({"mask_words": 2}, "mask_words: 2 is not valid: expected a list of numbers of words"),
+        ({"mask_positions": []}, r"mask_positions: \[\] is not valid: expected a list of token positions"),
     ]:
         with pytest.raises(RecipeError, match=message):
             filler("Mara left", **options)
     with pytest.raises(RecipeError, match="has 83 tokens, but the model accepts 64: shorten it"):
         filler("m" * 80 + "[MASK]")
+
+
+@pytest.mark.parametrize("mask", ["[MASK:0]", "[MASK:21]", "[MASK:]", "[MASK:two]"])
+def test_a_mask_with_a_bad_number_of_pieces_is_refused_beside_a_good_one(filler, mask):
+    with pytest.raises(RecipeError, match=rf"text 2: {re.escape(mask)}: expected 1 to 20 pieces, such as \[MASK:3\]"):
+        filler(["[MASK] left", f"[MASK] left {mask}"])
+
+
+@pytest.mark.parametrize("options", [{"mask_words": [1]}, {"mask_positions": [1]}, {"mask_fraction": 0.5}])
+def test_masks_in_a_text_and_an_option_that_masks_exclude_each_other(filler, options):
+    with pytest.raises(RecipeError, match=f"has masks already: remove them, or {next(iter(options))}"):
+        filler("Mara left [MASK]", **options)
+
+
+def test_a_special_token_is_no_word_to_mask(filler):
+    with pytest.raises(RecipeError, match="'SEP' is part of a special token: choose other words"):
+        filler("Mara [SEP] left", mask_words=[3])
+    assert len(filler("Mara \u2603 left", mask_words=[2]).predictions) == 1  # unknown to the tokenizer, but a word
+
+
+def test_a_single_mask_stands_for_a_word_and_a_glued_one_also_for_a_piece(vocabulary):
+    pieces = {number for number, token in enumerate(vocabulary.tokens) if token.startswith("##")}
+    kinds = [slot.kind for slot in mask_typed(["[MASK] left[MASK] ([MASK]) [MASK][MASK]"], vocabulary)[0].slots]
+    assert kinds == [START, ANY, START, START, ANY]
+    assert not vocabulary.allowed[START, list(pieces)].any()
+    assert vocabulary.allowed[ANY, list(pieces)].all()
+
+
+def test_a_word_of_several_pieces_begins_with_a_letter_or_digit(vocabulary):
+    kinds = [slot.kind for slot in mask_typed(["[MASK:3]"], vocabulary)[0].slots]
+    assert kinds == [FIRST, INNER, INNER]
+    found = {vocabulary.tokens[number] for number in vocabulary.allowed[FIRST].nonzero().flatten().tolist()}
+    assert "oslo" in found
+    assert all(token[0].isalnum() for token in found)
+
+
+def test_a_fixed_number_of_pieces_is_used(filler):
+    assert len(filler("Mara left [MASK]", pieces=[3]).predictions) == 3
 
 
 def test_texts_come_back_in_order_and_in_buffers(filler, monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 import torch
@@ -11,7 +12,8 @@ from conftest import make_config, make_config_of, make_tokenizer
 from recipe.__main__ import main
 from recipe.errors import RecipeError
 from recipe.inference import scorer as module
-from recipe.inference.scorer import Scorer
+from recipe.inference.likelihood import format_likelihood
+from recipe.inference.scorer import Likelihood, Scorer
 from recipe.inputs.case_markers import MARKERS, add_case_markers
 from recipe.model.architectures import list_types
 from recipe.model.objective import Pretraining, note_pretraining
@@ -85,14 +87,13 @@ def test_log_likelihoods_are_those_of_one_prediction_at_a_time(tokenizer, model_
 
 @pytest.mark.parametrize("causal", [False, True])
 def test_small_batches_and_buffers_give_the_same_figures(tokenizer, monkeypatch, causal):
-    texts = [*MINICONS, "", "m" * 40]
+    texts = [*MINICONS, "m" * 40]
     scorer = make_causal_scorer(tokenizer) if causal else Scorer(make_model(), tokenizer)
     whole = scorer(texts)
     monkeypatch.setattr(module, "BUFFER_ROWS", 5)
     monkeypatch.setattr("recipe.inference.masked_model.BATCH_TOKENS", {"cpu": 50})
     for one, other in zip(scorer(texts), whole, strict=True):
         assert one.log_probability == pytest.approx(other.log_probability, abs=1e-4)
-    assert whole[-2].log_probability == whole[-2].bits_per_character == 0
 
 
 def test_case_markers_are_scored_with_the_word_behind_them():
@@ -113,10 +114,20 @@ def test_what_cannot_be_scored_is_refused(tokenizer):
     scorer = Scorer(make_model(), tokenizer)
     with pytest.raises(RecipeError, match="has 82 tokens, but the model accepts 64: shorten it"):
         scorer("m" * 80)
+    for text, reason in [("", "has no words"), ("m [MASK]", "contains [MASK], which is not")]:
+        with pytest.raises(RecipeError, match=re.escape(f"{text!r} {reason}")):
+            scorer(text)
     with pytest.raises(RecipeError, match="metric: other is not one of original within_word_l2r"):
         scorer("m", "other")
     with pytest.raises(RecipeError, match="metric: a masked autoregressive model has a log-likelihood of its own"):
         make_causal_scorer(tokenizer)("m", "original")
+
+
+def test_nothing_is_printed_before_a_refusal_and_no_figure_is_minus_zero(encoder, capsys):
+    with pytest.raises(RecipeError, match="text 1: '' has no words"):
+        main(["likelihood", "--model", encoder, ""])
+    assert capsys.readouterr().out == ""
+    assert "-0.000" not in format_likelihood(Likelihood("m", [("m", -1e-9)], [("m", -1e-9)]))
 
 
 def test_the_verb_prints_compares_and_writes(encoder, tmp_path, capsys):

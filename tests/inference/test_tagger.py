@@ -162,6 +162,33 @@ def test_odd_words_and_references_are_tagged(tagger):
     assert tagger("&#" + "1" * 5000 + ";") is not None
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"precision": "int8"}, "precision: int8 is not one of auto fp32 bf16 fp16"),
+        ({"device": "tpu"}, "device: tpu cannot be used"),
+        ({"device": "nonsense"}, "device: nonsense cannot be used"),
+        ({"threads": 0}, "threads: 0 is not valid: expected a whole number of at least 1"),
+        ({"threads": "2"}, "threads: '2' is not valid"),
+    ],
+)
+def test_what_a_model_cannot_run_on_is_refused(folder, options, message):
+    with pytest.raises(RecipeError, match=message) as caught:
+        Tagger.load(folder, **options)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kept", [[], ["tokenizer_config.json"]])
+def test_a_model_without_its_tokenizer_is_refused(folder, tmp_path, kept):
+    """Transformers would build one without words, and every tag would be garbage."""
+    copy = shutil.copytree(folder, tmp_path / "copy", ignore=shutil.ignore_patterns("checkpoint-*"))
+    for path in copy.glob("*tok*"):
+        if path.name not in kept:
+            path.unlink()
+    with pytest.raises(RecipeError, match=r"copy: has no tokenizer \(tokenizer\.json\): copy it from a checkpoint"):
+        Tagger.load(copy)
+
+
 def test_what_is_no_tagger_is_refused(encoder):
     with pytest.raises(RecipeError, match="a tagger needs IOB2 labels"):
         Tagger.load(encoder)

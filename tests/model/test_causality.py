@@ -137,3 +137,13 @@ def test_attention_without_masks_is_refused():
         RecipeError, match="masked_autoregressive: not supported by attn_implementation flash_attention_2"
     ):
         make_causal(model)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("model_type", ["bert", "modernbert"])
+def test_a_causal_model_can_be_made_causal_again(model_type):
+    model = make_model(model_type)
+    make_causal(model)
+    once = model(input_ids=draw_ids()).logits
+    make_causal(model)
+    assert torch.equal(model(input_ids=draw_ids()).logits, once)

@@ -129,7 +129,7 @@ def test_bad_json_lines_are_refused_by_file_and_line(folder, refusal, content, e
             "auto_find_batch_size: not supported, because a resumed run",
         ),
         ({"save_on_each_node": True}, "save_on_each_node: not supported, because all machines share one output folder"),
-        ({"report_to": "flytrap"}, "report_to: flytrap is not installed"),
+        ({"report_to": "flytrap"}, "report_to: flytrap is not known, or not installed: choose tensorboard, trackio"),
         ({"metric_for_best_model": "overall_f1"}, "overall_f1 is not one of loss precision recall f1 f1_TYPE"),
         ({"do_train": False, "do_eval": False}, "nothing to do: set do_train, do_eval or do_predict"),
     ],

@@ -13,9 +13,11 @@ import run_ner
 from recipe.data.conll import read_columns, read_conll
 from recipe.data.documents import list_tags
 from recipe.errors import RecipeError
+from recipe.evaluation.filled import read_filled
 from recipe.evaluation.scoring import score_file
 from recipe.hub.report import make_report
 from recipe.inference.filler import Filler
+from recipe.inference.recovery import EXAMPLES
 from recipe.model.objective import Pretraining
 
 
@@ -149,7 +151,11 @@ def check_mlm(folder):
     assert metrics["masked_tokens"] > 0
     for rows in metrics["breakdown"].values():
         assert sum(row["tokens"] for row in rows.values()) == metrics["masked_tokens"]
-    assert 'id="tokens"' in (folder / "report.html").read_text()
+    page = (folder / "report.html").read_text()
+    assert 'id="tokens"' in page
+    examples = read_filled(folder, "dev")
+    assert 5 <= len(examples) <= EXAMPLES  # the text is small
+    assert page.count("recovered</b>") == len(examples)
     filler = pipeline("fill-mask", str(folder))
     assert len(filler(f"article {filler.tokenizer.mask_token} tells")) == 5
 
@@ -186,10 +192,12 @@ def test_mlm_starts_from_scratch(articles_file, tmp_path, tokenizer_type, model_
     assert len(AutoTokenizer.from_pretrained(tmp_path)) <= 300
 
 
-def test_mlm_streams(encoder, articles_file, tmp_path):
+def test_mlm_streams(encoder, articles_file, tmp_path, capsys):
     more = {"model_name_or_path": encoder, "streaming": True, "validation_file": articles_file}
     run_mlm.main(mlm_flags(articles_file, tmp_path, **more))
     check_mlm(tmp_path)
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert last["tokens_per_second"] == pytest.approx(4 * 8 * 32 / last["train_seconds"], rel=0.1)
 
 
 @pytest.mark.parametrize("start", ["mlm", "mlm/checkpoint-4"])

@@ -36,6 +36,7 @@ NER = {"context": "none", "max_seq_length": 64, "max_train_samples": 75, "max_ev
 RUNS = {
     "ner": ("run_ner.py", NER),
     "ner-by-length": ("run_ner.py", NER | {"train_sampling_strategy": "group_by_length"}),
+    "ner-augmented": ("run_ner.py", NER | {"augmentation": "tokens"}),
     "mlm": ("run_mlm.py", {"block_size": 16}),
 }
 
