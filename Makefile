@@ -10,6 +10,7 @@ LAUNCH = $(BIN)/accelerate launch --quiet --config_file configs/accelerate/$(ACC
 HUB := bert-base-cased_conll2003
 mlm: CONFIG ?= configs/mlm/$(HUB).yaml
 ner: CONFIG ?= configs/ner/$(HUB).yaml
+distil: CONFIG ?= configs/ner/minilm_distilled_conll2003.yaml
 MLM_CONFIG ?= configs/mlm/minilm_news.yaml
 NER_CONFIG ?= configs/ner/minilm_conll2003.yaml
 TEACHER_CONFIG ?= configs/ner/mpnet_conll2003.yaml
@@ -22,7 +23,7 @@ $(foreach name,$(NAMES),$(foreach sign,$(ODD),$(if $(findstring $(sign),$(value 
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart mlm ner sweep reproduce reproduce-local silver tag export push bench bench-gpu fuzz soak study table test test-all test-gpu test-page coverage mutation lint format
+.PHONY: help setup quickstart mlm ner sweep reproduce reproduce-local silver distil tag export push bench bench-gpu fuzz soak study table test test-all test-gpu test-page coverage mutation lint format
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -132,6 +133,12 @@ silver: setup  ## a small model, which ARGS are for, learns from text that TEACH
 	    --do_train false --do_eval false --eval_strategy no
 	$(LAUNCH) run_ner.py --config "$(NER_CONFIG)" --data_dir "$(DATA)" --extra_train_file runs/ner/silver/predictions/test.conll \
 	    --num_train_epochs 3 --output_dir runs/ner/student $(ARGS)
+
+distil: setup  ## the student of CONFIG learns the probabilities that TEACHER=folder finds; DATA=folder of CoNLL-2003, TEXT="news/*.txt"
+	@test -n "$(TEACHER)" && test -n "$(DATA)" || { \
+	    echo 'usage: make distil TEACHER=runs/ner/name DATA=path/to/conll2003 [TEXT="path/to/*.txt" EVERY=4]' >&2; exit 2; }
+	$(LAUNCH) run_ner.py --config "$(CONFIG)" --teacher "$(TEACHER)" --data_dir "$(DATA)" \
+	    $(if $(TEXT),--unlabelled_file "$(TEXT)" --unlabelled_every "$(EVERY)") $(ARGS)
 
 tag: setup  ## tag text with a finished model: MODEL=runs/ner/name FILES="path/to/*.txt" OUTPUT=entities.jsonl, or ARGS='--text "..."'
 	@test -n "$(MODEL)" && test -n "$(FILES)$(ARGS)" || { \

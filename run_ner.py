@@ -45,6 +45,7 @@ from recipe.inference.tagger import TaggedSentence, Tagger
 from recipe.inputs.mixing import MixedWindows
 from recipe.inputs.overview import format_overview
 from recipe.inputs.tokenizer import load_tokenizer
+from recipe.inputs.windows import Window
 from recipe.launch import is_sharded
 from recipe.model.configuration import (
     check_length,
@@ -58,7 +59,9 @@ from recipe.model.loading import grow_embeddings, load_model, replace_head
 from recipe.model.settings import ModelArguments
 from recipe.run import Outcome, Run
 from recipe.training.checkpoints import remove_results
+from recipe.training.distillation import Distillation
 from recipe.training.loss import Loss, token_mean_loss
+from recipe.training.teachers import describe_distillation, prepare_distillation
 from recipe.training.trainer import RecipeTrainer
 
 
@@ -114,10 +117,11 @@ def main(
         tagger = make_tagger(labels, tokenizer, combine_settings(data_args, config), documents.get("train"))
         tagger.note_in(config)
         extended = documents | add_copies(run, documents, data_args)
-        windows = {split: tagger.windows(extended[split], training=split == "train") for split in documents}
-        train_windows = windows.get("train")
-        if train_windows and data_args.context == "mixed":
-            train_windows = MixedWindows(train_windows, tokenizer, training_args.seed)
+        train = extended.get("train")
+        distillation = prepare_distillation(data_args, model_args, training_args, tagger, train, data_args.encoding)
+        if distillation:
+            run.facts["distillation"] = describe_distillation(data_args, distillation)
+        windows = {split: tagger.windows(documents[split]) for split in documents if split != "train"}
 
         def score_dev(output: EvalPrediction) -> dict[str, float]:
             gold = list_tags(documents["dev"])
@@ -133,7 +137,8 @@ def main(
             loss=loss,
             class_weights=read_class_weights(data_args.class_weights, labels),
             model=model,
-            train_dataset=train_windows,
+            distillation=distillation,
+            train_dataset=make_training_set(tagger, train, distillation, training_args.seed),
             eval_dataset=windows.get("dev"),
             data_collator=DataCollatorForTokenClassification(tokenizer),
             processing_class=tokenizer,
@@ -189,6 +194,21 @@ def make_tagger(
         words = [word for sentence in list_sentences(train) for word in sentence.words]
         settings = replace(settings, temperature=1.0, word_splitter=choose_splitter(words))
     return Tagger(labels, tokenizer, **asdict(settings))
+
+
+def make_training_set(
+    tagger: Tagger, train: list[Document] | None, distillation: Distillation | None, seed: int
+) -> list[Window] | MixedWindows | None:
+    """The windows of the training split, and those of unlabelled text if there is any; None if the run does not train.
+
+    With a teacher, their labels are those that `distillation` gives them.
+    """
+    if train is None:
+        return None
+    windows = tagger.windows(distillation.documents if distillation else train, training=True)
+    if distillation:
+        windows = distillation.number_words(windows)
+    return MixedWindows(windows, tagger.tokenizer, seed) if tagger.settings.context == "mixed" else windows
 
 
 def write_tagged(folder: Path, split: str, documents: Sequence[Document], tagged: Sequence[TaggedSentence]) -> None:

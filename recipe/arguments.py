@@ -29,7 +29,7 @@ from recipe.inference.settings import DecodingArguments
 from recipe.inputs.settings import BlockArguments, VocabularyArguments, WindowArguments
 from recipe.model.settings import HeadArguments, LabelArguments
 from recipe.settings import check_limits, setting
-from recipe.training.settings import TrainingArguments
+from recipe.training.settings import DistillationArguments, TrainingArguments
 
 MOST_NODES = 10_000  # values in one setting of a YAML file
 LAUNCHER = ("main_process_ip", "mixed_precision", "fsdp_cpu_ram_efficient_loading")  # of `accelerate launch`
@@ -43,7 +43,9 @@ class MlmArguments(TextArguments, BlockArguments, VocabularyArguments, HeadArgum
 
 
 @dataclass
-class NerArguments(EntityArguments, AugmentationArguments, WindowArguments, LabelArguments, DecodingArguments):
+class NerArguments(
+    EntityArguments, AugmentationArguments, WindowArguments, LabelArguments, DecodingArguments, DistillationArguments
+):
     """Settings of `run_ner.py` other than those of the model and of training."""
 
     metrics: ClassVar[tuple[str, ...]] = ("loss", "precision", "recall", "f1", "f1_TYPE")

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, BinaryIO, TextIO
 
 from recipe.errors import RecipeError
 
@@ -19,6 +19,19 @@ def open_whole(path: str | Path) -> Iterator[TextIO]:
     A link of that name is replaced, not followed. A device or pipe, such as /dev/stdout, is written to directly.
     Raises RecipeError if the file cannot be written; the file of before is then still there.
     """
+    with _open_beside(path, "x", encoding="utf-8", errors="replace", newline="\n") as file:
+        yield file
+
+
+@contextmanager
+def open_whole_bytes(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a file for writing bytes, in all else as `open_whole` does."""
+    with _open_beside(path, "xb") as file:
+        yield file
+
+
+@contextmanager
+def _open_beside(path: str | Path, mode: str, **options: Any) -> Iterator[Any]:
     path = Path(path)
     if not path.name or "\0" in path.name:
         raise RecipeError(f"{path}: is not the name of a file: set another one")
@@ -31,7 +44,7 @@ def open_whole(path: str | Path) -> Iterator[TextIO]:
     with _explain(path), _remove_after_error(beside):
         path.parent.mkdir(parents=True, exist_ok=True)
         beside.unlink(missing_ok=True)  # a link could lead elsewhere
-        with open(beside, "x", encoding="utf-8", errors="replace", newline="\n") as file:
+        with open(beside, mode, **options) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -53,6 +53,7 @@ from recipe.training.progress import disable_bars
 from recipe.training.runtime import adapt_precision, prepare
 from recipe.training.settings import find_resume_rules
 from recipe.training.signals import SignalHandler
+from recipe.training.teachers import SOFT_LABELS
 from recipe.training.tracking import finish_trackers
 from recipe.training.trainer import RecipeTrainer
 from recipe.training.trial import try_model, try_trainer
@@ -66,6 +67,7 @@ PRIVATE = (
     "words.conll",
     "train.log",
     "tokenizer/",
+    f"{SOFT_LABELS}/",
     "augmentation/",
     LOCK,
 )

@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import CONFIG_MAPPING, BertConfig, BertForMaskedLM, PreTrainedConfig, PreTrainedTokenizerFast
+from transformers import (
+    CONFIG_MAPPING,
+    BertConfig,
+    BertForMaskedLM,
+    BertForTokenClassification,
+    PreTrainedConfig,
+    PreTrainedTokenizerFast,
+)
 
 torch.set_num_threads(2)
 os.environ["ACCELERATE_USE_CPU"] = "true"  # what the tests expect was found on CPUs
@@ -61,6 +68,25 @@ def make_config_of(model_type: str, **settings) -> PreTrainedConfig:
     if model_type == "distilbert":
         sizes = {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 48}
     return CONFIG_MAPPING[model_type](vocab_size=97, **sizes, **settings)
+
+
+def make_tagger_folder(folder: Path, labels: Sequence[str], seed: int = 0, settings: dict | None = None) -> str:
+    """Save a tiny tagger of random weights that is sure of many words, and its tokenizer.
+
+    With the same seed, the head has the same weights for each label, whatever the order of `labels`.
+    settings: those of the tagger.
+    """
+    torch.manual_seed(seed)
+    names = {"id2label": dict(enumerate(labels)), "label2id": {label: number for number, label in enumerate(labels)}}
+    model = BertForTokenClassification(make_config(**names, tagger={"max_seq_length": 64} | (settings or {})))
+    with torch.no_grad():
+        head = torch.randn(len(labels), model.config.hidden_size)
+        order = sorted(range(len(labels)), key=labels.__getitem__)
+        model.classifier.weight[order] = head
+        model.classifier.bias.zero_()
+    model.save_pretrained(folder)
+    make_tokenizer().save_pretrained(folder)
+    return str(folder)
 
 
 def compute_gradients(model, loss: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -99,7 +99,7 @@ def test_make_help_lists_every_target():
     assert names == make_targets()
 
 
-@pytest.mark.parametrize("target", ["mlm", "ner", "reproduce"])
+@pytest.mark.parametrize("target", ["mlm", "ner", "reproduce", "distil"])
 def test_make_targets_run_existing_configurations(target):
     dry = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     files = re.findall(r'configs/[^\s"]+|run_\w+\.py', dry)
@@ -107,7 +107,7 @@ def test_make_targets_run_existing_configurations(target):
     assert all((ROOT / file).exists() for file in files)
 
 
-@pytest.mark.parametrize("target", ["reproduce-local", "silver", "tag", "push"])
+@pytest.mark.parametrize("target", ["reproduce-local", "silver", "distil", "tag", "push"])
 def test_make_asks_for_what_a_target_needs(target):
     run = subprocess.run(["make", target], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode != 0

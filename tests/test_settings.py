@@ -16,7 +16,7 @@ OWN = {field.name: field for group in GROUPS for field in dataclasses.fields(gro
 FREE = """
     config cache_dir max_eval_samples test_file context_size constrained_decoding compare_pipeline max_predict_samples
     eval_do_concat_batches hub_private_repo threads reuse_memory restart hub_language hub_license hub_data_note
-    dataloader_num_workers logging_nan_inf_filter
+    dataloader_num_workers logging_nan_inf_filter teacher_cache
 """
 FIXED = "streaming layer_lr_decay"
 

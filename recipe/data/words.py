@@ -5,6 +5,7 @@ python -m recipe words "path/to/*.txt" --output words.conll --every 4
 Articles are separated by blank lines. Each article becomes a document, and each of its lines a sentence.
 """
 
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -23,22 +24,41 @@ def write_words(patterns: list[str], output: str | Path, every: int = 1, encodin
     every: take one article in `every`.
     Raises RecipeError if a file is missing, does not end in .txt, cannot be decoded, or is also `output`.
     """
-    files = expand_files("files", patterns)
-    others = [file for file in files if find_suffix(file) != ".txt"]
-    if others:
-        raise RecipeError(f"{others[0]}: not a plain text file: expected files that end in .txt")
+    files = list_texts("files", patterns)
     if Path(output).resolve() in [Path(file).resolve() for file in files]:
         raise RecipeError(f"output: {output} is one of the input files: choose another file")
     if every < 1:
         raise RecipeError(f"every: {every} is too small: it must be at least 1")
+    write_conll(output, read_words(files, every, encoding))
+
+
+def list_texts(key: str, patterns: list[str]) -> list[str]:
+    """The text files of setting `key`. Raises RecipeError if one is missing or does not end in .txt."""
+    files = expand_files(key, patterns)
+    others = [file for file in files if find_suffix(file) != ".txt"]
+    if others:
+        raise RecipeError(f"{others[0]}: not a plain text file: expected files that end in .txt")
+    return files
+
+
+def read_words(
+    files: list[str], every: int = 1, encoding: str = "utf-8", splitter: str = "punctuation"
+) -> Iterator[Document]:
+    """The documents of text files, an article each; of those with words, one in `every`. splitter: see `split_words`.
+
+    Raises RecipeError if a file cannot be decoded.
+    """
     articles = (article for file in files for article in read_articles(file, encoding))
-    documents = filter(lambda document: document.sentences, map(split_words, articles))
-    write_conll(output, islice(documents, 0, None, every))
+    documents = (split_words(article, splitter) for article in articles)
+    return islice(filter(lambda document: document.sentences, documents), 0, None, every)
 
 
-def split_words(article: str) -> Document:
-    """The words of an article, all tagged `O`; each line with words is a sentence."""
-    lines = ([word.text for words in find_sentences(line) for word in words] for line in article.split("\n"))
+def split_words(article: str, splitter: str = "punctuation") -> Document:
+    """The words of an article, all tagged `O`; each line with words is a sentence.
+
+    splitter: how a line is split into words, a key of `recipe.data.raw_text.SPLITTERS`.
+    """
+    lines = ([word.text for words in find_sentences(line, splitter) for word in words] for line in article.split("\n"))
     return Document([Sentence(words, ["O"] * len(words)) for words in lines if words])
 
 

@@ -125,6 +125,7 @@ def _list_facts(run: RunFolder) -> dict[str, str]:
         "Data": run.data,
         "Sentences": ", ".join(f"{split} {count:,}" for split, count in counted.items()),
         "Model": record.get("model"),
+        "Teachers": ", ".join((record.get("distillation") or {}).get("teachers", [])),
         "Training": f"{minutes:g} minutes, {record['precision']}" if minutes else None,
         "Machine": record.get("hardware"),
         "Seed": record.get("seed"),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import yaml
 from jinja2 import TemplateError
@@ -23,7 +23,7 @@ from recipe.inputs.case_markers import CAPITALISED
 from recipe.inputs.settings import BlockArguments, VocabularyArguments, WindowArguments
 from recipe.model.settings import HeadArguments, LabelArguments, ModelArguments
 from recipe.training.checkpoints import find_step
-from recipe.training.settings import TrainingArguments
+from recipe.training.settings import DistillationArguments, TrainingArguments
 
 REPORT = "report.json"
 OLD_NAMES = {"validation": "dev"}  # of a split, in the metrics.json of earlier versions
@@ -38,7 +38,7 @@ SETTINGS = (
         BlockArguments,
         VocabularyArguments,
     ),
-    *(WindowArguments, DecodingArguments, TrainingArguments, CardArguments),
+    *(WindowArguments, DecodingArguments, DistillationArguments, TrainingArguments, CardArguments),
 )
 DERIVED = {  # settings that follow from others or from the machine
     *("output_dir", "hub_token", "accelerator_config", "use_cpu", "dataloader_pin_memory", "disable_tqdm"),
@@ -100,6 +100,13 @@ def _shorten_path(word: str) -> str:
     """A word of a command line, with `_name_path` instead of a path outside the working folder."""
     flag, equals, value = word.rpartition("=")
     return flag + equals + _name_path(value) if value.startswith(("/", "~", "..")) else word
+
+
+def _shorten_paths(value: Any) -> Any:
+    """The value of a setting, with `_shorten_path` for texts and lists of texts."""
+    if isinstance(value, list):
+        return [_shorten_paths(one) for one in value]
+    return _shorten_path(value) if isinstance(value, str) else value
 
 
 class RunFolder:
@@ -165,8 +172,7 @@ class RunFolder:
     @cached_property
     def changed_settings(self) -> dict:
         """The settings that differ from their defaults, without the folders that only the machine of the run has."""
-        changed = list_changed(self.settings).items()
-        return {key: _shorten_path(value) if isinstance(value, str) else value for key, value in changed}
+        return {key: _shorten_paths(value) for key, value in list_changed(self.settings).items()}
 
     @cached_property
     def command(self) -> str:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from transformers import AutoModelForTokenClassification, PreTrainedConfig, PreTrainedTokenizerBase
@@ -30,6 +30,7 @@ from recipe.model.configuration import check_length, check_vocabulary, find_long
 from recipe.model.settings import ModelArguments
 
 BUFFER_CHARACTERS = 200_000  # texts of about this size are prepared together and sorted by length
+Item = TypeVar("Item", bound=str | Document)
 
 
 class Entity(NamedTuple):
@@ -157,7 +158,7 @@ class Tagger:
 
         While the model reads one buffer, the next one is split into words and tokenized.
         """
-        buffers = _fill_buffers(items)
+        buffers = fill_buffers(items)
         first = list(islice(buffers, 2))
         if len(first) < 2:  # no time for a thread if there is only a sentence to tag
             yield from (self._tag_prepared(self._prepare(buffer), min_score) for buffer in first)
@@ -236,6 +237,15 @@ class Tagger:
             first += len(tags)
         return tagged
 
+    def weigh_labels(self, documents: Sequence[Document], constrained: bool) -> np.ndarray:
+        """The probability of each label at each word of `documents`, (words, labels).
+
+        constrained: among the valid IOB2 sequences of a sentence; otherwise each word is predicted separately.
+        """
+        windows = self.windows(documents)
+        logits, lengths = self._collect(documents, windows, self.run(windows))
+        return compute_posteriors(logits / self.settings.temperature, lengths, self.labels, constrained).words
+
     def calibrate(
         self, documents: Sequence[Document], windows: Sequence[Window], batches: Iterable[np.ndarray]
     ) -> None:
@@ -310,9 +320,9 @@ def _place_entities(text: str, places: list[list[Word]], sentences: list[TaggedS
     return entities
 
 
-def _fill_buffers(items: Iterable[str | Document]) -> Iterator[list[str | Document]]:
-    """The items in order, in lists of about `BUFFER_CHARACTERS`."""
-    buffer: list[str | Document] = []
+def fill_buffers(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """The items, texts or documents, in order, in lists of about `BUFFER_CHARACTERS`."""
+    buffer: list[Item] = []
     size = 0
     for item in items:
         buffer.append(item)

@@ -19,6 +19,7 @@ class Architecture:
     causal: the attention accepts a causal mask (`recipe.model.causality`).
     positions_after_padding: the first position is the padding id plus 1, not 0.
     fp32_only: fails in mixed precision, so that fp32 is the automatic choice.
+    fewer_layers: a model without some of its layers works, and is loaded again by its configuration.
     """
 
     light_attention: bool = False
@@ -27,22 +28,23 @@ class Architecture:
     causal: bool = False
     positions_after_padding: bool = False
     fp32_only: bool = False
+    fewer_layers: bool = False
 
 
-BERT = Architecture(light_attention=True, packing=True, sparse_head=True, causal=True)
+BERT = Architecture(light_attention=True, packing=True, sparse_head=True, causal=True, fewer_layers=True)
 ROBERTA = replace(BERT, positions_after_padding=True)
-UNPACKED = Architecture(light_attention=True, sparse_head=True)
-ATTENTION_ONLY = Architecture(light_attention=True)
+UNPACKED = Architecture(light_attention=True, sparse_head=True, fewer_layers=True)
+ATTENTION_ONLY = Architecture(light_attention=True, fewer_layers=True)
 ARCHITECTURES = {
-    "albert": ATTENTION_ONLY,
+    "albert": replace(ATTENTION_ONLY, fewer_layers=False),  # one layer, used again and again
     "bert": BERT,
     "camembert": ROBERTA,
-    "deberta": Architecture(fp32_only=True),
+    "deberta": Architecture(fp32_only=True, fewer_layers=True),
     "deberta-v2": UNPACKED,
     "distilbert": BERT,
     "electra": BERT,
     "ernie": ATTENTION_ONLY,
-    "esm": ATTENTION_ONLY,
+    "esm": replace(ATTENTION_ONLY, fewer_layers=False),  # its contact head reads all layers
     "modernbert": replace(UNPACKED, causal=True),
     "mpnet": ROBERTA,
     "roberta": ROBERTA,

@@ -10,7 +10,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig, PreTraine
 from recipe.errors import RecipeError
 from recipe.inputs.added_words import find_new_words
 from recipe.inputs.pretrained import load_pretrained
-from recipe.model.architectures import find_first_position
+from recipe.model.architectures import find_architecture, find_first_position, list_types
 from recipe.model.settings import ModelArguments
 
 LARGEST_WEIGHT = 1000  # of a class in the loss
@@ -19,7 +19,8 @@ LARGEST_WEIGHT = 1000  # of a class in the loss
 def load_config(arguments: ModelArguments) -> PreTrainedConfig:
     """The configuration from `config_name`, else the model, else the default of `model_type`, with `config_overrides`.
 
-    Raises RecipeError if none of them is set, or if the configuration cannot be loaded or changed.
+    Raises RecipeError if none of them is set, if the configuration cannot be loaded or changed, or if the model cannot
+    start from `student_layers` layers.
     """
     name = arguments.config_name or arguments.model_name_or_path
     if name:
@@ -34,7 +35,25 @@ def load_config(arguments: ModelArguments) -> PreTrainedConfig:
         except (ValueError, TypeError, AttributeError) as error:
             raise RecipeError(f"config_overrides {arguments.config_overrides}: {error}: fix the value") from None
     config.output_attentions = config.output_hidden_states = False  # predictions must be logits only
+    if arguments.student_layers:
+        _check_layers(arguments.student_layers, config, arguments.model_name_or_path)
     return config
+
+
+def _check_layers(wanted: int, config: PreTrainedConfig, name: str | None) -> None:
+    """Raise RecipeError unless so many layers can be chosen from the checkpoint `name`; `config` is that of it."""
+    if name is None:
+        raise RecipeError(
+            "student_layers: a model from scratch has no layers to choose from: set num_hidden_layers in "
+            "config_overrides instead"
+        )
+    if not find_architecture(config.model_type).fewer_layers:
+        known = ", ".join(list_types("fewer_layers"))
+        raise RecipeError(f"student_layers: not known to work with {config.model_type}: choose one of {known}")
+    if wanted > config.num_hidden_layers:
+        raise RecipeError(
+            f"student_layers: {wanted} is more than the {config.num_hidden_layers} layers of {name}: set a lower value"
+        )
 
 
 def _override(config: PreTrainedConfig, changes: str) -> None:

@@ -15,6 +15,7 @@ from recipe.inputs.pretrained import load_pretrained
 from recipe.model.architectures import find_architecture
 from recipe.model.attention import ATTENTION
 from recipe.model.configuration import name_config, name_labels, read_labels
+from recipe.model.depth import keep_layers
 from recipe.model.dropout import lighten_dropout
 from recipe.model.settings import ModelArguments
 
@@ -77,6 +78,8 @@ def load_model(auto_class: Any, arguments: ModelArguments, config: PreTrainedCon
             model, found = load_pretrained(auto_class, name, arguments, **options)
         _check_encoder(name, model, found["missing_keys"])
         new_head = any(not key.startswith(f"{model.base_model_prefix}.") for key in found["missing_keys"])
+        if arguments.student_layers:
+            keep_layers(model, arguments.student_layers)
     else:
         try:
             model = auto_class.from_config(config, **options)

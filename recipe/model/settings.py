@@ -21,6 +21,9 @@ class ModelArguments(PretrainedArguments):
         None, "eager, sdpa, flash_attention_2 ... (default: the recipe's own on a CPU, else that of transformers)."
     )
     light_dropout: bool = setting(True, "Draw dropout masks faster on a CPU.")
+    student_layers: int | None = setting(
+        None, "Start from so many layers of the checkpoint (default: all).", at_least=1
+    )
 
 
 @dataclass

@@ -10,8 +10,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from recipe.errors import RecipeError
-
-WRAPPER = "_fsdp_wrapped_module."  # in parameter names under FSDP 1
+from recipe.model.depth import WRAPPER, find_layers
 
 
 def decay_rates(optimizer: torch.optim.Optimizer, model: nn.Module, encoder: PreTrainedModel, decay: float) -> None:
@@ -43,11 +42,3 @@ def decay_rates(optimizer: torch.optim.Optimizer, model: nn.Module, encoder: Pre
             groups.append(group | {"params": members, "lr": group["lr"] * decay**depth})
     # Trainer logs the learning rate of the first group; this way it is that of the head, as set by the user.
     optimizer.param_groups[:] = sorted(groups, key=lambda group: -group["lr"])
-
-
-def find_layers(encoder: PreTrainedModel) -> str | None:
-    """The name of the module list of layers, such as bert.encoder.layer; None without one."""
-    for name, module in encoder.named_modules():
-        if isinstance(module, nn.ModuleList) and len(module) == encoder.config.num_hidden_layers:
-            return name.replace(WRAPPER, "")
-    return None

@@ -13,7 +13,7 @@ from torch import distributed
 from transformers import PreTrainedModel
 
 from recipe.errors import RecipeError
-from recipe.training.layer_decay import find_layers
+from recipe.model.depth import find_layers
 
 
 @contextmanager

@@ -201,6 +201,27 @@ class TrainingArguments(transformers.TrainingArguments):
         self.bf16, self.fp16 = precision == "bf16", precision == "fp16"
 
 
+@dataclass
+class DistillationArguments:
+    """Distillation: the model, a student, also learns from the predictions of finished taggers, its teachers."""
+
+    teacher: list[str] | None = setting(None, "Finished taggers with the same labels: folders or Hub ids.")
+    distil_weight: float = setting(
+        0.5, "Share of the teachers in the loss; the rest is that of the tags.", at_least=0, at_most=1
+    )
+    distil_temperature: float = setting(
+        1.0, "Above 1: learn more of what the teachers find improbable.", at_least=0.1, at_most=100
+    )
+    distil_targets: Literal["softmax", "posteriors"] = setting(
+        "softmax", "Teachers: each word alone, or among valid IOB2 sequences."
+    )
+    unlabelled_file: list[str] | None = setting(None, "Text files or globs to learn from the teachers alone.")
+    unlabelled_every: int = setting(1, "Use one in so many articles of the unlabelled text.", at_least=1)
+    teacher_cache: str | None = setting(
+        None, "Folder to keep their predictions (default: in the output folder).", resume="free"
+    )
+
+
 def find_resume_rules(*groups) -> dict[str, Resume]:
     """The resume rule of each setting, by name. groups: instances or classes of settings."""
     inherited = {name: rule for rule, names in INHERITED.items() for name in names.split()}

@@ -11,6 +11,7 @@ from torch.utils.data import SequentialSampler
 from transformers import PrinterCallback
 from transformers.trainer_utils import has_length
 
+from recipe.errors import RecipeError
 from recipe.inputs.mixing import MixedWindows
 from recipe.model.attention import allow_cudnn
 from recipe.model.compilation import compile_layers
@@ -18,6 +19,7 @@ from recipe.model.packing import Packer
 from recipe.model.sparse_head import SparseHead, find_positions
 from recipe.training.batching import LengthGroupedSampler
 from recipe.training.collation import POSITIONS, BatchPreparer
+from recipe.training.distillation import Distillation
 from recipe.training.divergence import DivergenceGuard
 from recipe.training.layer_decay import decay_rates
 from recipe.training.loss import Loss, token_mean_loss
@@ -33,6 +35,7 @@ class RecipeTrainer(ResumableTrainer):
     """A Trainer with exact resumption and `token_mean_loss`; predictions are in the order of their data set.
 
     loss: your own loss, instead of `token_mean_loss`. class_weights: weight of each class in `token_mean_loss`.
+    distillation: what the training batches have been numbered by; its loss is then that of training.
     sparse_head: compute logits at labelled positions only, for heads with a large vocabulary.
     uniform: almost all batches have the same shape.
     """
@@ -43,15 +46,19 @@ class RecipeTrainer(ResumableTrainer):
         args,
         loss: Loss = token_mean_loss,
         class_weights: Sequence[float] | None = None,
+        distillation: Distillation | None = None,
         sparse_head: bool = False,
         uniform: bool = False,
         **options,
     ):
-        self._exact_loss = None
+        self._exact_loss: Loss | None = None
         if loss is token_mean_loss:
             smoothing = args.label_smoothing_factor
             loss = self._exact_loss = partial(token_mean_loss, label_smoothing=smoothing, class_weights=class_weights)
+        elif distillation:
+            raise RecipeError("teacher: cannot be combined with a loss of your own: remove one of them")
         super().__init__(args=args, compute_loss_func=loss, **options)
+        self._distillation = distillation
         if self.pop_callback(PrinterCallback):  # there are no progress bars
             self.add_callback(StepPrinter())
         self._guard = DivergenceGuard(args.fp16)
@@ -62,10 +69,15 @@ class RecipeTrainer(ResumableTrainer):
             allow_cudnn(uniform)
 
     def compute_loss(self, model, inputs, *args, **options):
-        positions = inputs.pop(POSITIONS, None)  # training batches have them
+        distillation = self._distillation if POSITIONS in inputs else None  # training batches have them
+        positions = inputs.pop(POSITIONS, None)
         if positions is None:
             positions = find_positions(inputs["labels"])
-        if self._exact_loss:
+        if distillation and self._exact_loss:
+            self.compute_loss_func = partial(
+                distillation.compute_loss, positions=positions, exact_loss=self._exact_loss
+            )
+        elif self._exact_loss:
             self.compute_loss_func = partial(self._exact_loss, positions=positions)
         with self._sparse_head.at(positions) if self._sparse_head else nullcontext():
             return super().compute_loss(model, inputs, *args, **options)

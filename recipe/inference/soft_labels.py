@@ -1,0 +1,121 @@
+"""Soft labels: how probable a finished tagger finds each label of each word. They are computed once and kept in files.
+
+A file has the soft labels of some documents. Its name is a digest of the tagger and of the documents, so that any run
+finds it again, and no run uses it for other weights or another text.
+"""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from recipe.data.documents import Document, list_sentences
+from recipe.errors import RecipeError
+from recipe.files import open_whole_bytes
+from recipe.inference.tagger import Tagger
+from recipe.inference.torch_backend import TorchBackend
+
+KEPT = 8  # labels of a word, the most probable ones
+VERSION = 1  # of the files; part of their names
+
+
+class SoftLabels(NamedTuple):
+    """The most probable labels of each word, the best first, as two arrays of (words, kept).
+
+    ids: label ids, uint8 if there are so few labels. logs: natural logarithms of the probabilities, float16. As
+    logarithms even small probabilities are exact to about 1 %, and a temperature above 1 makes these count.
+    """
+
+    ids: np.ndarray
+    logs: np.ndarray
+
+
+def keep_best(probabilities: np.ndarray) -> SoftLabels:
+    """The `KEPT` most probable labels of each word. probabilities: (words, labels)."""
+    labels = probabilities.shape[1]
+    ids = np.argsort(-probabilities, axis=1, kind="stable")[:, :KEPT]
+    with np.errstate(divide="ignore"):  # invalid labels have the probability 0
+        logs = np.log(np.take_along_axis(probabilities, ids, axis=1))
+    return SoftLabels(ids.astype(np.min_scalar_type(labels - 1)), logs.astype(np.float16))
+
+
+def join(parts: Sequence[SoftLabels]) -> SoftLabels:
+    """The soft labels of the words of all parts, in order."""
+    return SoftLabels(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+def average(given: Sequence[SoftLabels], labels: int) -> SoftLabels:
+    """The mean probabilities of several taggers for the same words. labels: their number."""
+    if len(given) == 1:
+        return given[0]
+    total = np.zeros((len(given[0].ids), labels))
+    for soft in given:
+        probabilities = np.exp(soft.logs.astype(float))
+        spread = np.zeros_like(total)
+        np.put_along_axis(spread, soft.ids.astype(int), probabilities, axis=1)
+        total += spread / spread.sum(1, keepdims=True)
+    return keep_best(total / len(given))
+
+
+class Teacher:
+    """A finished tagger, which gives soft labels.
+
+    labels: the label of each label id in the soft labels; the tagger can have them in another order (`check_teacher`).
+    constrained: see `Tagger.weigh_labels`.
+    Raises RecipeError if the tagger is an export.
+    """
+
+    def __init__(self, name: str, tagger: Tagger, labels: Sequence[str], constrained: bool):
+        if not isinstance(tagger.backend, TorchBackend):
+            raise RecipeError(f"teacher {name}: is an export: set the folder of the model that it was made from")
+        self._tagger, self._constrained = tagger, constrained
+        self._order = [tagger.labels.index(label) for label in labels]
+        settings = [VERSION, KEPT, list(labels), tagger.labels, asdict(tagger.settings), constrained]
+        digest = hashlib.sha256(json.dumps(settings).encode())
+        digest.update(tagger.tokenizer.backend_tokenizer.to_str().encode())
+        for key, weight in tagger.backend.model.state_dict().items():
+            digest.update(f"{key} {weight.dtype} {tuple(weight.shape)}".encode())
+            digest.update(weight.cpu().contiguous().flatten().view(torch.uint8).numpy())
+        self.digest = digest.hexdigest()
+
+    def score(self, documents: Sequence[Document]) -> SoftLabels:
+        """The soft labels of all words of `documents`, in order."""
+        return keep_best(self._tagger.weigh_labels(documents, self._constrained)[:, self._order])
+
+
+def check_teacher(name: str, own: Sequence[str], labels: Sequence[str]) -> None:
+    """Raise RecipeError unless the labels of a teacher, `own`, are `labels` in any order."""
+    if sorted(own) != sorted(labels):
+        raise RecipeError(
+            f"teacher {name}: predicts the labels {' '.join(own)}, but the student {' '.join(labels)}: set a teacher "
+            "that was trained on the same entity types"
+        )
+
+
+def name_file(digest: str, documents: Sequence[Document]) -> str:
+    """The name of the file with the soft labels of `documents` by the teacher with this digest."""
+    words = [[sentence.words for sentence in document.sentences] for document in documents]
+    return hashlib.sha256(f"{digest}{json.dumps(words)}".encode()).hexdigest()[:32] + ".npz"
+
+
+def write_soft_labels(path: Path, soft: SoftLabels) -> None:
+    """Write a file that is whole or absent. Raises RecipeError as `open_whole` does."""
+    with open_whole_bytes(path) as file:
+        np.savez(file, **soft._asdict())
+
+
+def read_soft_labels(path: Path, documents: Sequence[Document]) -> SoftLabels | None:
+    """The soft labels of `documents` in a file; None if there is no such file, or if it is damaged."""
+    try:
+        with np.load(path) as arrays:
+            soft = SoftLabels(arrays["ids"], arrays["logs"])
+    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile):
+        return None
+    words = sum(len(sentence.words) for sentence in list_sentences(documents))
+    return soft if len(soft.ids) == len(soft.logs) == words else None
