@@ -28,11 +28,7 @@ TABLE = "[tool.mutmut]\n"  # in pyproject.toml
 STATISTICS = "mutants/mutmut-stats.json"  # which tests reach which functions
 SURVIVED, TIMED_OUT = {0, 5, 33}, {24, -24, 36, 152, 255}  # exit codes, 5 and 33 if there is no test; others: killed
 
-# Of tests that train, those that differ in the code that they reach: each surviving mutant passes all of them.
-RESUMED = (
-    "killed_run_ends and 3 and not (bf16 or mixed) or signal_finishes and streamed or depend or fill_up or state or "
-    "change_no_weight or during_a_save or save_that_fails or longer_run or stays_as_it_is"
-)
+# Of the tests of pushes, those that differ in the code that they reach: each surviving mutant passes all of them.
 PUSHED = (
     "saved_checkpoint or held or wait or names_the_command or passes or under_way or hard_links or licence or owner "
     "or of_its_folder or first_process or of_the_end or without_a_checkpoint or only_where or without_the_check "
@@ -62,7 +58,6 @@ GROUPS = {
         ["tests/inputs/test_windows.py", "tests/inputs/test_case_markers.py::test_a_marked_word_is_labelled_once"],
     ),
     "checkpoints": (["recipe/training/checkpoints.py"], ["tests/training/test_checkpoints.py"]),
-    "resumption": (["recipe/training/resumption.py"], ["tests/training/test_resumption.py", "-k", RESUMED]),
     "pushes": (["recipe/hub/pushes.py"], ["tests/hub/test_pushes.py", "-k", PUSHED]),
 }
 
