@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 
 from recipe.errors import RecipeError
-from recipe.inference.masked_model import MaskedModel, OnBad, Row, quote, refuse, split_buffers
+from recipe.inference.masked_model import MaskedModel, OnBad, Row, check_texts, quote, refuse, split_buffers
 from recipe.inference.masks import (
     MARKER,
     MOST_PIECES,
@@ -183,7 +183,7 @@ class Filler(MaskedModel):
         another; the result for this text is then None.
         """
         chosen, first = FillOptions(**options), 1
-        for buffer in split_buffers(texts, BUFFER):
+        for buffer in split_buffers(check_texts(texts), BUFFER):
             yield from self._fill(buffer, chosen, lambda number, error, first=first: on_bad(first + number, error))
             first += len(buffer)
 

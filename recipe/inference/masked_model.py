@@ -142,6 +142,16 @@ def refuse(number: int, error: RecipeError) -> None:
     raise RecipeError(f"text {number}: {error}" if number else str(error)) from None
 
 
+def check_texts(texts: Any) -> Iterator[str]:
+    """The texts in order. Raises RecipeError for anything else than texts."""
+    if isinstance(texts, bytes) or not isinstance(texts, Iterable):
+        raise RecipeError(f"texts: expected a text or a list of texts, not {type(texts).__name__}")
+    for number, text in enumerate(texts, 1):
+        if not isinstance(text, str):
+            raise RecipeError(f"text {number}: expected a text, not {type(text).__name__}")
+        yield text
+
+
 def split_buffers(texts: Iterable[str], size: int) -> Iterator[list[str]]:
     """The texts in order, in lists of `size`."""
     waiting = iter(texts)

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 
 from recipe.errors import RecipeError
-from recipe.inference.masked_model import MaskedModel, OnBad, Row, quote, refuse
+from recipe.inference.masked_model import MaskedModel, OnBad, Row, check_texts, quote, refuse
 from recipe.inputs.case_markers import find_markers
 
 Metric = Literal["original", "within_word_l2r"]
@@ -84,7 +84,7 @@ class Scorer(MaskedModel):
             raise RecipeError("metric: a masked autoregressive model has a log-likelihood of its own: remove it")
         waiting: list[tuple[_Encoded, list[Row]] | None] = []
         count = 0  # rows
-        for number, text in enumerate(texts, 1):
+        for number, text in enumerate(check_texts(texts), 1):
             try:
                 encoded = self._encode(text)
             except RecipeError as error:

@@ -158,6 +158,8 @@ class Tagger:
 
         While the model reads one buffer, the next one is split into words and tokenized.
         """
+        if not 0 <= min_score <= 1:
+            raise RecipeError(f"min_score: {min_score} must be at least 0 and at most 1")
         buffers = fill_buffers(items)
         first = list(islice(buffers, 2))
         if len(first) < 2:  # no time for a thread if there is only a sentence to tag

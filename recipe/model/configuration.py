@@ -67,8 +67,10 @@ def _override(config: PreTrainedConfig, changes: str) -> None:
 
 
 def read_labels(config: PreTrainedConfig) -> list[str]:
-    """The labels of a classification head, by label id."""
+    """The labels of a classification head, by label id. Raises RecipeError if ids are missing."""
     labels = cast("dict[int, str]", config.id2label)  # transformers turns the keys into numbers
+    if sorted(labels) != list(range(len(labels))):
+        raise RecipeError("config.json of the model: id2label: its ids are not 0, 1, 2 ...: restore the file")
     return [labels[label_id] for label_id in range(len(labels))]
 
 
@@ -140,7 +142,11 @@ def refuse_decoder(config: PreTrainedConfig) -> None:
 
 
 def find_longest(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> int:
-    """The number of tokens that the model accepts, special tokens included."""
+    """The number of tokens that the model accepts, special tokens included. Raises RecipeError if that is no number."""
+    if not isinstance(tokenizer.model_max_length, int):
+        raise RecipeError(
+            "tokenizer_config.json of the model: model_max_length: is not a whole number: restore the file"
+        )
     positions = getattr(config, "max_position_embeddings", -1)
     if positions <= 0:  # XLNet's -1 is no limit
         return tokenizer.model_max_length

@@ -39,6 +39,7 @@ def read_pretraining(config: PreTrainedConfig) -> Pretraining:
         found = None
     if (
         found is None
+        or not isinstance(found.objective, str)
         or found.objective not in RATES
         or [type(found.new_head), type(found.trained_tokens)] != [bool, int]
     ):

@@ -389,6 +389,12 @@ def test_masks_in_a_text_and_an_option_that_masks_exclude_each_other(filler, opt
         filler("Mara left [MASK]", **options)
 
 
+@pytest.mark.parametrize("texts", [None, 3, b"[MASK]", ["[MASK]", 3]])
+def test_anything_else_than_texts_is_refused(filler, texts):
+    with pytest.raises(RecipeError, match=r"expected a text( or a list of texts)?, not (NoneType|int|bytes)"):
+        filler(texts)
+
+
 def test_a_special_token_is_no_word_to_mask(filler):
     with pytest.raises(RecipeError, match="'SEP' is part of a special token: choose other words"):
         filler("Mara [SEP] left", mask_words=[3])

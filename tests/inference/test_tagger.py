@@ -204,6 +204,25 @@ def test_a_model_does_not_lose_its_case_markers(tmp_path, name):
         load_tokenizer(ModelArguments(model_name_or_path=str(tmp_path)))
 
 
+def test_a_score_that_is_no_probability_is_refused(tagger):
+    with pytest.raises(RecipeError, match="min_score: nan must be at least 0 and at most 1"):
+        tagger("Oslo", min_score=float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("config.json", {"id2label": {"0": "O", "5": "B-LOC"}}, "id2label: its ids are not 0, 1, 2"),
+        ("tokenizer_config.json", {"model_max_length": "x"}, "model_max_length: is not a whole number"),
+    ],
+)
+def test_damaged_values_of_a_model_are_refused(folder, tmp_path, name, change, message):
+    copy = shutil.copytree(folder, tmp_path / "copy", ignore=shutil.ignore_patterns("checkpoint-*"))
+    (copy / name).write_text(json.dumps(json.loads((copy / name).read_text()) | change))
+    with pytest.raises(RecipeError, match=message):
+        Tagger.load(copy)
+
+
 def test_a_text_is_no_list_of_words(tagger):
     with pytest.raises(RecipeError, match="tag_words: expected a list of words, not a text"):
         tagger.tag_words("Oslo")
