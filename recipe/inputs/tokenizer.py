@@ -67,10 +67,17 @@ def _load_vocabulary(name: str, arguments: PretrainedArguments) -> PreTrainedTok
         "started from, or set tokenizer_name"
     )
     folder = Path(resolve_name(name))
-    if folder.is_dir() and not any(file for pattern in VOCABULARIES for file in folder.glob(pattern)):
-        raise missing
-    tokenizer = load_pretrained(AutoTokenizer, name, arguments)
-    if len(tokenizer.get_vocab().keys() - {*tokenizer.all_special_tokens} - tokenizer.get_added_vocab().keys()) < 2:
+    has_none = folder.is_dir() and not any(file for pattern in VOCABULARIES for file in folder.glob(pattern))
+    try:
+        tokenizer = load_pretrained(AutoTokenizer, name, arguments)
+    except RecipeError as error:
+        raise (missing if has_none else error) from None
+    if not tokenizer.is_fast:  # it can do without files, and is refused later
+        return tokenizer
+    if (
+        has_none
+        or len(tokenizer.get_vocab().keys() - {*tokenizer.all_special_tokens} - tokenizer.get_added_vocab().keys()) < 2
+    ):
         raise missing  # from the Hub; SentencePiece has an entry for spaces
     file = folder / "tokenizer.json"
     if file.is_file() and _has_markers(file) and CAPITALISED not in repr(tokenizer.backend_tokenizer.normalizer):
