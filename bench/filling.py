@@ -27,7 +27,8 @@ from recipe.data.articles import load_articles
 from recipe.data.raw_text import find_sentences
 from recipe.data.settings import TextArguments
 from recipe.hub.provenance import describe_hardware, find_commit
-from recipe.inference.filler import FilledText, Filler, FillOptions
+from recipe.inference.fill_options import FillOptions
+from recipe.inference.filler import FilledText, Filler
 from recipe.inference.masks import MARKER, MaskedText, mask_positions, mask_words
 from recipe.inference.scorer import Scorer
 

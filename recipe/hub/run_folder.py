@@ -139,7 +139,7 @@ class RunFolder:
 
     @cached_property
     def analysis(self) -> dict:
-        """The analysis of the errors of each split, in figures; empty if there is none."""
+        """The analysis of the errors of each split, in figures; empty if the run has no analysis."""
         return _read(self.folder / "analysis.json")
 
     @cached_property

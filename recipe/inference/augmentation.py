@@ -17,7 +17,8 @@ from recipe.data.augmentation import METHODS, augment
 from recipe.data.conll import read_columns, write_conll
 from recipe.data.documents import Document, Sentence, list_sentences
 from recipe.data.settings import AugmentationArguments
-from recipe.inference.filler import BUFFER, Filler, FillOptions
+from recipe.inference.fill_options import FillOptions
+from recipe.inference.filler import BUFFER, Filler
 from recipe.inference.masks import ANY, FIRST, START, MaskedText, mask_spans
 from recipe.seeds import derive_seed
 

@@ -8,7 +8,8 @@ from transformers.utils.logging import disable_progress_bar
 from recipe.command_line import VerbParser
 from recipe.data.untagged import Item
 from recipe.errors import RecipeError
-from recipe.inference.filler import FilledText, Filler, FillOptions, Order
+from recipe.inference.fill_options import FillOptions, Order
+from recipe.inference.filler import FilledText, Filler
 from recipe.inference.masks import MOST_PIECES
 from recipe.inference.reading import BadTexts, add_reading, make_reader, pair_results, read_inputs, write_results
 

@@ -135,8 +135,8 @@ def _find_format(output: Path | None) -> str:
     return KINDS[output.suffix]
 
 
-def main(argv: list[str]) -> None:
-    """`python -m recipe tag`: tag text or files and write the entities."""
+def make_parser() -> VerbParser:
+    """The options of the verb."""
     parser = VerbParser(
         "tag",
         "Tag the entities in raw text, JSON lines or column files with a finished model.",
@@ -164,7 +164,12 @@ def main(argv: list[str]) -> None:
         default="auto",
         help="precision of the weights (default: auto, which is bf16 if the hardware supports it, else fp32)",
     )
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: list[str]) -> None:
+    """`python -m recipe tag`: tag text or files and write the entities."""
+    args = make_parser().parse_args(argv)
     if bool(args.files) == bool(args.text):
         raise RecipeError("input: expected either files or --text: set one of them")
     if args.resume and (args.output is None or args.text or STDIN in args.files):

@@ -59,8 +59,8 @@ def load_tokenizer(arguments: PretrainedArguments, training: bool = True) -> Pre
 def _load_vocabulary(name: str, arguments: PretrainedArguments) -> PreTrainedTokenizerBase:
     """The tokenizer of a folder or Hub id.
 
-    Raises RecipeError if there is none: transformers then builds one without words, which turns all text into unknown
-    tokens.
+    Raises RecipeError if it has no vocabulary: transformers then builds one without words, which turns all text into
+    unknown tokens.
     """
     missing = RecipeError(
         f"{name}: has no tokenizer (tokenizer.json): copy it from a checkpoint of the run or from the encoder that it "

@@ -12,7 +12,8 @@ from transformers import BertForMaskedLM, PreTrainedTokenizerFast
 from conftest import make_config, make_tokenizer
 from recipe.__main__ import main
 from recipe.errors import RecipeError
-from recipe.inference.filler import Filler, FillOptions
+from recipe.inference.fill_options import FillOptions
+from recipe.inference.filler import Filler
 from recipe.inference.masks import (
     ANY,
     FIRST,
