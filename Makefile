@@ -22,7 +22,7 @@ $(foreach name,$(NAMES),$(foreach sign,$(ODD),$(if $(findstring $(sign),$(value 
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart mlm ner sweep reproduce reproduce-local silver tag export push bench bench-gpu fuzz soak study table test test-all test-gpu test-page coverage mutation lint format
+.PHONY: help setup quickstart mlm ner sweep reproduce reproduce-local silver tag export push bench bench-gpu bench-serving fuzz soak study table test test-all test-gpu test-page coverage mutation lint format
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -150,6 +150,11 @@ bench: setup  ## speed and F1 beside plain scripts, two hours; DATA=folder of Co
 	$(BIN)/python -m bench.speed $(if $(DATA),--data_dir "$(DATA)") $(if $(TEXT),--text "$(TEXT)")
 	$(BIN)/python -m bench.parity $(if $(DATA),--data_dir "$(DATA)")
 	$(BIN)/python -m bench.report docs
+
+bench-serving: .venv/export  ## speed, F1, memory and size of every form of taggers: RUNS="runs/ner/name ..." DATA=folder of CoNLL-2003
+	@test -n "$(RUNS)" && test -n "$(DATA)" || { echo 'usage: make bench-serving RUNS="runs/ner/name ..." DATA=path/to/conll2003 [ARGS=--reuse]' >&2; exit 2; }
+	$(BIN)/python -m bench.environments
+	$(BIN)/python -m bench.serving $(RUNS) --data_dir "$(DATA)" $(ARGS)
 
 bench-gpu: setup  ## speed on one GPU beside plain scripts, and of tagging, minutes; DATA=folder of CoNLL-2003, TEXT="news/*.txt"
 	$(BIN)/python -m bench.gpu $(if $(DATA),--data_dir "$(DATA)") $(if $(TEXT),--text "$(TEXT)")

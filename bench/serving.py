@@ -1,80 +1,144 @@
-"""Every form of finished taggers on the CoNLL-2003 test split, beside transformers' pipeline: F1, speed, memory, size.
+"""Every form of finished taggers on a test split, beside transformers' pipeline: F1, speed, memory, size.
 
 python -m bench.serving runs/ner/name [runs/ner/other ...] --data_dir path/to/conll2003
 
-Nothing else may run. Each run gets all its exports in `export/`, those that are refused too. Writes
-`results/serving/<name of the folder>.json`.
+Nothing else may run. Each run gets all its exports in `export/`, those that are refused too; with --reuse, exports that
+are there are measured as they are. Writes `results/serving/<name of the folder>.json`, again after each form and each
+round, so that an interrupted measurement keeps what it has.
 """
 
 import argparse
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers.utils.logging import disable_progress_bar
 
 from bench.speed import measure_products
-from bench.tagging import measure_speed
+from bench.tagging import ROUNDS, measure_rounds
 from recipe.data.conll import read_conll
 from recipe.data.documents import Document, Sentence, list_sentences
 from recipe.data.splits import find_files
-from recipe.export import FOLDER, choose_exports, export_all, load_source, make_folder
+from recipe.errors import RecipeError
+from recipe.export import FOLDER, RECORD, Source, choose_exports, export_all, load_source, make_folder
+from recipe.files import write_whole
 from recipe.hub.provenance import describe_hardware, find_commit
 from recipe.inference.comparison import load_pipeline
-from recipe.inference.exports import count_threads
+from recipe.inference.exports import GRAPHS, Export, OpenvinoBackend, count_threads
 from recipe.inference.guard import judge
-from recipe.inference.measuring import measure
+from recipe.inference.measuring import Measurement, measure
 from recipe.inference.tagger import Tagger
 
 RESULTS = Path("results/serving")
-ALONE = 300  # sentences that are tagged one at a time
-BATCH = 32  # of the pipeline
+MODEL = "torch-fp32, the model itself"
+BATCH, STREAMS = 32, 2
+SPEED = {"1 at a time": 200, f"{BATCH} at a time": 640, "all at once": 1280}  # sentences, evenly spaced
+
+Words = list[list[str]]
+Contestants = dict[str, Callable[[], object]]
 
 
-def measure_run(run: Path, test: Path) -> dict[str, Any]:
-    """Export a run in every form, and measure each on the test file."""
+@dataclass(frozen=True)
+class Bench:
+    """What is measured on which sentences, and how often. source: the tagger; None if no export has to be made."""
+
+    run: Path
+    test: Path
+    exports: list[Export]
+    rounds: int
+    reuse: bool
+    source: Source | None
+
+    @property
+    def sentences(self) -> Words:
+        """The words of all test sentences."""
+        return [sentence.words for sentence in list_sentences(read_conll(self.test, check=False))]
+
+
+def prepare(run: Path, test: Path, rounds: int, reuse: bool) -> Bench:
+    """Load the tagger of a run, unless all its exports are there and are reused."""
     make_folder(run / FOLDER)
-    source = load_source(run, None, None)
-    judged = {one.export.name: one for one in export_all(source, choose_exports("auto", "auto"), True, fastest=False)}
-    forms = {"torch-fp32, the model": run} | {name: run / "export" / name for name in judged}
-    reference = measure(run, test, -1, "fp32")
-    rows: dict[str, dict] = {}
-    for name, folder in forms.items():
-        found = reference if folder == run else measure(folder, test, -1)
-        rows[name] = {"test": asdict(found.figures)}
-        if folder != run:
-            other = judge(judged[name].export, reference, found)
-            rows[name]["test"] |= {"different_tags": other.different_tags, "words": other.words}
-            rows[name]["dev"] = judged[name].describe()
-    sentences = [sentence.words for sentence in list_sentences(read_conll(test, check=False))]
-    speeds = {"together": sentences, "alone": sentences[:: max(1, len(sentences) // ALONE)]}
-    taggers = {name: Tagger.load(folder, "fp32" if folder == run else "auto") for name, folder in forms.items()}
-    result: dict[str, Any] = {"run": run.name, "forms": rows, "speed": {}}
-    for kind, chosen in speeds.items():
-        result["speed"][kind] = compare_speeds(run, taggers, chosen, alone=kind == "alone")
-    result["tokenizer"] = len(sentences) / time_tokenizer(next(iter(taggers.values())), sentences)  # sentences a second
-    return result
+    exports = choose_exports("auto", "auto")
+    missing = [one for one in exports if not (reuse and (run / FOLDER / one.name / RECORD).exists())]
+    return Bench(run, test, exports, rounds, reuse, load_source(run, None, None) if missing else None)
 
 
-def compare_speeds(run: Path, taggers: dict[str, Tagger], sentences: list[list[str]], alone: bool) -> dict[str, dict]:
-    """Sentences and words a second of the pipeline and of each form, in turn, all at once or one at a time."""
-    texts = [" ".join(words) for words in sentences]
-    stock = load_pipeline(str(run), next(iter(taggers.values())).tokenizer)
-    contestants: dict[str, Callable[[], object]] = {
-        "pipeline": lambda: [stock(text) for text in texts] if alone else stock(texts, batch_size=BATCH)
+def measure_run(bench: Bench) -> Iterator[dict[str, Any]]:
+    """The results so far, after each step."""
+    forms: dict[str, dict] = {}
+    result: dict[str, Any] = {"run": bench.run.name, "forms": forms}
+    reference = measure(bench.run, bench.test, -1, "fp32")
+    forms[MODEL] = {"test": asdict(reference.figures)}
+    yield result
+    for export in bench.exports:
+        try:
+            forms[export.name] = measure_form(bench, export, reference)
+        except RecipeError as error:
+            forms[export.name] = {"error": str(error)}
+        yield result
+    taggers = {MODEL: Tagger.load(bench.run, "fp32", "cpu")}
+    taggers |= {name: Tagger.load(bench.run / FOLDER / name) for name, row in forms.items() if "dev" in row}
+    sentences = bench.sentences
+    result["tokenizer"] = len(sentences) / time_tokenizer(taggers[MODEL], sentences)  # sentences a second
+    result["products"], result["speed"] = [], {}
+    for kind, count in SPEED.items():
+        chosen = sentences[:: max(1, len(sentences) // count)][:count]
+        contestants = list_contestants(bench.run, taggers, chosen, kind)
+        for run in contestants.values():  # to warm up
+            run()
+        for speeds in measure_rounds(contestants, len(chosen), sum(map(len, chosen)), bench.rounds):
+            result["products"].append(measure_products())
+            result["speed"][kind] = speeds
+            yield result
+
+
+def measure_form(bench: Bench, export: Export, reference: Measurement) -> dict[str, Any]:
+    """Make an export, unless it is reused, and measure it on the test file: its row in the results.
+
+    reference: the model itself on the test file. Raises RecipeError if it cannot be exported.
+    """
+    folder = bench.run / FOLDER / export.name
+    if bench.source and not (bench.reuse and (folder / RECORD).exists()):
+        export_all(bench.source, [export], force=True, fastest=False)
+    found = measure(folder, bench.test, -1)
+    judged = judge(export, reference, found)
+    differences = {"different_tags": judged.different_tags, "words": judged.words}
+    differences |= {"largest_difference": judged.largest_difference}
+    return {"dev": json.loads((folder / RECORD).read_text())["export"], "test": asdict(found.figures) | differences}
+
+
+def list_contestants(run: Path, taggers: dict[str, Tagger], sentences: Words, kind: str) -> Contestants:
+    """The pipeline and each form, which tag sentences as `kind` says, a key of `SPEED`."""
+    size = {"1 at a time": 1, "all at once": len(sentences)}.get(kind, BATCH)
+    calls = [sentences[first : first + size] for first in range(0, len(sentences), size)]
+    texts = [[" ".join(words) for words in call] for call in calls]
+    stock: Any = load_pipeline(str(run), taggers[MODEL].tokenizer)
+    contestants: Contestants = {
+        f"pipeline, batch_size={batch}": lambda batch=batch: [stock(call, batch_size=batch) for call in texts]
+        for batch in (1, BATCH)
+        if batch <= size
     }
+    several = {} if size < len(sentences) else add_streams(run, taggers)
+    for name, tagger in (taggers | several).items():
+        contestants[name] = lambda tagger=tagger: [tagger.tag_words(call) for call in calls]
+    return contestants
+
+
+def add_streams(run: Path, taggers: dict[str, Tagger]) -> dict[str, Tagger]:
+    """The forms on OpenVINO once more, with `STREAMS` batches at the same time on the same threads."""
+    found = {}
     for name, tagger in taggers.items():
-        contestants[name] = (
-            (lambda tagger=tagger: [tagger.tag_words([words]) for words in sentences])
-            if alone
-            else (lambda tagger=tagger: tagger.tag_words(sentences))
-        )
-    for warm_up in contestants.values():
-        warm_up()
-    return measure_speed(contestants, len(sentences), sum(map(len, sentences)))
+        backend, _, precision = name.partition("-")
+        if backend == "openvino":
+            several = found[f"{name}, {STREAMS} streams"] = copy(tagger)
+            graph = run / FOLDER / name / GRAPHS[backend]
+            several.backend = OpenvinoBackend(graph, precision, count_threads(), STREAMS)
+    return found
 
 
 def time_tokenizer(tagger: Tagger, sentences: Sequence[list[str]]) -> float:
@@ -93,14 +157,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, help="folders of finished runs")
     parser.add_argument("--data_dir", required=True)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--reuse", action="store_true", help="measure exports that are there as they are")
     args = parser.parse_args()
     disable_progress_bar()
+    torch.set_num_threads(count_threads())
     test = Path(find_files(args.data_dir)["test"][0])
-    RESULTS.mkdir(parents=True, exist_ok=True)
+    head = {"commit": find_commit(), "hardware": describe_hardware(0), "threads": count_threads()}
     for run in args.runs:
-        result: dict[str, Any] = {"commit": find_commit(), "hardware": describe_hardware(0), "threads": count_threads()}
-        result |= {"products": measure_products()} | measure_run(run, test)
-        (RESULTS / f"{run.name}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        for result in measure_run(prepare(run, test, args.rounds, args.reuse)):
+            write_whole(RESULTS / f"{run.name}.json", json.dumps(head | result, indent=2) + "\n")
         for kind, speeds in result["speed"].items():
             print(kind, {name: round(row["sentences_per_second"]) for name, row in speeds.items()})
 

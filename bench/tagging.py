@@ -10,7 +10,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,21 +70,34 @@ def measure_calibration(tagger: Tagger, documents: Sequence[Document]) -> dict[s
 def measure_speed(
     contestants: dict[str, Callable[[], object]], sentences: int, words: int, rounds: int = ROUNDS
 ) -> dict[str, dict]:
-    """Seconds of each contestant, in turn, and medians of sentences and words a second."""
+    """The figures of `measure_rounds` after the last round."""
+    *_, last = measure_rounds(contestants, sentences, words, rounds)
+    return last
+
+
+def measure_rounds(
+    contestants: dict[str, Callable[[], object]], sentences: int, words: int, rounds: int = ROUNDS
+) -> Iterator[dict[str, dict]]:
+    """Run the contestants in turn, and after each round return the figures of all rounds so far.
+
+    seconds: of each round. sentences_per_second, words_per_second: medians. slowest, fastest: sentences a second.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):
         for name, run in contestants.items():
             start = time.perf_counter()
             run()
             seconds[name].append(time.perf_counter() - start)
-    return {
-        name: {
-            "seconds": values,
-            "sentences_per_second": sentences / statistics.median(values),
-            "words_per_second": words / statistics.median(values),
+        yield {
+            name: {
+                "seconds": list(values),
+                "sentences_per_second": sentences / statistics.median(values),
+                "words_per_second": words / statistics.median(values),
+                "slowest": sentences / max(values),
+                "fastest": sentences / min(values),
+            }
+            for name, values in seconds.items()
         }
-        for name, values in seconds.items()
-    }
 
 
 def main() -> None:
