@@ -63,7 +63,7 @@ class Bench:
 def prepare(run: Path, test: Path, rounds: int, reuse: bool) -> Bench:
     """Load the tagger of a run, unless all its exports are there and are reused."""
     make_folder(run / FOLDER)
-    exports = choose_exports("auto", "auto")
+    exports = [one for one in choose_exports("auto", "auto") if one.name != "torch-fp32"]  # that is the model itself
     missing = [one for one in exports if not (reuse and (run / FOLDER / one.name / RECORD).exists())]
     return Bench(run, test, exports, rounds, reuse, load_source(run, None, None) if missing else None)
 
