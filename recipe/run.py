@@ -27,6 +27,7 @@ from recipe.hub.provenance import describe_hardware, find_commit, name_data, tra
 from recipe.hub.pushes import PUSH_SILENCE, RunPusher
 from recipe.hub.report import ANALYSIS, PAGE, try_report
 from recipe.hub.run_folder import list_changed
+from recipe.inference.exports import EXPORTS
 from recipe.launch import find_command, is_sharded
 from recipe.model.configuration import name_config
 from recipe.model.settings import ModelArguments
@@ -57,7 +58,7 @@ from recipe.training.trial import try_model, try_trainer
 # These go into a .gitignore, which the Hub respects: predictions and the page contain text of the data, which can be
 # under a licence that does not allow you to publish it.
 PRIVATE = (f"{PREDICTIONS}/", "predictions.conll", PAGE, "words.conll", "train.log", "tokenizer/", LOCK)
-RESULTS = ("report.json", "report.txt", "metrics.json", "predictions.conll", PREDICTIONS, PAGE, ANALYSIS)
+RESULTS = ("report.json", "report.txt", "metrics.json", "predictions.conll", PREDICTIONS, PAGE, ANALYSIS, EXPORTS)
 PACKAGES = ("torch", "transformers", "datasets", "accelerate", "tokenizers")
 
 

@@ -77,7 +77,7 @@ def main(argv: list[str]) -> None:
     reader = Reader(args.encoding, args.lines, args.text_key, skip_bad=args.skip_bad)
     items, bad = read_inputs(args.inputs, reader), BadTexts(args.skip_bad, reader)
     disable_progress_bar()  # for loading the weights
-    filler = Filler.load(args.model, args.precision)
+    filler = Filler.load(args.model, args.precision, export=args.export)
     pairs = pair_results(items, lambda texts: filler.stream(texts, bad, **options))
     write_results(pairs, args.output, format_filled, make_row)
     bad.report()

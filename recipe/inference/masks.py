@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import torch
+import numpy as np
 from tokenizers import Encoding
 from transformers import PreTrainedTokenizerBase
 
@@ -74,14 +74,14 @@ class Vocabulary:
         return any(token.startswith(("\u0120", "\u2581")) for token in self.tokens)
 
     @cached_property
-    def allowed(self) -> torch.Tensor:
+    def allowed(self) -> np.ndarray:
         """For each kind of slot, the tokens that may stand there: (4, vocabulary).
 
         ANY: no special token and no case marker. FIRST: of these, tokens that begin a word. INNER: tokens that continue
         one. MARKER: case markers.
         """
         others = {*self.tokenizer.all_special_ids, *self.markers}
-        allowed = torch.zeros(4, self.size, dtype=torch.bool)
+        allowed = np.zeros((4, self.size), bool)
         for number, token in enumerate(self.tokens):
             if number in others:
                 continue

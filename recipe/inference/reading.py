@@ -11,6 +11,7 @@ from recipe.command_line import VerbParser
 from recipe.data.untagged import STDIN, Item, Reader, list_files
 from recipe.errors import RecipeError
 from recipe.files import open_whole
+from recipe.inference.loading import add_loading
 
 Result = TypeVar("Result")
 FILE_ENDINGS = (".txt", ".md", ".jsonl", ".ndjson", ".gz")
@@ -38,12 +39,7 @@ def add_reading(parser: VerbParser) -> None:
     parser.add_argument("--text_key", default="text", help="JSON lines: key of the text (default: text)")
     parser.add_argument("--skip_bad", action="store_true", help="skip and count texts and lines that cannot be used")
     parser.add_argument("--encoding", default="utf-8", help="encoding of the files (default: utf-8)")
-    parser.add_argument(
-        "--precision",
-        choices=("auto", "fp32", "bf16", "fp16"),
-        default="auto",
-        help="precision of the weights (default: auto, which is bf16 if the hardware supports it, else fp32)",
-    )
+    add_loading(parser)
 
 
 def pair_results(
