@@ -296,9 +296,16 @@ def test_without_torch_an_export_runs_and_nothing_is_said_about_it(run, mlm_run)
 # Interruptions
 
 
+def heed_signals():
+    """Heed signals as at a terminal: tests under nohup, or in the background of a shell, ignore some of them."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start(run):
     """An export in a process of its own that is just being measured, and the process that measures it."""
-    process = spawn([sys.executable, "-m", "recipe", "export", str(run), "--backend", "onnx", "--precision", "fp32"])
+    command = [sys.executable, "-m", "recipe", "export", str(run), "--backend", "onnx", "--precision", "fp32"]
+    process = spawn(command, preexec_fn=heed_signals)
     while process.poll() is None:
         if list((run / "export").glob("saving-*/onnx-fp32/config.json")):
             found = psutil.Process(process.pid).children()
