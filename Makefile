@@ -145,7 +145,7 @@ tag: setup  ## tag text with a finished model: MODEL=runs/ner/name FILES="path/t
 	    echo 'usage: make tag MODEL=runs/ner/name FILES="path/to/*.txt" [OUTPUT=entities.jsonl]' >&2; exit 2; }
 	$(BIN)/python -m recipe tag --model "$(MODEL)" $(if $(FILES),"$(FILES)") $(if $(OUTPUT),--output "$(OUTPUT)") $(ARGS)
 
-export: .venv/export  ## smaller and faster forms of a tagger, compared with it: MODEL=runs/ner/name ARGS="--backend onnx --precision int8"
+export: .venv/export  ## smaller and faster forms of a model, compared with it: MODEL=runs/ner/name ARGS="--backend onnx --precision int8"
 	@test -n "$(MODEL)" || { echo 'usage: make export MODEL=runs/ner/name [ARGS="--backend onnx --precision int8"]' >&2; exit 2; }
 	$(BIN)/python -m recipe export "$(MODEL)" $(ARGS)
 

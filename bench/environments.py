@@ -35,9 +35,9 @@ def measure_environment(arguments: list[str]) -> dict[str, Any]:
     with TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         python = Path(folder) / "bin" / "python"
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *arguments], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-qq", *arguments], check=True)
         versions = subprocess.run([python, "-m", "pip", "freeze"], check=True, capture_output=True, text=True)
-        subprocess.run([python, "-m", "pip", "uninstall", "--quiet", "--yes", "pip"], check=True)
+        subprocess.run([python, "-m", "pip", "uninstall", "-qq", "--yes", "pip"], check=True)
         sizes = {path.name: measure_size(path) for path in Path(folder).glob("lib/python*/site-packages/*")}
         largest = dict(sorted(sizes.items(), key=lambda pair: -pair[1])[:5])
         return {"mb": sum(sizes.values()), "largest": largest, "packages": versions.stdout.split("\n")[:-1]}

@@ -11,8 +11,9 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,19 @@ from transformers.utils.logging import disable_progress_bar
 
 from bench.speed import measure_products
 from bench.tagging import ROUNDS, measure_rounds
-from recipe.data.conll import read_conll
-from recipe.data.documents import Document, Sentence, list_sentences
+from recipe.data.documents import Document, Sentence
 from recipe.data.splits import find_files
 from recipe.errors import RecipeError
-from recipe.export import FOLDER, RECORD, Source, choose_exports, export_all, load_source, make_folder
+from recipe.export import choose_exports, export_all, hold_folder, unwind_on_signals
+from recipe.exportable import Source, open_source
 from recipe.files import write_whole
 from recipe.hub.provenance import describe_hardware, find_commit
 from recipe.inference.comparison import load_pipeline
-from recipe.inference.exports import GRAPHS, Export, OpenvinoBackend, count_threads
+from recipe.inference.exports import EXPORTS, GRAPHS, RECORD, Export, OpenvinoBackend, count_threads
 from recipe.inference.guard import judge
 from recipe.inference.measuring import Measurement, measure
 from recipe.inference.tagger import Tagger
+from recipe.inference.trials import TaggingTrial
 
 RESULTS = Path("results/serving")
 MODEL = "torch-fp32, the model itself"
@@ -55,25 +57,29 @@ class Bench:
     source: Source | None
 
     @property
-    def sentences(self) -> Words:
-        """The words of all test sentences."""
-        return [sentence.words for sentence in list_sentences(read_conll(self.test, check=False))]
+    def trial(self) -> TaggingTrial:
+        """The test file, with gold tags in its last column."""
+        return TaggingTrial(self.test, -1)
 
 
-def prepare(run: Path, test: Path, rounds: int, reuse: bool) -> Bench:
-    """Load the tagger of a run, unless all its exports are there and are reused."""
-    make_folder(run / FOLDER)
+@contextmanager
+def prepare(run: Path, test: Path, rounds: int, reuse: bool) -> Iterator[Bench]:
+    """Hold the folder of a run and load its tagger, unless all exports are there and are reused."""
     exports = [one for one in choose_exports("auto", "auto") if one.name != "torch-fp32"]  # that is the model itself
-    missing = [one for one in exports if not (reuse and (run / FOLDER / one.name / RECORD).exists())]
-    return Bench(run, test, exports, rounds, reuse, load_source(run, None, None) if missing else None)
+    missing = [one for one in exports if not (reuse and (run / EXPORTS / one.name / RECORD).exists())]
+    if not missing:
+        yield Bench(run, test, exports, rounds, reuse, None)
+        return
+    with unwind_on_signals(), hold_folder(run), open_source(run, None, None) as source:
+        yield Bench(run, test, exports, rounds, reuse, source)
 
 
 def measure_run(bench: Bench) -> Iterator[dict[str, Any]]:
     """The results so far, after each step."""
     forms: dict[str, dict] = {}
     result: dict[str, Any] = {"run": bench.run.name, "forms": forms}
-    reference = measure(bench.run, bench.test, -1, "fp32")
-    forms[MODEL] = {"test": asdict(reference.figures)}
+    reference = measure(bench.run, bench.trial, "fp32")
+    forms[MODEL] = {"test": reference.figures}
     yield result
     for export in bench.exports:
         try:
@@ -82,8 +88,8 @@ def measure_run(bench: Bench) -> Iterator[dict[str, Any]]:
             forms[export.name] = {"error": str(error)}
         yield result
     taggers = {MODEL: Tagger.load(bench.run, "fp32", "cpu")}
-    taggers |= {name: Tagger.load(bench.run / FOLDER / name) for name, row in forms.items() if "dev" in row}
-    sentences = bench.sentences
+    taggers |= {name: Tagger.load(bench.run / EXPORTS / name) for name, row in forms.items() if "dev" in row}
+    sentences = bench.trial.list_items()
     result["tokenizer"] = len(sentences) / time_tokenizer(taggers[MODEL], sentences)  # sentences a second
     result["products"], result["speed"] = [], {}
     for kind, count in SPEED.items():
@@ -102,14 +108,13 @@ def measure_form(bench: Bench, export: Export, reference: Measurement) -> dict[s
 
     reference: the model itself on the test file. Raises RecipeError if it cannot be exported.
     """
-    folder = bench.run / FOLDER / export.name
+    folder = bench.run / EXPORTS / export.name
     if bench.source and not (bench.reuse and (folder / RECORD).exists()):
         export_all(bench.source, [export], force=True, fastest=False)
-    found = measure(folder, bench.test, -1)
-    judged = judge(export, reference, found)
-    differences = {"different_tags": judged.different_tags, "words": judged.words}
-    differences |= {"largest_difference": judged.largest_difference}
-    return {"dev": json.loads((folder / RECORD).read_text())["export"], "test": asdict(found.figures) | differences}
+    judged = judge(export, bench.trial, reference, measure(folder, bench.trial))
+    differences = {key: judged.describe()[key] for key in (*bench.trial.keys, "largest_difference")}
+    figures = judged.measured.figures | differences
+    return {"dev": json.loads((folder / RECORD).read_text())["export"], "test": figures}
 
 
 def list_contestants(run: Path, taggers: dict[str, Tagger], sentences: Words, kind: str) -> Contestants:
@@ -136,7 +141,7 @@ def add_streams(run: Path, taggers: dict[str, Tagger]) -> dict[str, Tagger]:
         backend, _, precision = name.partition("-")
         if backend == "openvino":
             several = found[f"{name}, {STREAMS} streams"] = copy(tagger)
-            graph = run / FOLDER / name / GRAPHS[backend]
+            graph = run / EXPORTS / name / GRAPHS[backend]
             several.backend = OpenvinoBackend(graph, precision, count_threads(), STREAMS)
     return found
 
@@ -165,8 +170,9 @@ def main() -> None:
     test = Path(find_files(args.data_dir)["test"][0])
     head = {"commit": find_commit(), "hardware": describe_hardware(0), "threads": count_threads()}
     for run in args.runs:
-        for result in measure_run(prepare(run, test, args.rounds, args.reuse)):
-            write_whole(RESULTS / f"{run.name}.json", json.dumps(head | result, indent=2) + "\n")
+        with prepare(run, test, args.rounds, args.reuse) as bench:
+            for result in measure_run(bench):
+                write_whole(RESULTS / f"{run.name}.json", json.dumps(head | result, indent=2) + "\n")
         for kind, speeds in result["speed"].items():
             print(kind, {name: round(row["sentences_per_second"]) for name, row in speeds.items()})
 

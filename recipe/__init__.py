@@ -4,7 +4,12 @@
 """
 
 import importlib
+import importlib.util
+import os
 from typing import Any
+
+if importlib.util.find_spec("torch") is None:  # exports run without it, which transformers would warn about
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
 
 _EXPORTS = {
     "Document": "recipe.data.documents",

@@ -22,7 +22,7 @@ VERBS = {
     "tag": Verb("recipe.inference.tag", "tag raw text, JSON lines or column files with a finished model"),
     "fill": Verb("recipe.inference.fill", "fill the masks in texts with a masked language model"),
     "likelihood": Verb("recipe.inference.likelihood", "score texts by how likely a masked language model finds them"),
-    "export": Verb("recipe.export", "export a finished tagger to a smaller or faster form"),
+    "export": Verb("recipe.export", "export a finished model to a smaller or faster form"),
     "score": Verb("recipe.evaluation.scoring", "score a file with gold and predicted tags"),
     "compare": Verb("recipe.evaluation.comparison", "compare runs, groups of seeds or prediction files"),
     "report": Verb("recipe.hub.report", "write the page of a run: scores, curves, and what the errors are"),

@@ -27,6 +27,7 @@ from recipe.hub.provenance import describe_hardware, find_commit, name_data, tra
 from recipe.hub.pushes import PUSH_SILENCE, RunPusher
 from recipe.hub.report import ANALYSIS, PAGE, try_report
 from recipe.hub.run_folder import list_changed
+from recipe.inference.exports import EXPORTS
 from recipe.launch import find_command, is_sharded
 from recipe.model.configuration import name_config
 from recipe.model.settings import ModelArguments
@@ -71,7 +72,7 @@ PRIVATE = (
     "augmentation/",
     LOCK,
 )
-RESULTS = ("report.json", "report.txt", "metrics.json", "predictions.conll", PREDICTIONS, PAGE, ANALYSIS)
+RESULTS = ("report.json", "report.txt", "metrics.json", "predictions.conll", PREDICTIONS, PAGE, ANALYSIS, EXPORTS)
 PACKAGES = ("torch", "transformers", "datasets", "accelerate", "tokenizers")
 
 

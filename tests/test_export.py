@@ -1,21 +1,31 @@
-"""`python -m recipe export`: exports are used like their tagger, and kept only if they agree with it."""
+"""`python -m recipe export`: exports are used like their model, and kept only if they agree with it."""
 
 import json
+import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from dataclasses import replace
 
+import psutil
 import pytest
 
+import run_mlm
 import run_ner
+from conftest import ROOT, spawn
 from recipe.__main__ import main
 from recipe.errors import RecipeError
 from recipe.inference.exports import Export
+from recipe.inference.filler import Filler
+from recipe.inference.scorer import Scorer
 from recipe.inference.tagger import Tagger
 
 pytest.importorskip("openvino", reason="needs the extra export: pip install -e '.[export]'")
 from recipe import export as module
+from recipe.exportable import open_source
 
 TEXT = "Mara Okello left Oslo.\n\nShe joined Norvik."
 
@@ -56,7 +66,7 @@ def test_an_export_in_fp32_is_used_like_its_model(run, form, capsys):
     assert record["export"]["figures"]["memory"] > 50
     assert f"| {form.name} |" in (run / "README.md").read_text()
     assert "| passes |" in capsys.readouterr().out
-    assert not list((run / "export").glob(".partial*"))
+    assert [path.name for path in (run / "export").iterdir()] == [form.name]
 
 
 @pytest.mark.parametrize("backend", ["onnx", "openvino"])
@@ -73,23 +83,23 @@ def test_an_export_that_loses_too_much_is_refused_unless_forced(run, monkeypatch
     with pytest.raises(RecipeError, match=r"no export passes, as the table shows: nothing is kept \(--force"):
         export(run, "--backend", "onnx", "--precision", "fp32")
     assert "a logit differs by" in capsys.readouterr().out
-    assert list((run / "export").iterdir()) == []
+    assert not (run / "export").exists()
     export(run, "--backend", "onnx", "--precision", "fp32", "--force")
     assert "onnx-fp32, loses too much: a logit differs by" in (run / "README.md").read_text()
 
 
 def test_layers_stay_in_fp32_until_an_export_passes(run, monkeypatch, tmp_path):
-    source = module.load_source(run, None, None)
     judge = module.judge
     verdicts = []
 
-    def refuse_twice(export, model, other, kept=None):
-        judged = judge(export, model, other, kept)
+    def refuse_twice(export, trial, model, other, kept=None):
+        judged = judge(export, trial, model, other, kept)
         verdicts.append(kept)
         return judged if len(verdicts) > 2 else replace(judged, reasons=("no",))
 
     monkeypatch.setattr(module, "judge", refuse_twice)
-    judged = module.make(source, Export("onnx", "int8"), tmp_path / "made")
+    with open_source(run, None, None) as source:
+        judged = module.make(source, Export("onnx", "int8"), tmp_path / "made")
     assert verdicts[0] is None
     assert 0 < verdicts[1] < verdicts[2] == judged.kept
 
@@ -98,10 +108,11 @@ def test_the_fastest_that_passes_is_kept(run, monkeypatch):
     speeds = {"onnx-fp32": 300.0, "openvino-fp32": 900.0, "torch-fp32": 1200.0}
     judge = module.judge
 
-    def judge_by_name(export, model, other, kept=None):
-        judged = judge(export, model, other, kept)
-        figures = replace(judged.figures, sentences_per_second=speeds[export.name])
-        return replace(judged, figures=figures, reasons=("no",) * (export.backend == "torch"))
+    def judge_by_name(export, trial, model, other, kept=None):
+        judged = judge(export, trial, model, other, kept)
+        costs = replace(judged.measured.costs, sentences_per_second=speeds[export.name])
+        measured = replace(judged.measured, costs=costs)
+        return replace(judged, measured=measured, reasons=("no",) * (export.backend == "torch"))
 
     monkeypatch.setattr(module, "judge", judge_by_name)
     export(run, "--precision", "fp32")
@@ -119,10 +130,15 @@ def test_what_cannot_be_exported_is_refused_by_name(run, encoder, tmp_path):
     shutil.rmtree(run / "predictions")
     with pytest.raises(RecipeError, match=r"dev\.conll: no such file to compare .*: set --file"):
         export(run)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RecipeError, match=r"empty: has no model \(config\.json\): give the folder of a finished run"):
+        export(tmp_path / "empty")
+    assert list((tmp_path / "empty").iterdir()) == []
+    with pytest.raises(RecipeError, match=r"tag_column: .* is a masked language model, whose text has no tags"):
+        main(["export", encoder, "--tag_column", "1"])
+    with pytest.raises(RecipeError, match="its record names no text to compare on: set --file to a text file"):
+        main(["export", encoder])
     file = tmp_path / "dev.conll"
-    file.write_text("Oslo B-LOC\n")
-    with pytest.raises(RecipeError, match=r"is no tagger: give the folder of a run of run_ner\.py"):
-        main(["export", encoder, "--file", str(file)])
     file.write_text("Oslo B-SHIP\n")
     with pytest.raises(RecipeError, match="SHIP"):
         export(run, "--file", str(file))
@@ -133,7 +149,6 @@ def test_a_file_without_entities_and_a_folder_that_cannot_be_written_are_refused
     file.write_text("left O\n")
     with pytest.raises(RecipeError, match=r"dev\.conll: has no entities to compare on"):
         export(run, "--file", str(file))
-    shutil.rmtree(run / "export")
     (run / "export").write_text("a file")
     with pytest.raises(RecipeError, match="export: File exists: export a copy of the run"):
         export(run)
@@ -171,3 +186,160 @@ def test_an_odd_entry_of_the_configuration_is_refused(run, odd):
     (run / "config.json").write_text(json.dumps(config | {"export": odd}))
     with pytest.raises(RecipeError, match=r"export: .* cannot be read: export the model again"):
         Tagger.load(run)
+
+
+def test_an_export_is_found_by_its_name_in_the_folder_of_its_run(run):
+    export(run, "--backend", "onnx", "--precision", "fp32")
+    assert [one[:4] for one in Tagger.load(run, export="onnx-fp32")(TEXT)] == [
+        one[:4] for one in Tagger.load(run, "fp32")(TEXT)
+    ]
+    with pytest.raises(RecipeError, match="has no export/onnx-int8: make it with python -m recipe export"):
+        Tagger.load(run, export="onnx-int8")
+    with pytest.raises(RecipeError, match="export: onnx is not one of torch-fp32 torch-bf16 onnx-fp32"):
+        Tagger.load(run, export="onnx")
+
+
+# Masked language models
+
+
+@pytest.fixture(scope="module", params=["masked", "masked_autoregressive"])
+def pretrained(request, encoder, tmp_path_factory):
+    """A run of a few steps, with its text beside it."""
+    folder = tmp_path_factory.mktemp(request.param)
+    (folder / "text.txt").write_text("\n\n".join(f"article {n} tells of port {n * 7}." for n in range(60)))
+    flags = {"model_name_or_path": encoder, "train_file": folder / "text.txt", "output_dir": folder / "run"}
+    flags |= {"objective": request.param, "validation_split_percentage": 20, "block_size": 32, "do_train": True}
+    flags |= {"do_eval": True, "max_steps": 20, "learning_rate": 5e-3, "save_strategy": "no", "precision": "fp32"}
+    run_mlm.main([f"--{key}={value}" for key, value in flags.items()] + ["--disable_tqdm=true"])
+    return folder / "run"
+
+
+@pytest.fixture
+def mlm_run(pretrained, tmp_path):
+    return shutil.copytree(pretrained, tmp_path / "mlm-run")
+
+
+MASKED = ["article [MASK] tells of [MASK:3].", "[MASK]", "port [MASK] " * 5]
+
+
+@pytest.mark.parametrize("form", [Export("onnx", "fp32"), Export("openvino", "fp32"), Export("torch", "fp32")])
+def test_an_export_fills_masks_like_its_model(mlm_run, form, capsys):
+    export(mlm_run, "--backend", form.backend, "--precision", form.precision)
+    record = json.loads((mlm_run / "export" / form.name / "measured.json").read_text())
+    assert record["export"]["passes"]
+    assert record["export"]["different_tokens"] == 0 < record["export"]["masked_tokens"]
+    metrics = json.loads((mlm_run / "metrics.json").read_text())["dev"]
+    assert record["export"]["figures"]["accuracy"] == pytest.approx(metrics["masked_accuracy"], abs=1e-6)
+    assert record["export"]["figures"]["loss"] == pytest.approx(metrics["loss"], abs=1e-3)
+    assert "| another best token |" in capsys.readouterr().out
+    model, exported = Filler.load(mlm_run, "fp32"), Filler.load(mlm_run, export=form.name)
+    for one, other in zip(exported(MASKED), model(MASKED), strict=True):
+        assert one.text == other.text
+        assert one.log_probability == pytest.approx(other.log_probability, abs=1e-3)
+    drawn = {"temperature": 2.0, "seed": 3}
+    assert [one.text for one in exported(MASKED, **drawn)] == [one.text for one in model(MASKED, **drawn)]
+    assert f"| {form.name} |" in (mlm_run / "README.md").read_text()
+
+
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+def test_int8_fills_masks_too(mlm_run, backend):
+    export(mlm_run, "--backend", backend, "--precision", "int8", "--force")
+    record = json.loads((mlm_run / "export" / f"{backend}-int8" / "measured.json").read_text())
+    assert record["export"]["largest_difference"] > 0
+    assert len(Filler.load(mlm_run, export=f"{backend}-int8")(MASKED)) == len(MASKED)
+
+
+def test_likelihoods_come_from_an_export_unless_they_need_copies_of_the_text(mlm_run):
+    export(mlm_run, "--backend", "onnx", "--precision", "fp32")
+    exported = Scorer.load(mlm_run, export="onnx-fp32")
+    if exported.pretraining.is_causal:
+        with pytest.raises(RecipeError, match="masked autoregressive model fills only: give the folder of the run"):
+            exported("port seven")
+    else:
+        expected = Scorer.load(mlm_run, "fp32")("port seven").log_probability
+        assert exported("port seven").log_probability == pytest.approx(expected, abs=1e-3)
+
+
+def test_text_to_compare_on_can_be_given_and_has_to_be_there(mlm_run, tmp_path):
+    path = mlm_run / "run.yaml"
+    path.write_text(path.read_text().replace("text.txt", "gone.txt"))
+    with pytest.raises(RecipeError, match=r"gone\.txt.*; or set --file to a text file to compare the export on"):
+        export(mlm_run, "--backend", "torch", "--precision", "fp32")
+    (tmp_path / "other.txt").write_text("article 3 tells of port 8. " * 20)
+    export(mlm_run, "--backend", "torch", "--precision", "fp32", "--file", str(tmp_path / "other.txt"))
+    assert json.loads((mlm_run / "export" / "torch-fp32" / "measured.json").read_text())["file"] == "other.txt"
+
+
+def test_models_of_one_kind_do_not_load_as_the_other(run, mlm_run):
+    export(run, "--backend", "torch", "--precision", "fp32")
+    export(mlm_run, "--backend", "torch", "--precision", "fp32")
+    with pytest.raises(RecipeError, match="is an export of BertForTokenClassification: choose one of a MaskedLM"):
+        Filler.load(run, export="torch-fp32")
+    with pytest.raises(RecipeError, match="predicts LABEL_0 LABEL_1: a tagger needs IOB2 labels"):
+        Tagger.load(mlm_run, export="torch-fp32")
+
+
+def test_without_torch_an_export_runs_and_nothing_is_said_about_it(run, mlm_run):
+    export(run, "--backend", "onnx", "--precision", "fp32")
+    export(mlm_run, "--backend", "openvino", "--precision", "fp32")
+    program = (
+        "import sys; sys.modules['torch'] = None\n"  # importing it raises ImportError
+        "import recipe\n"
+        f"print(recipe.Filler.load({str(mlm_run)!r}, export='openvino-fp32')('port [MASK]').text)\n"
+        f"print(len(recipe.Tagger.load({str(run)!r}, export='onnx-fp32')({TEXT!r})))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.splitlines() == [Filler.load(mlm_run, "fp32")("port [MASK]").text, "3"], done.stderr
+    assert "PyTorch" not in done.stderr
+
+
+# Interruptions
+
+
+def heed_signals():
+    """Heed signals as at a terminal: tests under nohup, or in the background of a shell, ignore some of them."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def start(run):
+    """An export in a process of its own that is just being measured, and the process that measures it."""
+    command = [sys.executable, "-m", "recipe", "export", str(run), "--backend", "onnx", "--precision", "fp32"]
+    process = spawn(command, preexec_fn=heed_signals)
+    while process.poll() is None:
+        if list((run / "export").glob("saving-*/onnx-fp32/config.json")):
+            found = psutil.Process(process.pid).children()
+            if measuring := [one for one in found if "recipe.inference.measuring" in one.cmdline()]:
+                return process, measuring[0]
+        time.sleep(0.01)
+    raise AssertionError(process.communicate()[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129), (signal.SIGKILL, -9)]
+)
+def test_an_export_that_is_ended_leaves_the_old_one_and_no_process(run, number, status):
+    export(run, "--backend", "onnx", "--precision", "fp32")
+    before = (run / "export" / "onnx-fp32" / "measured.json").read_text()
+    process, measuring = start(run)
+    os.kill(process.pid, number)
+    process.communicate()
+    assert process.returncode == status
+    psutil.wait_procs([measuring], timeout=30)
+    assert not measuring.is_running()
+    assert (run / "export" / "onnx-fp32" / "measured.json").read_text() == before
+    left = [path.name for path in (run / "export").iterdir()]
+    assert (left == ["onnx-fp32"]) is (number != signal.SIGKILL)
+    export(run, "--backend", "onnx", "--precision", "fp32")
+    assert [path.name for path in (run / "export").iterdir()] == ["onnx-fp32"]
+    assert Tagger.load(run, export="onnx-fp32")(TEXT)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_being_exported_is_refused(run):
+    process, _ = start(run)
+    with pytest.raises(RecipeError, match=f"{run}: another run or export is using it: wait until that ends"):
+        export(run)
+    process.kill()
+    process.wait()

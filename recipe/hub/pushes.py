@@ -9,6 +9,7 @@ import os
 import shlex
 import shutil
 import time
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from recipe.errors import PushError, RecipeError
 from recipe.hub.card import write_card
 from recipe.hub.report import PAGE, make_report
 from recipe.hub.run_folder import find_record
+from recipe.inference.exports import EXPORTS, RECORD, REQUIREMENTS, list_exports
 from recipe.training.checkpoints import name_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -41,6 +43,7 @@ PUSHED = (
     *("tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model"),
     *("README.md", "run.yaml", "report.json", "report.txt", "analysis.json", "metrics.json", ".gitignore"),
 )
+EXPORTED = ("model.onnx", "model.onnx.data", "model.xml", "model.bin", REQUIREMENTS, RECORD)  # more, of an export
 Files = dict[str, Path | bytes]  # by their paths in the repository: a file, or what is pushed instead of it
 
 
@@ -107,18 +110,21 @@ def open_repository(
 
 
 def list_files(folder: Path, with_text: bool = False) -> Files:
-    """The files of a run or checkpoint folder to push, without what `add_page` adds.
+    """The files of a run or checkpoint folder to push, those of its exports included, without what `add_page` adds.
 
     with_text: also the page of the run, which quotes the data, if there is one.
     Raises RecipeError if there are no weights, as in sharded checkpoints of FSDP, or if a file is a link, which could
     lead to something that is not meant to be pushed.
     """
     patterns = [*PUSHED, PAGE] if with_text else PUSHED
-    files = [path for path in folder.iterdir() if any(fnmatch.fnmatch(path.name, pattern) for pattern in patterns)]
+    files = [path for path in folder.iterdir() if _matches(path, patterns)]
     if not any(path.suffix == ".safetensors" for path in files):
         raise RecipeError(f"{folder}: no weights (*.safetensors): choose the folder of a run or checkpoint")
     tensorboard = folder.glob("runs/**/*tfevents*")
-    found = {path.relative_to(folder).as_posix(): path for path in sorted([*files, *tensorboard]) if path.is_file()}
+    folders = [folder / EXPORTS / export.name for export in list_exports()]
+    exported = [path for one in folders for path in one.glob("*") if _matches(path, [*PUSHED, *EXPORTED])]
+    every = sorted([*files, *tensorboard, *exported])
+    found = {path.relative_to(folder).as_posix(): path for path in every if path.is_file()}
     record = find_record(folder)
     for path in [*found.values(), record]:
         within = path.absolute().relative_to(record.parent.absolute())
@@ -146,6 +152,10 @@ def add_page(files: Files, folder: Path) -> Files:
         kept = [line for line in ignored.read_text(encoding="utf-8").splitlines() if line != PAGE]
         files[ignored.name] = "\n".join([*kept, ""]).encode()
     return files
+
+
+def _matches(path: Path, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatch(path.name, pattern) for pattern in patterns)
 
 
 def push_folder(repository: Repository, folder: Path, message: str, with_text: bool = False) -> str:

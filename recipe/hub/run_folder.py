@@ -18,6 +18,7 @@ from recipe.data.splits import HUB_NAMES, SPLITS
 from recipe.errors import RecipeError
 from recipe.evaluation.scoring import differs
 from recipe.hub.settings import CardArguments
+from recipe.inference.exports import EXPORTS, RECORD, list_exports
 from recipe.inference.settings import KEY, DecodingArguments, TaggerSettings
 from recipe.inputs.case_markers import CAPITALISED
 from recipe.inputs.settings import BlockArguments, VocabularyArguments, WindowArguments
@@ -161,7 +162,8 @@ class RunFolder:
     @cached_property
     def exports(self) -> list[dict]:
         """What was measured of each export of the model, beside the model itself; see `recipe.export`."""
-        return [_read(path) for path in sorted(self.folder.glob("export/*/measured.json"))]
+        found = [_read(self.folder / EXPORTS / export.name / RECORD) for export in list_exports()]
+        return list(filter(None, found))
 
     @cached_property
     def task(self) -> str:

@@ -1,6 +1,7 @@
 """A torch model -> an export, by the exporters of transformers; in int8 by the quantizers of ONNX Runtime and NNCF."""
 
 import copy
+import inspect
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -12,11 +13,15 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from transformers import PreTrainedModel
+from transformers.modeling_outputs import MaskedLMOutput
 
 from recipe.errors import RecipeError
 from recipe.inference.backends import Batch
 from recipe.inference.exports import GRAPHS, Export
 from recipe.inference.placing import place_model
+from recipe.model.causality import make_causal
+from recipe.model.objective import read_pretraining
+from recipe.model.sparse_head import SparseHead, select_labelled
 
 Item = TypeVar("Item")
 SAMPLE = (2, 12)  # rows and tokens of the input that the model is traced with: both dimensions must be at least 2
@@ -27,7 +32,7 @@ def convert(
 ) -> None:
     """Write the weights of an export to `folder`: a graph whose numbers of rows and tokens are free, or a torch model.
 
-    model: in float32, on the CPU, with the attention `eager` or `sdpa`.
+    model: in float32, on the CPU, with the attention `eager` or `sdpa`; a masked language model after `take_positions`.
     batches: int8: inputs to calibrate with. kept: int8: numbers of linear layers that stay in fp32; see `rank_layers`.
     Raises RecipeError if a package is missing or the model cannot be converted.
     """
@@ -36,8 +41,9 @@ def convert(
         return
     try:
         with _quiet():
-            exporter, config = _choose_exporter(export)
-            program = exporter.export(model, _make_sample(model), config).program
+            sample = _make_sample(model)
+            exporter, config = _choose_exporter(export, sample)
+            program = exporter.export(model, sample, config).program
             if export.precision == "int8":
                 program = _quantize(export, program, [to_torch(batch) for batch in batches], kept)
             folder.mkdir(parents=True, exist_ok=True)
@@ -49,22 +55,44 @@ def convert(
         raise RecipeError(f"{export.name}: {model.config.model_type} cannot be exported ({reason})") from error
 
 
-def _choose_exporter(export: Export) -> tuple[Any, Any]:
+def take_positions(model: PreTrainedModel) -> None:
+    """Give a masked language model a third input, in place: `positions`, see `find_places`; its logits are of these.
+
+    A causal model stays causal.
+    """
+    if read_pretraining(model.config).is_causal:
+        make_causal(model)
+    head, forward = SparseHead(model), model.forward
+
+    def predict(input_ids: torch.Tensor, attention_mask: torch.Tensor, positions: torch.Tensor) -> MaskedLMOutput:
+        with head.at(positions):
+            logits = forward(input_ids=input_ids, attention_mask=attention_mask).logits
+        return MaskedLMOutput(logits=select_labelled(logits, positions))
+
+    model.forward = predict
+
+
+def _choose_exporter(export: Export, sample: dict[str, torch.Tensor]) -> tuple[Any, Any]:
     from transformers import exporters
 
-    free = {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}
-    shapes = {"input_ids": free, "attention_mask": free}
+    shapes = {name: dict.fromkeys(range(values.dim()), torch.export.Dim.AUTO) for name, values in sample.items()}
     if export.backend == "onnx":
         return exporters.OnnxExporter(), exporters.OnnxConfig(dynamic_shapes=shapes)
     return exporters.OpenVINOExporter(), exporters.OpenVINOConfig(dynamic_shapes=shapes)
 
 
 def _make_sample(model: PreTrainedModel) -> dict[str, torch.Tensor]:
-    """An input of `SAMPLE` tokens, none of which is padding."""
+    """An input of `SAMPLE` tokens, none of which is padding; of a masked language model, some positions too."""
     padding = model.config.pad_token_id
     ids = torch.arange(model.config.vocab_size)
     ids = ids[ids != (-1 if padding is None else padding)][: SAMPLE[0] * SAMPLE[1]]
-    return {"input_ids": ids.resize_(SAMPLE), "attention_mask": torch.ones(SAMPLE, dtype=torch.long)}
+    inputs = {"input_ids": ids.resize_(SAMPLE), "attention_mask": torch.ones(SAMPLE, dtype=torch.long)}
+    return inputs | ({"positions": torch.tensor([1, 3, 14])} if takes_positions(model) else {})
+
+
+def takes_positions(model: PreTrainedModel) -> bool:
+    """Whether `take_positions` was called for a model."""
+    return "positions" in inspect.signature(model.forward).parameters
 
 
 def to_torch(batch: Batch) -> dict[str, torch.Tensor]:

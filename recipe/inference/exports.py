@@ -13,13 +13,18 @@ from typing import Any
 
 import numpy as np
 from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.utils import httpx
 from transformers import PreTrainedConfig
 
+from recipe.connection import explain_download
 from recipe.errors import RecipeError
 from recipe.inference.backends import BATCH_TOKENS, Backend, Batch
+from recipe.inputs.pretrained import resolve_name
 from recipe.model.settings import ModelArguments
 
 KEY = "export"  # in config.json
+EXPORTS, RECORD = "export", "measured.json"  # in a run's folder, and in that of an export
 GRAPHS = {"onnx": "model.onnx", "openvino": "model.xml"}
 REQUIREMENTS = "requirements.txt"  # what runs an export without torch
 PRECISIONS = {
@@ -65,7 +70,7 @@ def load_graph(export: Export, arguments: ModelArguments, threads: int | None = 
     Raises RecipeError if the package or the file is missing, or if the file cannot be loaded.
     """
     name = str(arguments.model_name_or_path)
-    graph = _find_folder(name, arguments) / GRAPHS[export.backend]
+    graph = (Path(name) if Path(name).is_dir() else _download(arguments)) / GRAPHS[export.backend]
     if not graph.exists():
         raise RecipeError(f"{graph}: no such file: export the model again")
     build = OnnxBackend if export.backend == "onnx" else OpenvinoBackend
@@ -80,11 +85,35 @@ def load_graph(export: Export, arguments: ModelArguments, threads: int | None = 
         raise RecipeError(f"{graph}: cannot be loaded ({text}): export the model again") from error
 
 
-def _find_folder(name: str, arguments: ModelArguments) -> Path:
-    """The local folder of an export, which is downloaded if `name` is a Hub id."""
-    if Path(name).is_dir():
-        return Path(name)
-    return Path(snapshot_download(name, revision=arguments.model_revision, cache_dir=arguments.cache_dir))
+def find_folder(export: str, arguments: ModelArguments) -> Path:
+    """The local folder of an export of the model `model_name_or_path`; it is downloaded from the Hub, and no other.
+
+    export: its name, such as `onnx-int8`. Raises RecipeError if there is none.
+    """
+    name, known = str(arguments.model_name_or_path), [one.name for one in list_exports()]
+    if export not in known:
+        raise RecipeError(f"export: {export} is not one of {' '.join(known)}")
+    folder = Path(name) if Path(name).is_dir() else _download(arguments, f"{EXPORTS}/{export}/*")
+    found = folder / EXPORTS / export
+    if not (found / "config.json").exists():
+        raise RecipeError(f"{name}: has no {EXPORTS}/{export}: make it with python -m recipe export")
+    return found
+
+
+def _download(arguments: ModelArguments, files: str | None = None) -> Path:
+    """The local folder of a repository on the Hub. files: a pattern of those that are needed."""
+    name = str(arguments.model_name_or_path)
+    try:
+        return Path(
+            snapshot_download(
+                resolve_name(name),
+                revision=arguments.model_revision,
+                cache_dir=arguments.cache_dir,
+                allow_patterns=files,
+            )
+        )
+    except (OSError, ValueError, HfHubHTTPError, httpx.TransportError) as error:
+        raise RecipeError(f"{name}: {explain_download(error, 'use a local folder')}") from error
 
 
 def count_threads() -> int:

@@ -87,7 +87,7 @@ def main(argv: list[str]) -> None:
     reader = make_reader(args, RESULTS)
     items, bad = read_inputs(args.inputs, reader), BadTexts(args.skip_bad, reader)
     disable_progress_bar()  # for loading the weights
-    filler = Filler.load(args.model, args.precision)
+    filler = Filler.load(args.model, args.precision, export=args.export)
     pairs = pair_results(items, lambda texts, refuse: filler.stream(texts, refuse, **options), bad)
     write_results(pairs, args.output, format_filled, make_row)
     bad.report()

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from itertools import compress
 from typing import Any, NamedTuple
 
-import torch
+import numpy as np
 
 from recipe.errors import RecipeError
 from recipe.inference.fill_options import FillOptions, Order
-from recipe.inference.masked_model import MaskedModel, OnBad, Row, check_texts, quote, refuse, split_buffers
+from recipe.inference.masked_model import MaskedModel, OnBad, check_texts, quote, refuse, split_buffers
 from recipe.inference.masks import (
     MARKER,
     MOST_PIECES,
@@ -29,6 +29,7 @@ from recipe.inference.masks import (
     mask_typed,
     mask_words,
 )
+from recipe.inference.scores import Row, Scores
 from recipe.seeds import derive_seed
 
 BUFFER = 2048  # texts that are filled together
@@ -91,7 +92,7 @@ class Filler(MaskedModel):
 
     def __init__(self, model, tokenizer):
         super().__init__(model, tokenizer)
-        self.vocabulary = Vocabulary(tokenizer, model.config.vocab_size)
+        self.vocabulary = Vocabulary(tokenizer, self.predictor.config.vocab_size)
 
     def __call__(self, texts: str | Iterable[str], **options: Any) -> Any:
         """Fill the masks of one text, or of several; returns a `FilledText`, or a list of them.
@@ -218,25 +219,24 @@ class Filler(MaskedModel):
         return states
 
     def _choose(
-        self, batch: Sequence[tuple[_State, list[Slot]]], scores: torch.Tensor, options: FillOptions, temperature: float
+        self, batch: Sequence[tuple[_State, list[Slot]]], scores: Scores, options: FillOptions, temperature: float
     ) -> None:
         """Fill positions of one batch: states with the slots that were predicted.
 
-        scores: log-probabilities at these slots, (positions, vocabulary).
+        scores: at these slots.
         """
-        kinds = torch.tensor([slot.kind for _, slots in batch for slot in slots], device=scores.device)
-        allowed = self.vocabulary.allowed.to(scores.device)[kinds]
-        scores = scores.masked_fill(~allowed, -math.inf)
-        best = scores.topk(min(options.top, scores.shape[1]))
-        values, tokens = best.values.tolist(), best.indices.tolist()
+        kinds = [slot.kind for _, slots in batch for slot in slots]
+        scores = scores.restrict(self.vocabulary.allowed, kinds)
+        tokens, values = scores.rank(options.top)
         first = 0
         for state, slots in batch:
             found = {}
             for number, slot in enumerate(slots, first):
-                token = tokens[number][0]
+                token, probability = tokens[number][0], values[number][0]
                 if temperature > 0:
-                    token = _sample(scores[number], temperature, (options.seed, state.masked.text, slot.place))
-                probability = float(scores[number, token]) if temperature > 0 else values[number][0]
+                    row = scores.row(number)
+                    token = _sample(row, temperature, (options.seed, state.masked.text, slot.place))
+                    probability = float(row[token])
                 listed = [pair for pair in zip(tokens[number], values[number], strict=True) if pair[1] > -math.inf]
                 found[slot] = (token, probability, listed)
             first += len(slots)
@@ -281,7 +281,7 @@ def _pick(found: dict[Slot, tuple], state: _State, options: FillOptions) -> list
     return certain[:count]
 
 
-def _sample(scores: torch.Tensor, temperature: float, seed: tuple) -> int:
+def _sample(scores: np.ndarray, temperature: float, seed: tuple) -> int:
     """A token drawn from a distribution, given as log-probabilities; equal for equal seeds, in any batch."""
-    draw = torch.Generator().manual_seed(derive_seed(seed[0], seed[2], seed[1].encode()))
-    return int(torch.multinomial((scores.cpu() / temperature).softmax(-1), 1, generator=draw))
+    draw = np.random.default_rng(derive_seed(seed[0], seed[2], seed[1].encode()))
+    return int(np.argmax(scores / temperature + draw.gumbel(size=len(scores))))

@@ -7,28 +7,29 @@ import numpy as np
 
 from recipe.evaluation.results import format_markdown
 from recipe.inference.exports import Export
-from recipe.inference.measuring import BATCH, Figures, Measurement
+from recipe.inference.measuring import BATCH, Costs, Measurement
+from recipe.inference.trials import Outcome, Trial
 
-MOST_F1_LOST, MOST_RECALL_LOST = 0.2, 1.0  # points: hundredths of the score
 MOST_DIFFERENCE = 1e-3  # of a logit, of an export in fp32
 REFERENCE = "torch-fp32, the model itself"
-HEADER = ["export", "F1", f"sentences/s, {BATCH} at a time", "1 at a time", "words/s", "MB of memory", "MB on disk"]
-HEADER += ["seconds to load", "other tags", "largest difference of a logit", "verdict"]
+COSTS = ["MB of memory", "MB on disk", "seconds to load"]
 
 
 @dataclass(frozen=True)
 class Judged:
     """An export beside its model, which runs on torch in fp32.
 
-    kept: number of linear layers in fp32; None if the precision is not int8. different_tags: number of words with
-    another tag. largest_difference: of two logits. reasons: why it is refused; none if it passes.
+    kept: number of linear layers in fp32; None if the precision is not int8. places: at which something is predicted,
+    such as words. different: number of them with another tag or token. largest_difference: of two logits.
+    reasons: why it is refused; none if it passes.
     """
 
     export: Export
+    trial: Trial
     kept: int | None
-    figures: Figures
-    words: int
-    different_tags: int
+    measured: Measurement
+    places: int
+    different: int
     largest_difference: float
     reasons: tuple[str, ...]
 
@@ -39,40 +40,41 @@ class Judged:
 
     def describe(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return {"name": self.export.name, "passes": self.passes} | asdict(self)
+        plain = {"name": self.export.name, "passes": self.passes, "export": asdict(self.export), "kept": self.kept}
+        plain["figures"] = self.measured.figures
+        plain |= dict(zip(self.trial.keys, (self.places, self.different), strict=True))
+        return plain | {"largest_difference": self.largest_difference, "reasons": self.reasons}
 
 
-def judge(export: Export, model: Measurement, other: Measurement, kept: int | None = None) -> Judged:
-    """Compare the measurement of an export with that of its model, on the same file."""
-    different = int((model.tags != other.tags).sum())
-    largest = float(np.abs(model.logits - other.logits).max(initial=0))
-    reasons = []
-    lost = 100 * (model.figures.f1 - other.figures.f1)
-    if lost > MOST_F1_LOST:
-        reasons.append(f"loses {lost:.2f} points of F1 (limit {MOST_F1_LOST})")
-    for kind, recall in model.figures.recall.items():
-        lost = 100 * (recall - other.figures.recall.get(kind, 0.0))
-        if lost > MOST_RECALL_LOST:
-            reasons.append(f"loses {lost:.2f} points of recall of {kind} (limit {MOST_RECALL_LOST:g})")
+def judge(export: Export, trial: Trial, model: Measurement, other: Measurement, kept: int | None = None) -> Judged:
+    """Compare the measurement of an export with that of its model, on the same trial."""
+    expected, found = model.outcome, other.outcome
+    different = int((expected.chosen != found.chosen).sum())
+    largest = float(np.abs(expected.logits - found.logits).max(initial=0))
+    reasons = found.scores.list_losses(expected.scores)
     if export.precision == "fp32" and largest > MOST_DIFFERENCE:
         reasons.append(f"a logit differs by {largest:.1e} (limit {MOST_DIFFERENCE:g})")
     if export.precision == "fp32" and different:
-        reasons.append(f"{different} words have another tag (limit 0)")
-    return Judged(export, kept, other.figures, len(model.tags), different, largest, tuple(reasons))
+        reasons.append(f"{different} {trial.places} have another {trial.other} (limit 0)")
+    return Judged(export, trial, kept, other, len(expected.chosen), different, largest, tuple(reasons))
 
 
-def format_judged(model: Figures, judged: list[Judged]) -> str:
+def format_judged(trial: Trial, model: Measurement, judged: list[Judged]) -> str:
     """A Markdown table: the model and its exports."""
-    rows = [[REFERENCE, *_format_figures(model), "", "", ""]]
+    header = ["export", *model.outcome.scores.names, f"{trial.items}/s, {BATCH} at a time", "1 at a time"]
+    header += [f"{trial.places}/s"]
+    header += [*COSTS, f"another {trial.other}", "largest difference of a logit", "verdict"]
+    rows = [[REFERENCE, *_format(model.outcome, model.costs), "", "", ""]]
     for one in judged:
         kept = f", {one.kept} layers in fp32" if one.kept else ""
         verdict = "passes" if one.passes else "; ".join(one.reasons)
-        differences = [f"{one.different_tags} of {one.words}", f"{one.largest_difference:.1e}"]
-        rows.append([one.export.name + kept, *_format_figures(one.figures), *differences, verdict])
-    return format_markdown(HEADER, rows)
+        differences = [f"{one.different} of {one.places}", f"{one.largest_difference:.1e}"]
+        measured = one.measured
+        rows.append([one.export.name + kept, *_format(measured.outcome, measured.costs), *differences, verdict])
+    return format_markdown(header, rows)
 
 
-def _format_figures(figures: Figures) -> list[str]:
-    speeds = (figures.sentences_per_second, figures.alone_per_second, figures.words_per_second)
-    sizes = (figures.memory, figures.size)
-    return [f"{100 * figures.f1:.2f}", *(f"{one:,.0f}" for one in (*speeds, *sizes)), f"{figures.load_seconds:.1f}"]
+def _format(outcome: Outcome, costs: Costs) -> list[str]:
+    speeds = (costs.sentences_per_second, costs.alone_per_second, costs.words_per_second)
+    sizes = (costs.memory, costs.size)
+    return [*outcome.scores.format(), *(f"{one:,.0f}" for one in (*speeds, *sizes)), f"{costs.load_seconds:.1f}"]

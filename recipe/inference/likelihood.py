@@ -53,7 +53,7 @@ def main(argv: list[str]) -> None:
     reader = make_reader(args, RESULTS)
     items, bad = read_inputs(args.inputs, reader), BadTexts(args.skip_bad, reader)
     disable_progress_bar()  # for loading the weights
-    scorer = Scorer.load(args.model, args.precision)
+    scorer = Scorer.load(args.model, args.precision, export=args.export)
     pairs = pair_results(items, lambda texts, refuse: scorer.stream(texts, args.metric, refuse), bad)
     if args.compare:
         pairs = iter(sorted(pairs, key=lambda pair: -pair[1].log_probability))

@@ -1,13 +1,39 @@
 """Loading what computes the logits of a finished model: a torch model, or an export of it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedConfig
 
+from recipe.command_line import VerbParser
 from recipe.errors import RecipeError
 from recipe.inference.backends import Backend
-from recipe.inference.exports import GRAPHS, load_graph, read_export
+from recipe.inference.exports import GRAPHS, Export, find_folder, load_graph, read_export
 from recipe.model.settings import ModelArguments
+
+
+def add_loading(parser: VerbParser, precision: str = "auto") -> None:
+    """The options of verbs that load a finished model. precision: the default."""
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "bf16", "fp16"),
+        default=precision,
+        help=f"precision of the weights; auto is bf16 if the hardware supports it, else fp32 (default: {precision})",
+    )
+    parser.add_argument("--export", help="an export of the model, such as onnx-int8")
+
+
+def name_model(name: str | Path, export: str | None, **options: Any) -> ModelArguments:
+    """The settings that load a model, or with `export`, such as `onnx-int8`, that export of the model.
+
+    name: folder of a run, checkpoint or export, or a Hub id. options: other fields of `ModelArguments`.
+    Raises RecipeError if there is no such export.
+    """
+    arguments = ModelArguments(model_name_or_path=str(name), **options)
+    return replace(arguments, model_name_or_path=str(find_folder(export, arguments))) if export else arguments
 
 
 def load_backend(
@@ -17,23 +43,48 @@ def load_backend(
     precision: str = "auto",
     device: str | None = None,
     threads: int | None = None,
+    compiled: bool = False,
 ) -> Backend:
-    """Load the model `model_name_or_path`, or an export, as `Tagger.load` describes.
+    """Load the tagger `model_name_or_path`, or an export, as `Tagger.load` describes.
 
     auto_class: the `AutoModelFor...` of a torch model. config: its configuration.
     Raises RecipeError if it cannot be loaded, or not in this precision, on this device or with these threads.
     """
     if threads is not None and not (isinstance(threads, int) and threads >= 1):
         raise RecipeError(f"threads: {threads!r} is not valid: expected a whole number of at least 1")
-    name, export = arguments.model_name_or_path, read_export(config)
-    if export and precision not in ("auto", export.precision):
-        raise RecipeError(f"{name}: is an export in {export.precision}: leave precision at auto")
+    name = str(arguments.model_name_or_path)
+    export = find_export("TokenClassification", name, config, precision, device)
     if export and export.backend in GRAPHS:
-        if device not in (None, "cpu"):
-            raise RecipeError(f"{name}: is an export that runs on the CPU: leave out the device {device}")
+        if compiled:
+            raise RecipeError(f"{name}: is an export, which torch.compile does not know: leave out compiled")
         return load_graph(export, arguments, threads)
-    try:
+    with needing_torch(name):
         from recipe.inference.torch_backend import load_torch
+    return load_torch(auto_class, arguments, config, export.precision if export else precision, device, compiled)
+
+
+def find_export(head: str, name: str, config: PreTrainedConfig, precision: str, device: str | None) -> Export | None:
+    """The export that `config`, the configuration of the model `name`, is of; None for a model that is not exported.
+
+    head: part of the name of the architectures that can be used.
+    Raises RecipeError for an export of another kind of model, and if it is not in this precision or on this device.
+    """
+    export = read_export(config)
+    if export is None:
+        return None
+    if not any(head in architecture for architecture in config.architectures or ()):
+        raise RecipeError(f"{name}: is an export of {' '.join(config.architectures or ())}: choose one of a {head}")
+    if precision not in ("auto", export.precision):
+        raise RecipeError(f"{name}: is an export in {export.precision}: leave precision at auto")
+    if export.backend in GRAPHS and device not in (None, "cpu"):
+        raise RecipeError(f"{name}: is an export that runs on the CPU: leave out the device {device}")
+    return export
+
+
+@contextmanager
+def needing_torch(name: str) -> Iterator[None]:
+    """A context of imports. Raises RecipeError if torch, which the model `name` runs on, is not installed."""
+    try:
+        yield
     except ImportError as error:
         raise RecipeError(f"{name}: {error.name} is not installed: install it, or use an export for onnx") from None
-    return load_torch(auto_class, arguments, config, export.precision if export else precision, device)

@@ -1,32 +1,24 @@
 """A finished masked language model with its tokenizer: log-probabilities of tokens at chosen positions of many rows."""
 
-import inspect
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Protocol, Self
 
-import torch
-from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
+import numpy as np
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from recipe.errors import RecipeError
-from recipe.inference.placing import place_model
+from recipe.inference.backends import Backend, pad
+from recipe.inference.exports import GRAPHS, load_graph
+from recipe.inference.loading import find_export, name_model, needing_torch
+from recipe.inference.scores import ArrayScores, Row, Scores, find_places
 from recipe.inputs.tokenizer import load_tokenizer
-from recipe.model.architectures import find_first_position
-from recipe.model.attention import allow_cudnn
-from recipe.model.causality import at_positions, make_causal
 from recipe.model.configuration import check_vocabulary, find_longest, load_config, refuse_decoder
-from recipe.model.loading import load_model
 from recipe.model.objective import Pretraining, read_pretraining
-from recipe.model.settings import ModelArguments
-from recipe.model.sparse_head import SparseHead, select_labelled
-from recipe.precision import fast_matmul
 
 FEWEST_TOKENS = 5_000_000  # tokens of text that a new head needs before its predictions are of use (docs/filling.md)
-BATCH_TOKENS = {"cpu": 4096}  # tokens in a batch, padding included, by type of device
-GPU_TOKENS = 65536
 BATCH_POSITIONS = 2048  # predicted in a batch, at most: each has a probability for the whole vocabulary
 logger = logging.getLogger(__name__)
 
@@ -34,107 +26,121 @@ logger = logging.getLogger(__name__)
 OnBad = Callable[[int, RecipeError], None]  # what is done about a text that cannot be used: its number and the error
 
 
-class Row(NamedTuple):
-    """Token ids, and the positions at which tokens are predicted.
+class Predictor(Protocol):
+    """Computes the log-probabilities of batches of rows.
 
-    position_ids, visible: of a row with copies of a text; `visible[i, j]` says whether token i sees token j.
+    config: of the model. batch_tokens: number of tokens in a batch, padding included, at which it is fast.
     """
 
-    ids: list[int]
-    positions: list[int]
-    position_ids: list[int] | None = None
-    visible: torch.Tensor | None = None
+    config: PreTrainedConfig
+    batch_tokens: int
+
+    def run(self, batch: Sequence[Row], pad_id: int) -> Scores:
+        """The log-probabilities at the positions of the rows, one row after another."""
+        ...
+
+
+class GraphPredictor:
+    """An export for ONNX Runtime or OpenVINO, whose graph takes the positions too, counted over the whole batch."""
+
+    def __init__(self, graph: Backend, config: PreTrainedConfig):
+        self.config, self.batch_tokens, self._graph = config, graph.batch_tokens, graph
+
+    def run(self, batch: Sequence[Row], pad_id: int) -> ArrayScores:
+        """See `Predictor`. Raises RecipeError for rows with copies."""
+        if any(row.visible is not None for row in batch):
+            raise RecipeError("an export of a masked autoregressive model fills only: give the folder of the run")
+        inputs = pad([row.ids for row in batch], pad_id)
+        positions = find_places(batch, inputs["input_ids"].shape[1])
+        if not len(positions):
+            return ArrayScores(np.zeros((0, self.config.vocab_size), np.float32))
+        [logits] = self._graph.run([inputs | {"positions": positions}])
+        return ArrayScores.normalize(logits)
 
 
 class MaskedModel:
     """A masked language model, ready to predict. pretraining: what its `config.json` says of its training."""
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase):
-        self.model, self.tokenizer = model.eval(), tokenizer
-        self.pretraining: Pretraining = read_pretraining(model.config)
-        self.longest = find_longest(tokenizer, model.config)
-        self._head = SparseHead(model)
-        self._first_position = find_first_position(model.config)
-        self._has_types = "token_type_ids" in inspect.signature(model.forward).parameters
-        if self.pretraining.is_causal:
-            make_causal(model)
+    def __init__(self, model: PreTrainedModel | Predictor, tokenizer: PreTrainedTokenizerBase):
+        self.model, self.tokenizer = model, tokenizer
+        if isinstance(model, PreTrainedModel):
+            from recipe.inference.masked_torch import TorchPredictor
+
+            self.predictor: Predictor = TorchPredictor(model)
+        else:
+            self.predictor = model
+        self.pretraining: Pretraining = read_pretraining(self.predictor.config)
+        self.longest = find_longest(tokenizer, self.predictor.config)
 
     @classmethod
-    def load(cls, name: str | Path, precision: str = "auto", device: str | None = None, **options: Any) -> Self:
-        """Load a finished model. Warns if its head is not trained, because its predictions are then of no use.
+    def load(
+        cls,
+        name: str | Path,
+        precision: str = "auto",
+        device: str | None = None,
+        threads: int | None = None,
+        export: str | None = None,
+        **options: Any,
+    ) -> Self:
+        """Load a finished model or an export of it. Warns if its head is not trained: its predictions are of no use.
 
-        name: folder of a run or checkpoint, or a Hub id.
-        precision: precision of the weights; "auto" is bf16 if the hardware supports it, else fp32.
+        name: folder of a run, checkpoint or export, or a Hub id.
+        precision: precision of the weights; "auto" is that of an export, else bf16 if the hardware supports it, else
+        fp32.
         device: name of a torch device; default: a GPU if there is one, else the CPU.
+        threads: of an export for ONNX Runtime or OpenVINO; default: OMP_NUM_THREADS, else all CPUs of the process.
+        export: name of an export of the model, such as `onnx-int8`, which is then loaded instead.
         options: `model_revision`, `cache_dir`, `trust_remote_code`.
         Raises RecipeError if there is no such model, or if it has no mask token.
         """
-        arguments = ModelArguments(model_name_or_path=str(name), **options)
+        arguments = name_model(name, export, **options)
         config = load_config(arguments)
         refuse_decoder(config)
         tokenizer = load_tokenizer(arguments, training=False)
         check_vocabulary(tokenizer, config)
         if tokenizer.mask_token_id is None:
             raise RecipeError(f"{name}: its tokenizer has no mask token: choose a masked language model")
-        model = load_model(AutoModelForMaskedLM, arguments, config)
-        if getattr(model, "new_head", False):
-            trained: str | None = "has no trained head for masked tokens"
+        found = find_export("MaskedLM", str(name), config, precision, device)
+        if found and found.backend in GRAPHS:
+            model: Any = GraphPredictor(load_graph(found, arguments, threads), config)
         else:
-            found = read_pretraining(config)
-            few = found.new_head and found.trained_tokens < FEWEST_TOKENS
-            trained = f"has a head trained on only {found.trained_tokens:,} tokens" if few else None
-        if trained:
-            logger.warning(
-                "%s: %s, so its predictions are of little use: train it: make mlm CONFIG=configs/mlm/own_text.yaml "
-                "ARGS='--model_name_or_path %s --train_file \"path/to/*.txt\" --output_dir runs/mlm/mine'",
-                name,
-                trained,
-                name,
-            )
-        return cls(place_model(model, precision, device), tokenizer)
+            with needing_torch(str(name)):
+                from recipe.inference.masked_torch import load_masked
+            model = load_masked(arguments, config, found.precision if found else precision, device)
+        _warn_of_head(str(name), config, getattr(model, "new_head", False))
+        return cls(model, tokenizer)
 
-    def predict(self, rows: Sequence[Row]) -> Iterator[tuple[list[int], torch.Tensor]]:
-        """Log-probabilities (nats, float32), batch by batch: the numbers of the rows, and (positions, vocabulary).
+    def predict(self, rows: Sequence[Row]) -> Iterator[tuple[list[int], Scores]]:
+        """Log-probabilities, batch by batch: the numbers of the rows, and the scores at their positions.
 
         The positions are those of the rows of a batch, one row after another. Rows of similar length share a batch.
         """
-        allow_cudnn(uniform=False)
         order = sorted(range(len(rows)), key=lambda number: len(rows[number].ids))
-        limit = BATCH_TOKENS.get(self.model.device.type, GPU_TOKENS)
+        limit = self.predictor.batch_tokens
         while order:
             width = len(rows[order[-1]].ids)
             places = max(1, max(len(rows[number].positions) for number in order[-limit // width :]))
             count = max(1, min(limit // width, BATCH_POSITIONS // places))
             numbers, order = order[-count:], order[:-count]
-            yield numbers, self._compute([rows[number] for number in numbers], width)
+            yield numbers, self.predictor.run([rows[number] for number in numbers], self.tokenizer.pad_token_id)
 
-    def _compute(self, batch: Sequence[Row], width: int) -> torch.Tensor:
-        """The log-probabilities at the positions of one batch, padded to `width` tokens."""
-        device = self.model.device
-        wanted = [number * width + place for number, row in enumerate(batch) for place in row.positions]
-        positions = torch.tensor(wanted, dtype=torch.long, device=device)
-        inputs = {name: values.to(device) for name, values in self._collate(batch, width).items()}
-        with torch.inference_mode(), fast_matmul(self.model.dtype == torch.float32), self._head.at(positions):
-            with at_positions(self.model, inputs["position_ids"]) if "position_ids" in inputs else nullcontext():
-                logits = self.model(**inputs).logits
-            return select_labelled(logits, positions).float().log_softmax(-1)
 
-    def _collate(self, batch: Sequence[Row], width: int) -> dict[str, torch.Tensor]:
-        pad = self.tokenizer.pad_token_id
-        ids = torch.tensor([row.ids + [pad] * (width - len(row.ids)) for row in batch])
-        if batch[0].visible is None:
-            lengths = torch.tensor([[len(row.ids)] for row in batch])
-            return {"input_ids": ids, "attention_mask": (torch.arange(width)[None] < lengths).long()}
-        visible = torch.eye(width, dtype=torch.bool).repeat(len(batch), 1, 1, 1)
-        places = torch.zeros_like(ids)
-        for number, row in enumerate(batch):
-            length = len(row.ids)
-            assert row.visible is not None  # rows with copies do not share a batch with others
-            visible[number, 0, :length, :length] = row.visible
-            places[number, :length] = torch.tensor(row.position_ids)
-        inputs = {"input_ids": ids, "attention_mask": visible, "position_ids": places + self._first_position}
-        # a model's own default has as many entries as it has positions, and a row of copies can be longer
-        return inputs | ({"token_type_ids": torch.zeros_like(ids)} if self._has_types else {})
+def _warn_of_head(name: str, config: PreTrainedConfig, new_head: bool) -> None:
+    """Warn if the head of a model is new, or was trained on too little text."""
+    found = read_pretraining(config)
+    if new_head:
+        trained = "has no trained head for masked tokens"
+    elif found.new_head and found.trained_tokens < FEWEST_TOKENS:
+        trained = f"has a head trained on only {found.trained_tokens:,} tokens"
+    else:
+        return
+    logger.warning(
+        "%s: %s, so its predictions are of little use: train it: make mlm CONFIG=configs/mlm/own_text.yaml "
+        "ARGS='--model_name_or_path %s --train_file \"path/to/*.txt\" --output_dir runs/mlm/mine'",
+        name,
+        trained,
+        name,
+    )
 
 
 def refuse(number: int, error: RecipeError) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import torch
+import numpy as np
 from tokenizers import Encoding
 from transformers import PreTrainedTokenizerBase
 
@@ -80,21 +80,21 @@ class Vocabulary:
         return any(token.startswith(("\u0120", "\u2581")) for token in self.tokens)
 
     @cached_property
-    def allowed(self) -> torch.Tensor:
+    def allowed(self) -> np.ndarray:
         """For each kind of slot, the tokens that may stand there: (5, vocabulary).
 
         ANY: no special token and no case marker. INNER: of these, tokens that continue a word. START: all others.
         FIRST: tokens that begin a word with a letter or digit. MARKER: case markers.
         """
         others = {*self.tokenizer.all_special_ids, *self.markers}
-        allowed = torch.zeros(5, self.size, dtype=torch.bool)
+        allowed = np.zeros((5, self.size), bool)
         for number, token in enumerate(self.tokens):
             if number in others:
                 continue
             begins = token.startswith(("\u0120", "\u2581")) if self.marks_spaces else not token.startswith("##")
             continues = not begins and (not self.marks_spaces or token[:1].isalnum())
             letter = token.lstrip("\u0120\u2581")[:1].isalnum()
-            allowed[:MARKER, number] = torch.tensor([True, not continues, begins and letter, continues])
+            allowed[:MARKER, number] = [True, not continues, begins and letter, continues]
         allowed[MARKER, list(self.markers)] = True
         return allowed
 

@@ -14,6 +14,7 @@ from recipe.command_line import VerbParser
 from recipe.data.untagged import STDIN, Item, Reader, check_keys, list_files
 from recipe.errors import RecipeError
 from recipe.files import check_output, open_whole
+from recipe.inference.loading import add_loading
 
 Result = TypeVar("Result")
 OnBad = Callable[[int, RecipeError], None]  # number of a text that cannot be used, from 1, and the error
@@ -66,12 +67,7 @@ def add_reading(parser: VerbParser, precision: str = "auto") -> None:
     parser.add_argument("--text_key", default="text", help="JSON lines: key of the text (default: text)")
     parser.add_argument("--skip_bad", action="store_true", help="skip and count texts and lines that cannot be used")
     parser.add_argument("--encoding", default="utf-8", help="encoding of the files (default: utf-8)")
-    parser.add_argument(
-        "--precision",
-        choices=("auto", "fp32", "bf16", "fp16"),
-        default=precision,
-        help=f"precision of the weights; auto is bf16 if the hardware supports it, else fp32 (default: {precision})",
-    )
+    add_loading(parser, precision)
 
 
 def make_reader(args: Namespace, results: Iterable[str]) -> Reader:

@@ -5,11 +5,13 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from recipe.evaluation.filled import FilledExample, FilledPiece
-from recipe.inference.masked_model import MaskedModel, Row
+from recipe.inference.masked_model import MaskedModel
 from recipe.inference.masks import Vocabulary
+from recipe.inference.scores import Row
 from recipe.inputs.tokens import IGNORED, find_pieces
 
 EXAMPLES = 12
@@ -45,9 +47,9 @@ def fill_examples(
     rows = [Row(list(blocks[block]["input_ids"]), [place]) for block, place in drawn]
     found: dict[int, FilledExample] = {}
     for numbers, scores in filler.predict(rows):
-        for number, chances in zip(numbers, scores.exp(), strict=True):
+        for position, number in enumerate(numbers):  # each row has one position
             block, place = drawn[number]
-            found[number] = writer.describe(block, blocks[block], place, chances)
+            found[number] = writer.describe(block, blocks[block], place, np.exp(scores.row(position)))
     return [found[number] for number in range(len(rows))]
 
 
@@ -79,7 +81,7 @@ class _Writer:
         self._continues = [*find_pieces(tokenizer), *[False] * size]  # the model can have more entries
         self._left_out = {tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id} - {None}
 
-    def describe(self, number: int, block: dict[str, Sequence[int]], place: int, chances: Any) -> FilledExample:
+    def describe(self, number: int, block: dict[str, Sequence[int]], place: int, chances: np.ndarray) -> FilledExample:
         """The example of one masked position. chances: (vocabulary,) the probabilities of the tokens there."""
         ids = block["input_ids"]
         texts = [token if label == IGNORED else label for token, label in zip(ids, block["labels"], strict=True)]
@@ -87,7 +89,7 @@ class _Writer:
         if self.is_causal:
             unseen[place:] = [True] * len(unseen[place:])
         first, last = max(0, place - CONTEXT), min(len(texts), place + 1 + CONTEXT)
-        best = chances.topk(min(CANDIDATES, len(chances)))
+        best = np.argsort(-chances, kind="stable")[:CANDIDATES].tolist()
         before = texts[place - 1] if place else -1
         probability = float(chances[texts[place]])
         return FilledExample(
@@ -95,10 +97,7 @@ class _Writer:
             before=self._cut(texts, unseen, first, place),
             original=self._write([texts[place]], before, True),
             after=self._cut(texts, unseen, place + 1, last),
-            candidates=[
-                (self._name(token, before), round(chance, DIGITS))
-                for chance, token in zip(best.values.tolist(), best.indices.tolist(), strict=True)
-            ],
+            candidates=[(self._name(token, before), round(float(chances[token]), DIGITS)) for token in best],
             rank=1 + int((chances > probability).sum()),
             probability=round(probability, DIGITS),
         )

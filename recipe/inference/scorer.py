@@ -10,10 +10,11 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
-import torch
+import numpy as np
 
 from recipe.errors import RecipeError
-from recipe.inference.masked_model import MaskedModel, OnBad, Row, check_texts, quote, refuse
+from recipe.inference.masked_model import MaskedModel, OnBad, check_texts, quote, refuse
+from recipe.inference.scores import Row
 from recipe.inputs.case_markers import find_markers
 
 Metric = Literal["original", "within_word_l2r"]
@@ -156,10 +157,10 @@ class Scorer(MaskedModel):
         """The text and, behind it, a mask for each scored token, which sees the text to the left of that token."""
         length, count = len(encoded.ids), len(encoded.positions)
         places = [*range(length), *encoded.positions]
-        copies = torch.arange(length + count) >= length
-        text = torch.tensor(places)[:, None] >= torch.tensor(places)[None]  # what lies to the left, and itself
-        before = torch.tensor(places)[:, None] > torch.tensor(places)[None]
-        visible = torch.where(copies[:, None], before, text) & ~copies[None] | torch.eye(length + count).bool()
+        left, right = np.array(places)[:, None], np.array(places)[None]
+        copies = np.arange(length + count) >= length
+        text, before = left >= right, left > right  # a token of the text also sees itself
+        visible = np.where(copies[:, None], before, text) & ~copies[None] | np.eye(length + count, dtype=bool)
         ids = encoded.ids + [self.tokenizer.mask_token_id] * count
         return Row(ids, list(range(length, length + count)), places, visible)
 
@@ -168,8 +169,7 @@ class Scorer(MaskedModel):
         wanted = [_list_targets(encoded, row) for encoded, own in waiting for row in own]
         found: list[list[float]] = [[] for _ in rows]
         for numbers, scores in self.predict(rows):
-            targets = torch.tensor([token for number in numbers for token in wanted[number]], device=scores.device)
-            values = iter(scores.gather(1, targets[:, None])[:, 0].tolist()) if len(targets) else iter(())
+            values = iter(scores.find([token for number in numbers for token in wanted[number]]))
             for number in numbers:
                 found[number] = [next(values) for _ in wanted[number]]
         first = 0

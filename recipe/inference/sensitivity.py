@@ -43,7 +43,7 @@ def list_layers(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> list[
 def _measure(model: PreTrainedModel, batch: dict[str, torch.Tensor], exact: torch.Tensor) -> float:
     """The sum of squared changes of the logits, padding left out."""
     changes = (model(**batch).logits - exact).square().sum(-1)
-    return float((changes * batch["attention_mask"]).sum())
+    return float((changes * (1 if "positions" in batch else batch["attention_mask"])).sum())
 
 
 def round_channels(weight: torch.Tensor) -> torch.Tensor:

@@ -17,6 +17,7 @@ from recipe.data.schemes import list_types
 from recipe.data.untagged import STDIN, Item, Reader, check_keys, list_files
 from recipe.errors import RecipeError
 from recipe.files import check_output
+from recipe.inference.loading import add_loading
 from recipe.inference.tagged_output import FORMATS, format_end, format_item, format_start
 from recipe.inference.tagger import Tagger
 
@@ -158,12 +159,7 @@ def make_parser() -> VerbParser:
     parser.add_argument("--encoding", default="utf-8", help="encoding of the files (default: utf-8)")
     parser.add_argument("--skip_bad", action="store_true", help="skip and count lines that cannot be read")
     parser.add_argument("--resume", action="store_true", help="continue an interrupted output file")
-    parser.add_argument(
-        "--precision",
-        choices=("auto", "fp32", "bf16", "fp16"),
-        default="auto",
-        help="precision of the weights (default: auto, which is bf16 if the hardware supports it, else fp32)",
-    )
+    add_loading(parser)
     return parser
 
 
@@ -183,7 +179,7 @@ def main(argv: list[str]) -> None:
     kind = args.format or _find_format(args.output)
     reader = Reader(args.encoding, args.lines, args.text_key, args.tokens_key, args.word_column, args.skip_bad)
     disable_progress_bar()  # for loading the weights
-    tagger = Tagger.load(args.model, args.precision)
+    tagger = Tagger.load(args.model, args.precision, export=args.export)
     items = iter(map(Item, args.text)) if args.text else reader.read(files)
     settings = {key: str(value) for key, value in vars(args).items() if key not in ("resume", "skip_bad")}
     settings |= {path: _describe_version(path) for path in [*files, f"{args.model}/model.safetensors"]}

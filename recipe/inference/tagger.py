@@ -22,12 +22,11 @@ from recipe.errors import RecipeError
 from recipe.files import write_whole
 from recipe.inference.backends import Backend, Batch, pad
 from recipe.inference.decoding import compute_posteriors, decode, fit_temperature
-from recipe.inference.loading import load_backend
+from recipe.inference.loading import load_backend, name_model
 from recipe.inference.settings import KEY, TaggerSettings, read_settings
 from recipe.inputs.tokenizer import load_tokenizer
 from recipe.inputs.windows import Window, build_windows, collect_logits
 from recipe.model.configuration import check_length, check_vocabulary, find_longest, load_config, read_labels
-from recipe.model.settings import ModelArguments
 
 BUFFER_CHARACTERS = 200_000  # texts of about this size are prepared together and sorted by length
 Item = TypeVar("Item", bound=str | Document)
@@ -101,6 +100,8 @@ class Tagger:
         precision: str = "auto",
         device: str | None = None,
         threads: int | None = None,
+        export: str | None = None,
+        compiled: bool = False,
         **options: Any,
     ) -> "Tagger":
         """Load a finished model or an export of it, with the settings that it was scored with.
@@ -110,10 +111,12 @@ class Tagger:
         fp32.
         device: name of a torch device; default: a GPU if there is one, else the CPU.
         threads: of an export for ONNX Runtime or OpenVINO; default: OMP_NUM_THREADS, else all CPUs of the process.
+        export: name of an export of the model, such as `onnx-int8`, which is then loaded instead.
+        compiled: compile the model for torch when it runs first; see `compile_layers`.
         options: `model_revision`, `cache_dir`, `trust_remote_code`.
         Raises RecipeError if there is no such model, or if it is not a tagger.
         """
-        arguments = ModelArguments(model_name_or_path=str(name), **options)
+        arguments = name_model(name, export, **options)
         config = load_config(arguments)
         labels = read_labels(config)
         if "O" not in labels or not all(map(is_iob2, labels)):
@@ -127,7 +130,7 @@ class Tagger:
         if getattr(config, KEY, None) is None:  # not trained by this recipe
             settings = replace(settings, max_seq_length=min(settings.max_seq_length, find_longest(tokenizer, config)))
         check_length("max_seq_length", settings.max_seq_length, tokenizer, config)
-        backend = load_backend(AutoModelForTokenClassification, arguments, config, precision, device, threads)
+        backend = load_backend(AutoModelForTokenClassification, arguments, config, precision, device, threads, compiled)
         return cls(labels, tokenizer, backend, **asdict(settings))
 
     def note_in(self, config: PreTrainedConfig) -> None:

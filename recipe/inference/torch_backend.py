@@ -10,6 +10,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from recipe.inference.backends import BATCH_TOKENS, Batch
 from recipe.inference.placing import place_model
 from recipe.model.attention import allow_cudnn
+from recipe.model.compilation import compile_layers, keep_compiled
 from recipe.model.loading import load_model
 from recipe.model.settings import ModelArguments
 from recipe.precision import fast_matmul
@@ -47,7 +48,19 @@ def _move(batch: Batch, device: torch.device) -> dict[str, torch.Tensor]:
 
 
 def load_torch(
-    auto_class: Any, arguments: ModelArguments, config: PreTrainedConfig, precision: str, device: str | None
+    auto_class: Any,
+    arguments: ModelArguments,
+    config: PreTrainedConfig,
+    precision: str,
+    device: str | None,
+    compiled: bool = False,
 ) -> TorchBackend:
-    """Load a model with `auto_class` (`AutoModelFor...`); see `place_model` for `precision` and `device`."""
-    return TorchBackend(place_model(load_model(auto_class, arguments, config), precision, device))
+    """Load a model with `auto_class` (`AutoModelFor...`); see `place_model` for `precision` and `device`.
+
+    Raises RecipeError if it is to be compiled, and there is no compiler.
+    """
+    model = place_model(load_model(auto_class, arguments, config), precision, device)
+    if compiled:
+        keep_compiled()
+        compile_layers(model, dynamic=True)
+    return TorchBackend(model)

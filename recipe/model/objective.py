@@ -6,7 +6,7 @@ from typing import TypeVar
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from recipe.errors import RecipeError
-from recipe.inputs.masking import RATES, find_rates
+from recipe.inputs.rates import RATES, find_rates
 from recipe.inputs.settings import BlockArguments, Objective
 from recipe.model.architectures import find_architecture, list_types
 

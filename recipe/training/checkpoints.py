@@ -24,6 +24,7 @@ from recipe.errors import LocalError, RecipeError
 
 MANIFEST = "manifest.json"
 PARTIAL = "saving-"  # prefix of folders that are being written, so that they are not used as checkpoints
+REPLACED = "replaced-"  # prefix of folders that a new one is taking the place of
 ASIDE = "aside-"  # prefix of folders with the files of earlier runs
 LOCK = ".lock"
 LIVE = {"train.log", ".gitignore", LOCK}  # files that are already in the output folder when a run starts
@@ -126,15 +127,27 @@ def write_manifest(folder: Path, step: int, settings: dict | None, seconds: floa
 
 
 def finalize(partial: Path, final: Path) -> None:
-    """Rename the finished folder `partial` to `final`; an existing `final` is damaged or outdated and is removed."""
+    """Rename the finished folder `partial` to `final`; an existing `final` is damaged or outdated and is removed.
+
+    That one is set aside first and removed last. If the process is killed in between, `clear_partial` brings it back.
+    """
+    old = final.with_name(REPLACED + final.name)
     if final.exists():
-        shutil.rmtree(final)
+        shutil.rmtree(old, ignore_errors=True)
+        final.rename(old)
     partial.rename(final)
     _sync(final.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def clear_partial(folder: Path) -> None:
-    """Remove unfinished folders that a killed run left in the output folder."""
+    """Remove unfinished folders that a killed run left in a folder, and bring back one that was not replaced yet."""
+    for path in folder.glob(f"{REPLACED}*"):
+        final = path.with_name(path.name.removeprefix(REPLACED))
+        if final.exists():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.rename(final)
     for path in folder.glob(f"{PARTIAL}*"):
         shutil.rmtree(path, ignore_errors=True)
 
@@ -192,7 +205,7 @@ def lock_folder(folder: Path) -> TextIO:
     try:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # unlike flock, not inherited by data-loading workers
     except (BlockingIOError, PermissionError):
-        raise RecipeError(f"output_dir {folder}: another run is using it: wait until that run ends") from None
+        raise RecipeError(f"{folder}: another run or export is using it: wait until that ends") from None
     except OSError as error:
         logger.warning("%s: cannot be locked (%s): make sure that no other run writes to it", folder, error.strerror)
     return lock

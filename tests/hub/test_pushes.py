@@ -27,12 +27,14 @@ import run_mlm
 import run_ner
 from conftest import ROOT
 from hub_server import READER, STRANGER, WRITER, HubServer
+from recipe.__main__ import main as recipe_main
 from recipe.arguments import NerArguments, RunArguments
 from recipe.connection import limit_silence
 from recipe.data.splits import load_splits
 from recipe.errors import PushError, RecipeError
 from recipe.hub import pushes
 from recipe.hub.pushes import RunPusher, open_repository, push_folder, snapshot
+from recipe.inference.tagger import Tagger
 
 SECRET = "zqxvk"  # a word of the data, which no push may carry
 NEVER = "http://127.0.0.1:9"  # the port of the discard service, which refuses
@@ -382,6 +384,35 @@ def test_a_page_that_cannot_be_made_without_text_stays_here_and_the_model_is_pus
     assert "model.safetensors" in files
     assert "report.html" not in files
     assert "report.html is not pushed: " in warnings_of(caplog)[0]
+
+
+def test_exports_are_pushed_with_their_run(hub, pushable):
+    export = pushable / "export" / "onnx-int8"
+    for path in (export, pushable / "export" / "saving-x" / "onnx-fp32", pushable / "export" / "mine"):
+        path.mkdir(parents=True)
+        for name in ("config.json", "model.onnx", "measured.json", "notes.txt", "inputs.npz"):
+            (path / name).write_text("{}")
+    (export / "measured.json").unlink()  # the card would need its figures
+    pushes.main([str(pushable), "mara/tagger"])
+    pushed = {path for path in hub.commits("mara/tagger")[-1][1] if path.startswith("export/")}
+    assert pushed == {"export/onnx-int8/config.json", "export/onnx-int8/model.onnx"}
+
+
+def test_an_export_reads_back_from_the_hub_as_it_was(hub, lane, point_to, ner_flags, tmp_path):
+    pytest.importorskip("onnxscript", reason="needs the extra export: pip install -e '.[export]'")
+    point_to(hub.url, xet=lane == "xet")
+    folder, text = tmp_path / "run", "Mira left Lima."
+    run_ner.main(ner_flags(max_steps=20, push_to_hub=False))
+    recipe_main(["export", str(folder), "--backend", "onnx", "--precision", "fp32", "--force"])
+    pushes.main([str(folder), "mara/tagger"])
+    assert 'export="onnx-fp32"' in hub.read("mara/tagger", "README.md").decode()
+    tagger = Tagger.load("mara/tagger", export="onnx-fp32")
+    assert tagger(text) == Tagger.load(folder / "export" / "onnx-fp32")(text)
+    assert not list((tmp_path / "cache").rglob("model.safetensors"))  # the model itself is not downloaded
+    with pytest.raises(RecipeError, match="mara/tagger: has no export/onnx-int8: make it with python -m recipe export"):
+        Tagger.load("mara/tagger", export="onnx-int8")
+    with pytest.raises(RecipeError, match="mara/none: "):
+        Tagger.load("mara/none", export="onnx-fp32")
 
 
 def test_a_page_that_is_a_link_is_not_pushed(hub, pushable, tmp_path):

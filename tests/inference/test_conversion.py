@@ -1,16 +1,23 @@
 """Exported graphs agree with their models, for every architecture and shape of input."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from transformers import AutoModelForTokenClassification
+from transformers import AutoModelForMaskedLM, AutoModelForTokenClassification
 
 from conftest import make_config_of
-from recipe.inference.conversion import convert
-from recipe.inference.exports import Export, load_graph
+from recipe.inference.conversion import convert, take_positions
+from recipe.inference.exports import Export, OpenvinoBackend, load_graph
+from recipe.inference.masked_model import GraphPredictor
+from recipe.inference.masked_torch import TorchPredictor
+from recipe.inference.scores import Row
 from recipe.inference.torch_backend import TorchBackend
+from recipe.model.architectures import find_architecture
+from recipe.model.objective import Pretraining, note_pretraining
 from recipe.model.settings import ModelArguments
 
 pytest.importorskip("openvino", reason="needs the extra export: pip install -e '.[export]'")
@@ -57,3 +64,43 @@ def test_a_graph_agrees_with_its_model_for_every_shape(backends, lengths):
     seen = batch["attention_mask"].astype(bool)
     for logits in found:
         np.testing.assert_allclose(logits[seen], expected[seen], atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    """An export for OpenVINO, and its model."""
+    model, folder = make_model("bert"), tmp_path_factory.mktemp("graph")
+    convert(model, Export("openvino", "fp32"), folder)
+    return folder / "model.xml", TorchBackend(model)
+
+
+def test_several_streams_give_the_logits_in_order_also_after_a_caller_stopped_early(graph):
+    path, model = graph
+    backend = OpenvinoBackend(path, "fp32", threads=2, streams=2)
+    batches = [make_batch([length, 2]) for length in (3, 30, 4, 5, 29)]
+    next(backend.run(batches))
+    found = list(backend.run(batches))
+    for logits, expected, batch in zip(found, model.run(batches), batches, strict=True):
+        seen = batch["attention_mask"].astype(bool)
+        np.testing.assert_allclose(logits[seen], expected[seen], atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", ["masked", "masked_autoregressive"])
+@pytest.mark.parametrize("model_type", ARCHITECTURES)
+def test_a_graph_of_a_masked_model_agrees_at_its_positions(model_type, objective, tmp_path):
+    if objective == "masked_autoregressive" and not find_architecture(model_type).causal:
+        pytest.skip(f"{model_type} is never causal")
+    tagger = make_model(model_type)
+    torch.manual_seed(0)
+    model = AutoModelForMaskedLM.from_config(tagger.config, attn_implementation=tagger.config._attn_implementation)
+    note_pretraining(model.config, Pretraining(objective))
+    rows = [Row(list(range(2, 2 + length)), [0, length - 1]) for length in (1, 7, 40)]
+    exported = copy.deepcopy(model).eval()
+    take_positions(exported)
+    expected = TorchPredictor(model).run(rows, PADDING)
+    convert(exported, Export("onnx", "fp32"), tmp_path)
+    arguments = ModelArguments(model_name_or_path=str(tmp_path))
+    found = GraphPredictor(load_graph(Export("onnx", "fp32"), arguments, threads=1), model.config).run(rows, PADDING)
+    for place in range(6):
+        np.testing.assert_allclose(found.row(place), expected.row(place), atol=1e-4)

@@ -72,7 +72,7 @@ def test_only_plain_words_outside_of_entities_change(markers):
 
 def test_a_name_is_not_put_where_no_entity_is():
     def list_chosen(documents):
-        made = [refill(filler, documents, 1.0, seed) for seed in range(40)]
+        made = [refill(filler, documents, 1.0, seed) for seed in range(120)]
         return {word for copies in made for sentence in list_sentences(copies) for word in sentence.words}
 
     filler = make_even_filler()

@@ -91,7 +91,7 @@ def test_small_batches_and_buffers_give_the_same_figures(tokenizer, monkeypatch,
     scorer = make_causal_scorer(tokenizer) if causal else Scorer(make_model(), tokenizer)
     whole = scorer(texts)
     monkeypatch.setattr(module, "BUFFER_ROWS", 5)
-    monkeypatch.setattr("recipe.inference.masked_model.BATCH_TOKENS", {"cpu": 50})
+    monkeypatch.setattr(scorer.predictor, "batch_tokens", 50)
     for one, other in zip(scorer(texts), whole, strict=True):
         assert one.log_probability == pytest.approx(other.log_probability, abs=1e-4)
 

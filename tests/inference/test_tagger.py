@@ -1,7 +1,10 @@
 """A finished model, used as it was scored: from raw text, from words and from documents."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import asdict, replace
 
 import pytest
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedConfig
 
 import run_ner
-from conftest import make_tokenizer
+from conftest import ROOT, make_tokenizer
 from recipe.data.conll import read_conll
 from recipe.data.documents import list_sentences
 from recipe.errors import RecipeError
@@ -21,6 +24,9 @@ from recipe.inputs.tokenizer import load_tokenizer
 from recipe.model.settings import ModelArguments
 
 ODD = st.lists(st.sampled_from(["Oslo ", "\u200d", "&amp;", "\r\n", "\u05d0", "Mara "])).map("".join)
+
+
+TEXTS = ["Mara Okello left Oslo.", "She joined Norvik.", "Lima. " * 9]
 
 
 @pytest.fixture(scope="module")
@@ -231,3 +237,33 @@ def test_a_text_is_no_list_of_words(tagger):
 def test_what_is_no_tagger_is_refused(encoder):
     with pytest.raises(RecipeError, match="a tagger needs IOB2 labels"):
         Tagger.load(encoder)
+
+
+@pytest.mark.slow
+def test_a_compiled_tagger_finds_the_same_and_is_kept_for_the_next_process(folder, tagger, tmp_path):
+    program = (
+        "import sys, time, recipe\n"
+        f"tagger = recipe.Tagger.load({str(folder)!r}, 'fp32', 'cpu', compiled=True)\n"
+        "started = time.perf_counter()\n"
+        f"found = tagger({TEXTS!r})\n"
+        "print(time.perf_counter() - started, [[entity[:4] for entity in entities] for entities in found])\n"
+    )
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    environment.pop("TORCHINDUCTOR_CACHE_DIR", None)
+    seconds = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        taken, _, found = done.stdout.partition(" ")
+        seconds.append(float(taken))
+        assert found.strip() == str([[entity[:4] for entity in entities] for entities in tagger(TEXTS)])
+    assert list((tmp_path / "recipe" / "inductor").rglob("*.so"))
+    assert seconds[1] < seconds[0]
+
+
+def test_compiling_needs_a_compiler_and_a_model_on_torch(folder, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(RecipeError, match=r"compiled: needs a C\+\+ compiler: install g\+\+, or leave it out"):
+        Tagger.load(folder, "fp32", compiled=True)

@@ -178,6 +178,25 @@ def test_a_finished_folder_takes_the_place_of_an_outdated_one(tmp_path):
     assert (tmp_path / "old" / "a").read_text() == "3"
 
 
+def test_an_outdated_folder_is_brought_back_if_the_new_one_does_not_come(tmp_path):
+    fill(tmp_path, old__a="1", replaced__a="2")
+    (tmp_path / "replaced").rename(tmp_path / "replaced-other")
+    fill(tmp_path, other__a="3")
+    with pytest.raises(FileNotFoundError):
+        finalize(tmp_path / "missing", tmp_path / "old")
+    assert names(tmp_path) == [
+        "other",
+        "other/a",
+        "replaced-old",
+        "replaced-old/a",
+        "replaced-other",
+        "replaced-other/a",
+    ]
+    clear_partial(tmp_path)
+    assert names(tmp_path) == ["old", "old/a", "other", "other/a"]
+    assert (tmp_path / "old" / "a").read_text() == "1"
+
+
 def test_only_unfinished_folders_are_cleared(tmp_path):
     fill(
         tmp_path,

@@ -422,9 +422,7 @@ def test_a_folder_in_which_a_run_is_at_work_is_refused(start, tmp_path):
     command = [sys.executable, "-c", program, folder]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as other:
         other.stdout.readline()
-        with pytest.raises(
-            RecipeError, match=f"output_dir {folder}: another run is using it: wait until that run ends"
-        ):
+        with pytest.raises(RecipeError, match=f"{folder}: another run or export is using it: wait until that ends"):
             start("mlm", folder, restart=True)
         other.kill()
     start("mlm", folder)

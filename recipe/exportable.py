@@ -1,0 +1,165 @@
+"""What can be exported: a finished tagger or masked language model, and held-out data to compare its exports on."""
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from datasets.utils.logging import disable_progress_bar
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoModelForTokenClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from recipe.arguments import MlmArguments
+from recipe.data.articles import load_articles, name_source
+from recipe.data.conll import read_conll
+from recipe.data.documents import list_tags
+from recipe.data.splits import check_labels
+from recipe.errors import RecipeError
+from recipe.hub.run_folder import RunFolder
+from recipe.inference.backends import Batch, pad
+from recipe.inference.conversion import take_positions, take_sample
+from recipe.inference.exports import KEY
+from recipe.inference.measuring import Measurement, measure
+from recipe.inference.scores import Row, find_places
+from recipe.inference.tagger import Tagger
+from recipe.inference.trials import FillingTrial, TaggingTrial, Trial, write_rows
+from recipe.inputs.blocks import build_blocks
+from recipe.inputs.masking import draw_masks
+from recipe.inputs.tokenizer import load_tokenizer
+from recipe.inputs.tokens import IGNORED
+from recipe.model.configuration import load_config
+from recipe.model.loading import load_model
+from recipe.model.objective import resolve_objective
+from recipe.model.settings import ModelArguments
+
+SAMPLE_ROWS = 200  # sentences, windows or blocks that int8 is calibrated with
+MOST_BLOCKS = 200  # that a masked language model is compared on
+
+
+@dataclass(frozen=True)
+class Source:
+    """The model to export, on torch in fp32, and what its exports are compared on. batches: of that, for int8."""
+
+    folder: Path
+    tokenizer: PreTrainedTokenizerBase
+    model: PreTrainedModel
+    trial: Trial
+    batches: list[Batch]
+    measured: Measurement
+
+
+@contextmanager
+def open_source(folder: Path, file: Path | None, tag_column: int | None) -> Iterator[Source]:
+    """Load and measure the model of a run.
+
+    file: to compare on; default: for a tagger the predictions on dev in its folder, which have the gold tags, for a
+    masked language model the validation text that its record names. tag_column: of a tagger's file.
+    Raises RecipeError as `check_run` does, or if there is nothing to compare on.
+    """
+    config = check_run(folder, tag_column)
+    if is_tagger(config):
+        yield _load_tagger(folder, config, file, tag_column)
+    else:
+        with TemporaryDirectory() as place:
+            yield _load_filler(folder, config, file, Path(place) / "rows.npz")
+
+
+def check_run(folder: Path, tag_column: int | None) -> PreTrainedConfig:
+    """The configuration of a run's model. Raises RecipeError if it is no model that can be exported."""
+    if not (folder / "config.json").exists():
+        raise RecipeError(f"{folder}: has no model (config.json): give the folder of a finished run or a checkpoint")
+    config = load_config(ModelArguments(model_name_or_path=str(folder)))
+    heads = " ".join(config.architectures or ())
+    if getattr(config, KEY, None):
+        raise RecipeError(f"{folder}: is an export: give the folder of the run")
+    if not is_tagger(config) and "MaskedLM" not in heads:
+        raise RecipeError(f"{folder}: is a {heads or config.model_type}: give a run of run_ner.py or run_mlm.py")
+    if not is_tagger(config) and tag_column is not None:
+        raise RecipeError(f"tag_column: {folder} is a masked language model, whose text has no tags: leave it out")
+    return config
+
+
+def is_tagger(config: PreTrainedConfig) -> bool:
+    """Whether a model tags, rather than fills masks."""
+    return any("TokenClassification" in name for name in config.architectures or ())
+
+
+def _load_tagger(folder: Path, config: PreTrainedConfig, file: Path | None, tag_column: int | None) -> Source:
+    own = folder / "predictions" / "dev.conll"
+    if file is None and not own.exists():
+        raise RecipeError(f"{own}: no such file to compare the export on: set --file to a column file with gold tags")
+    column = tag_column if tag_column is not None else 1 if file is None else -1
+    documents = read_conll(file or own, tag_column=column, check=False)
+    tagger = Tagger.load(folder, "fp32", "cpu")
+    check_labels({"dev": documents}, tagger.labels)
+    if all(tag == "O" for tags in list_tags(documents) for tag in tags):
+        raise RecipeError(f"{file or own}: has no entities to compare on: set --file to one that has")
+    windows = take_sample(tagger.windows(documents), SAMPLE_ROWS)
+    batches = [pad([window["input_ids"]], tagger.tokenizer.pad_token_id) for window in windows]
+    trial = TaggingTrial(file or own, column)
+    model = _load_model(AutoModelForTokenClassification, folder, config)
+    return Source(folder, tagger.tokenizer, model, trial, batches, measure(folder, trial, "fp32"))
+
+
+def _load_filler(folder: Path, config: PreTrainedConfig, file: Path | None, place: Path) -> Source:
+    """place: the file to write the masked blocks to."""
+    tokenizer = load_tokenizer(ModelArguments(model_name_or_path=str(folder)), training=False)
+    arguments = _read_arguments(folder, config, file)
+    rows, targets = _draw_rows(arguments, tokenizer)
+    write_rows(place, rows, targets)
+    batches: list[Batch] = []
+    for row in take_sample(rows, SAMPLE_ROWS):
+        batch = pad([row.ids], tokenizer.pad_token_id)
+        batches.append(batch | {"positions": find_places([row], batch["input_ids"].shape[1])})
+    source = name_source(arguments, "dev").split(": ", 1)[1]
+    trial = FillingTrial(Path(source), place)
+    model = _load_model(AutoModelForMaskedLM, folder, config)
+    take_positions(model)
+    return Source(folder, tokenizer, model, trial, batches, measure(folder, trial, "fp32"))
+
+
+def _load_model(auto_class: Any, folder: Path, config: PreTrainedConfig) -> PreTrainedModel:
+    """A model whose attention can be exported."""
+    model = load_model(auto_class, ModelArguments(model_name_or_path=str(folder)), config).eval()
+    model.set_attn_implementation("sdpa" if model._supports_sdpa else "eager")
+    return model
+
+
+def _read_arguments(folder: Path, config: PreTrainedConfig, file: Path | None) -> MlmArguments:
+    """The settings of a run's text and masks, as its record names them; the validation text is `file`, if given."""
+    known = {field.name for field in dataclasses.fields(MlmArguments)}
+    settings = {name: value for name, value in RunFolder(folder).settings.items() if name in known}
+    if file:
+        settings |= {"validation_file": [str(file)], "max_eval_samples": None}
+    arguments = MlmArguments(**settings)
+    if not (arguments.validation_file or arguments.train_file or arguments.dataset_name):
+        raise RecipeError(f"{folder}: its record names no text to compare on: set --file to a text file")
+    return resolve_objective(arguments, config)
+
+
+def _draw_rows(arguments: MlmArguments, tokenizer: PreTrainedTokenizerBase) -> tuple[list[Row], list[list[int]]]:
+    """Evenly spaced blocks of the validation text, masked as in the evaluation of a run, and their original tokens.
+
+    Raises RecipeError if there is no such text any more.
+    """
+    disable_progress_bar()
+    try:
+        articles = load_articles(arguments, ["dev"])["dev"]
+    except RecipeError as error:
+        raise RecipeError(f"{error}; or set --file to a text file to compare the export on") from None
+    blocks: Any = build_blocks(articles, tokenizer, arguments, name_source(arguments, "dev"))
+    rows, targets = [], []
+    for block in draw_masks(blocks.select(take_sample(range(len(blocks)), MOST_BLOCKS)), tokenizer, arguments):
+        positions = [place for place, label in enumerate(block["labels"]) if label != IGNORED]
+        if positions:
+            rows.append(Row(block["input_ids"], positions))
+            targets.append([block["labels"][place] for place in positions])
+    return rows, targets
