@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from bench.augmentation import format_augmentation
+from bench.serving_tables import print_serving
 from bench.speed import FOLDER, TABLES
 from bench.study import RESULTS, Run
 from bench.tables import print_tables
@@ -223,6 +224,7 @@ def main() -> None:
     print(format_tags(study, BEST), format_study(study), format_contexts(study), format_trials(study), sep="\n\n")
     print(format_augmentation(study))
     print_tables()
+    print_serving()
     if len(sys.argv) > 1:
         plot_speed(tables, Path(sys.argv[1], "speed.png"))
         plot_growth(study, Path(sys.argv[1], "growth.png"))

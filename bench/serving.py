@@ -9,15 +9,19 @@ round, so that an interrupted measurement keeps what it has.
 
 import argparse
 import json
+import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import torch
+from torch import nn
 from transformers.utils.logging import disable_progress_bar
 
 from bench.speed import measure_products
@@ -35,9 +39,10 @@ from recipe.inference.guard import judge
 from recipe.inference.measuring import Measurement, measure
 from recipe.inference.tagger import Tagger
 from recipe.inference.trials import TaggingTrial
+from recipe.model.compilation import CACHE
 
 RESULTS = Path("results/serving")
-MODEL = "torch-fp32, the model itself"
+MODEL, COMPILED = "torch-fp32, the model itself", "torch, compiled"
 BATCH, STREAMS = 32, 2
 SPEED = {"1 at a time": 200, f"{BATCH} at a time": 640, "all at once": 1280}  # sentences, evenly spaced
 
@@ -87,11 +92,12 @@ def measure_run(bench: Bench) -> Iterator[dict[str, Any]]:
         except RecipeError as error:
             forms[export.name] = {"error": str(error)}
         yield result
-    taggers = {MODEL: Tagger.load(bench.run, "fp32", "cpu")}
+    compiled, forms[COMPILED] = compile_tagger(bench)
+    yield result
+    taggers = {MODEL: Tagger.load(bench.run, "fp32", "cpu"), COMPILED: compiled}
     taggers |= {name: Tagger.load(bench.run / EXPORTS / name) for name, row in forms.items() if "dev" in row}
     sentences = bench.trial.list_items()
-    result["tokenizer"] = len(sentences) / time_tokenizer(taggers[MODEL], sentences)  # sentences a second
-    result["products"], result["speed"] = [], {}
+    result |= measure_limits(taggers[MODEL], sentences) | {"products": [], "speed": {}}
     for kind, count in SPEED.items():
         chosen = sentences[:: max(1, len(sentences) // count)][:count]
         contestants = list_contestants(bench.run, taggers, chosen, kind)
@@ -146,15 +152,37 @@ def add_streams(run: Path, taggers: dict[str, Tagger]) -> dict[str, Tagger]:
     return found
 
 
-def time_tokenizer(tagger: Tagger, sentences: Sequence[list[str]]) -> float:
-    """Seconds to turn sentences into windows, the fastest of three times."""
+def compile_tagger(bench: Bench) -> tuple[Tagger, dict[str, Any]]:
+    """The tagger on torch, compiled, in the precision that suits the CPU; and its row in the results.
+
+    Nothing of an earlier compilation is used.
+    """
+    with TemporaryDirectory() as folder, patch.dict(os.environ, {CACHE: folder}):
+        started = time.perf_counter()
+        tagger = Tagger.load(bench.run, device="cpu", compiled=True)
+        tagger.tag_words(bench.trial.list_items()[: 2 * BATCH])
+        seconds = time.perf_counter() - started
+        scores = bench.trial.run(tagger).scores
+    return tagger, {"test": vars(scores) | {"compile_seconds": seconds}}
+
+
+def measure_limits(tagger: Tagger, sentences: Words) -> dict[str, float]:
+    """What bounds the speed of all forms.
+
+    tokenizer: sentences a second that become windows, the fastest of three times. tokens_per_word: of single sentences,
+    with special tokens and case markers. products_per_token: multiplications of the layers, without attention scores.
+    """
     documents = [Document([Sentence(words, ["O"] * len(words))]) for words in sentences]
     seconds = []
     for _ in range(3):
         started = time.perf_counter()
-        tagger.windows(documents)
+        windows = tagger.windows(documents, context="none")
         seconds.append(time.perf_counter() - started)
-    return min(seconds)
+    tokens, words = sum(len(window["input_ids"]) for window in windows), sum(map(len, sentences))
+    backend: Any = tagger.backend
+    weights = sum(layer.weight.numel() for layer in backend.model.modules() if isinstance(layer, nn.Linear))
+    limits = {"tokenizer": len(sentences) / min(seconds)}
+    return limits | {"tokens_per_word": tokens / words, "products_per_token": weights}
 
 
 def main() -> None:
