@@ -11,7 +11,7 @@ from statistics import mean
 
 import numpy as np
 
-from bench.study import AUGMENTED, AUGMENTED_STEPS, Run
+from bench.runs import AUGMENTED, AUGMENTED_STEPS, Run
 from recipe.evaluation.counts import unpack_counts
 from recipe.evaluation.results import format_markdown, format_mean, read_f1
 from recipe.evaluation.uncertainty import find_difference_intervals, find_intervals

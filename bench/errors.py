@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.study import RESULTS, write_result
+from bench.runs import RESULTS
+from bench.study import write_result
 from recipe.data.conll import read_columns
 from recipe.data.documents import Sentence, list_sentences
 from recipe.data.schemes import list_entities

@@ -8,9 +8,9 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from bench.augmentation import format_augmentation
+from bench.runs import RESULTS, Run
 from bench.serving_tables import print_serving
 from bench.speed import FOLDER, TABLES
-from bench.study import RESULTS, Run
 from bench.tables import print_tables
 from recipe.evaluation.results import format_markdown, format_mean, mean_tag_f1, read_f1
 from recipe.evaluation.scoring import REFERENCE
@@ -22,6 +22,7 @@ TITLES = {
     "ner-bert-base": "Entities, 12 x 768",
 }
 SPLITS = ("dev", "test", "conllpp")
+LAYERS = {"minilm": 6, "mpnet": 12}
 BEST = "mpnet-markers-document"  # the line for the table of tags
 LABELS = RESULTS / "labels" / "conllpp.json"  # test labels scored against CoNLL++, by python -m recipe score --json
 
@@ -120,7 +121,7 @@ def format_study(study: list[tuple[Run, dict]]) -> str:
     """A Markdown table of the crossed factors: F1 of dev / test / CoNLL++ in percent, mean ± sd over the seeds."""
     cells = defaultdict(list)
     for run, report in study:
-        if not (run.trial or run.percent):
+        if not (run.trial or run.percent or run.extra == "distilled"):
             row = (run.encoder, run.millions, run.autoregressive, run.extra)
             cells[*row, run.context, run.markers].append(report)
     columns = list(product(("none", "document"), (False, True)))
@@ -151,6 +152,23 @@ def format_contexts(study: list[tuple[Run, dict]]) -> str:
         scores = ["", scores[0]] if context == "none" else scores
         lines.append([encoder, context, *scores, str(len(reports))])
     return format_markdown(["encoder", "trained with context", "documents", "single sentences", "seeds"], lines)
+
+
+def format_distilled(study: list[tuple[Run, dict]]) -> str:
+    """A Markdown table of students and their teacher: F1 of dev / test / CoNLL++ on documents and single sentences."""
+    cells = defaultdict(list)
+    for run, report in study:
+        if run.context == "mixed" and not run.trial:
+            cells[run.encoder, run.extra, run.layers or LAYERS[run.encoder], run.millions].append(report)
+    lines = []
+    for (encoder, extra, layers, millions), reports in sorted(cells.items(), reverse=True):
+        alone = [{split: {"entities": report[split]["alone"]} for split in SPLITS} for report in reports]
+        scores = [" / ".join(format_mean(group, split) for split in SPLITS) for group in (reports, alone)]
+        minutes = f"{mean(report['run']['train_minutes'] for report in reports):.0f}"
+        name = f"{encoder}, {extra}" if extra else encoder
+        lines.append([name, str(layers), f"{millions} M" if millions else "none", *scores, minutes, str(len(reports))])
+    header = ["tagger", "layers", "tokens of masked pretraining", "documents", "single sentences", "minutes", "seeds"]
+    return format_markdown(header, lines)
 
 
 def format_trials(study: list[tuple[Run, dict]]) -> str:
@@ -222,7 +240,7 @@ def main() -> None:
     tables, study = load_tables(), load_study()
     print(format_speed(tables), format_rates(tables), format_f1(), sep="\n\n")
     print(format_tags(study, BEST), format_study(study), format_contexts(study), format_trials(study), sep="\n\n")
-    print(format_augmentation(study))
+    print(format_distilled(study), format_augmentation(study), sep="\n\n")
     print_tables()
     print_serving()
     if len(sys.argv) > 1:

@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.study import RESULTS
+from bench.runs import RESULTS
 from recipe.evaluation.results import format_markdown
 
 SERVING = RESULTS / "serving"

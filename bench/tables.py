@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from bench.study import RESULTS
+from bench.runs import RESULTS
 from recipe.evaluation.results import format_markdown
 
 TAGGING = RESULTS / "tagging"

@@ -3,7 +3,7 @@
 import numpy as np
 
 from bench.augmentation import format_augmentation
-from bench.study import Run
+from bench.runs import Run
 from recipe.evaluation.counts import Counts
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from bench import study
+from bench import runs, study
 from bench.report import format_study, format_tags, format_trials, load_study
 from recipe.arguments import MlmArguments, NerArguments, RunArguments, parse
 from recipe.data.conll import read_columns
@@ -35,12 +35,15 @@ def launched(monkeypatch, tmp_path):
 
     monkeypatch.setattr(study, "launch", launch)
     monkeypatch.setattr(study, "RUNS", tmp_path)
-    monkeypatch.setattr(study, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(runs, "RUNS", tmp_path)
+    monkeypatch.setattr(runs, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(study, "average", lambda folder: folder / "averaged")
     monkeypatch.setattr(study, "find_files", lambda folder: FILES)
     monkeypatch.setattr(study, "read_calibration", lambda folder: {"test": 0.02})
     (tmp_path / study.TEACHER.name / "silver").mkdir(parents=True)
     (tmp_path / study.TEACHER.name / "silver" / "report.json").touch()
+    (tmp_path / study.SOFT_TEACHER.name).mkdir()
+    (tmp_path / study.SOFT_TEACHER.name / "report.json").touch()
     monkeypatch.setattr(study, "read_report", lambda folder: make_report(0.5))
     return started
 
@@ -52,8 +55,8 @@ def make_report(f1):
 
 
 def test_runs_have_names_of_their_own():
-    runs = study.list_runs()
-    assert len({run.name for run in runs}) == len(runs)
+    names = [run.name for run in study.list_runs()]
+    assert len({*names}) == len(names)
 
 
 @pytest.mark.parametrize("run", [run for run in study.list_runs() if not run.percent], ids=lambda run: run.name)
@@ -66,7 +69,11 @@ def test_a_run_is_started_with_what_its_name_says(launched, run):
     assert (model.model_name_or_path.startswith(str(study.RUNS))) == bool(run.millions)
     assert training.do_predict != bool(run.trial)
     silver = study.RUNS / study.TEACHER.name / "silver" / "predictions" / "test.conll"
-    assert data.extra_train_file == {"": None, "dev": FILES["dev"], "silver": [str(silver)]}[run.extra]
+    assert data.extra_train_file == {"": None, "dev": FILES["dev"], "silver": [str(silver)]}.get(run.extra)
+    teacher = str(study.RUNS / study.SOFT_TEACHER.name)
+    assert data.teacher == ([teacher] if run.extra == "distilled" else None)
+    assert data.unlabelled_file == ([DATA.silver] if run.extra == "distilled" else None)
+    assert model.student_layers == (run.layers or None)
     assert training.do_eval == (run.extra != "dev")  # what is trained on is no measure
     assert all(report[split]["documents"] == COUNTS for split in report.keys() - {"run", "study"})
     if not run.trial:  # CoNLL++: one split is scored, and nothing else is done
@@ -85,7 +92,7 @@ def test_a_run_is_started_with_what_its_name_says(launched, run):
         assert step * study.MLM_STEPS == pytest.approx(1e6, rel=0.01)
 
 
-@pytest.mark.parametrize("run", study.list_augmented(), ids=lambda run: run.name)
+@pytest.mark.parametrize("run", runs.list_augmented(), ids=lambda run: run.name)
 def test_augmentations_of_a_share_differ_in_nothing_else(launched, run):
     report = study.fine_tune(run, DATA)
     *pretrained, (script, model, data, training) = launched  # CoNLL++ is not scored
@@ -102,9 +109,9 @@ def test_augmentations_of_a_share_differ_in_nothing_else(launched, run):
 
 
 def test_the_table_of_augmentation_has_each_share_and_each_way_with_three_seeds():
-    runs = [run for run in study.list_runs() if run.percent]
-    assert len({run.name for run in runs}) == len(runs) == 4 * 6 * 3
-    assert {run.result.parent for run in runs} == {study.RESULTS / "study"}
+    augmented = [run for run in study.list_runs() if run.percent]
+    assert len({run.name for run in augmented}) == len(augmented) == 4 * 6 * 3
+    assert {run.result.parent for run in augmented} == {runs.RESULTS / "study"}
 
 
 def test_the_calibration_is_that_of_the_figures_of_the_page(tmp_path):
@@ -193,7 +200,7 @@ def test_trials_are_a_table_of_what_they_changed():
 
 
 def test_written_results_are_of_runs_that_the_study_lists():
-    written = {*study.RESULTS.glob("*.json"), *study.RESULTS.glob("study/*.json")}
+    written = {*runs.RESULTS.glob("*.json"), *runs.RESULTS.glob("study/*.json")}
     pretrained = {run.pretraining_result for run in study.list_runs() if run.millions}
     assert written <= pretrained | {run.result for run in study.list_runs()}
     assert {run.result for run, _ in load_study()} == written - pretrained
