@@ -124,34 +124,29 @@ def compute_posteriors(
     constrained: only valid IOB2 sequences have a probability above 0; otherwise each word is predicted separately.
     """
     insides, begins = _split_pairs(labels if constrained else [])
-    free = np.setdiff1d(np.arange(len(labels)), insides)  # labels that can follow any other
+    can_follow = np.ones((len(labels), len(labels)))  # [before, after]: 1 where the label `after` can follow `before`
+    can_follow[:, insides] = 0
+    can_follow[begins, insides] = can_follow[insides, insides] = 1
     steps = _SideBySide(lengths)
     logits = logits.astype(float)
-    before, total = np.zeros(len(logits)), np.zeros(len(logits))
-    forward = np.zeros(logits.shape)  # weight of all label sequences up to the word that end with the label
+    before = np.zeros(len(logits))
+    forward = logits.copy()  # weight of all label sequences up to the word that end with the label
     last: np.ndarray | None = None
     for words in steps.forward():
         if last is None:
-            forward[words] = logits[words]
             forward[words[:, None], insides] = -np.inf
         else:
-            known = last[: len(words)]
-            before[words] = _add_logs(forward[known])
-            forward[words] = before[words][:, None] + logits[words]
-            opened = np.logaddexp(forward[known[:, None], insides], forward[known[:, None], begins])
-            forward[words[:, None], insides] = opened + logits[words[:, None], insides]
+            reached = _add_products(forward[last[: len(words)]], can_follow)
+            before[words] = reached.max(-1)  # that of a label that can follow any other
+            forward[words] += reached
         last = words
     ahead = logits.copy()
     following = np.zeros(0, int)
     for words in steps.backward():
-        known = words[: len(following)]
-        if len(known):
-            behind = np.repeat(_add_logs(ahead[following][:, free])[:, None], len(labels), 1)
-            for side in (insides, begins):
-                behind[:, side] = np.logaddexp(behind[:, side], ahead[following][:, insides])
-            ahead[known] += behind
-        total[words] = _add_logs(forward[words] + ahead[words] - logits[words])
+        ahead[words[: len(following)]] += _add_products(ahead[following], can_follow.T)
         following = words
+    sizes = np.asarray([length for length in lengths if length], int)
+    total = np.repeat(_add_logs(forward[np.cumsum(sizes) - 1]), sizes)
     probabilities = np.exp(forward + ahead - logits - total[:, None])
     numbers = {label: number for number, label in enumerate(labels)}
     return Posteriors(probabilities, numbers, logits, before, ahead, total, frozenset(insides.tolist()))
@@ -192,3 +187,10 @@ def _add_logs(weights: np.ndarray) -> np.ndarray:
     """log(sum(exp(weights))) over the last axis."""
     highest = weights.max(-1)
     return highest + np.log(np.exp(weights - highest[..., None]).sum(-1))
+
+
+def _add_products(weights: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """log(exp(weights) @ factors), (words, labels)."""
+    highest = weights.max(-1, keepdims=True)
+    with np.errstate(divide="ignore"):  # the logarithm of 0 is -inf: no sequence has such a label
+        return highest + np.log(np.exp(weights - highest) @ factors)
