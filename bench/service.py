@@ -43,6 +43,7 @@ MALFORMED: tuple[bytes, ...] = (
     b'{"text": 5}',
     b'{"words": "Oslo"}',
     b'{"text": "\xff"}',
+    b'{"text": "\\ud800"}',
     json.dumps({"text": "Oslo " * 3000}).encode(),
     json.dumps({"text": "Oslo " * 40_000}).encode(),
 )

@@ -65,6 +65,7 @@ def open_source(folder: Path, file: Path | None, tag_column: int | None) -> Iter
     Raises RecipeError as `check_run` does, or if there is nothing to compare on.
     """
     config = check_run(folder, tag_column)
+    print("the model itself ...", flush=True)
     if is_tagger(config):
         yield _load_tagger(folder, config, file, tag_column)
     else:

@@ -31,6 +31,7 @@ from recipe.training.distillation import Distillation
 from recipe.training.settings import DistillationArguments, TrainingArguments
 
 SOFT_LABELS = "teacher"  # folder of the soft labels, in the output folder
+REPORT_SECONDS = 60  # between two lines about a teacher's progress
 
 
 def prepare_distillation(
@@ -104,9 +105,10 @@ def _ask(
     """The soft labels of each part of the documents by one teacher, which the first process asks for new parts."""
     several = training_args.world_size > 1
     teacher = load(name) if training_args.process_index == 0 else None
-    started, scored = time.perf_counter(), 0
+    started = said = time.perf_counter()
+    words, done, scored = sum(map(_count_words, parts)), 0, 0
     if teacher:
-        print(f"teacher {name}: {sum(map(_count_words, parts)):,} words", flush=True)
+        print(f"teacher {name}: {words:,} words", flush=True)
     shared = [teacher.digest if teacher else ""]
     if several:
         distributed.broadcast_object_list(shared)
@@ -116,6 +118,10 @@ def _ask(
         if teacher and read_soft_labels(path, part) is None:
             write_soft_labels(path, teacher.score(part))
             scored += _count_words(part)
+        done += _count_words(part)
+        if teacher and time.perf_counter() - said > REPORT_SECONDS:
+            said = time.perf_counter()
+            print(f"teacher {name}: {done:,} of {words:,} words", flush=True)
         if several:
             distributed.barrier()  # after each part, so that no process waits for longer than ddp_timeout
         soft = read_soft_labels(path, part)
@@ -124,7 +130,8 @@ def _ask(
         answers.append(soft)
     if teacher:
         seconds = time.perf_counter() - started
-        print(f"teacher {name}: scored {scored:,} of them in {seconds:.0f} s, the others were in {cache}", flush=True)
+        others = f"; {words - scored:,} were in {cache}" if scored < words else ""
+        print(f"teacher {name}: scored {scored:,} words in {seconds:.0f} s{others}", flush=True)
     return answers
 
 
