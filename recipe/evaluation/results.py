@@ -115,12 +115,15 @@ def read_report(path: str | Path) -> dict:
         raise RecipeError(f"{path}: not the report of a run: expected a copy of report.json")
     try:
         splits = list_splits(report)
-        figures = [read_f1(report, split) for split in splits]
-        figures += [row["f1"] for split in splits for row in report[split]["entities"].values()]
-        figures += [row[key] for split in splits for row in report[split]["tags"].values() for key in ("f1", "support")]
+        rows = [report[split][part] for split in splits for part in ("entities", "tags")]
+        scores = [row["f1"] for part in rows for row in part.values()]
+        figures = [row["support"] for split in splits for row in report[split]["tags"].values()]
+        figures += [read_f1(report, split) for split in splits]
         figures += [report["run"]["total_minutes"], report["run"]["seed"]] if splits else []
-        if not all(map(math.isfinite, figures)) or not isinstance(report["run"].get("changed", {}), dict):
-            raise ValueError("a figure that is not finite, or `changed` is no object")
+        if not all(map(math.isfinite, figures)) or not all(0 <= score <= 1 for score in scores):
+            raise ValueError("a figure that is not finite, or an F1 that is not between 0 and 1")
+        if not isinstance(report["run"].get("changed", {}), dict):
+            raise ValueError("`changed` is no object")
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise RecipeError(f"{path}: not as the recipe writes it ({reason}): expected a copy of report.json") from None

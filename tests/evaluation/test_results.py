@@ -51,6 +51,8 @@ def test_what_is_no_report_is_refused(tmp_path):
         (["test", "entities"], []),
         (["test", "entities", "micro avg", "f1"], float("nan")),
         (["test", "entities", "micro avg", "f1"], 10**400),
+        (["test", "entities", "micro avg", "f1"], 5),
+        (["test", "tags", "O", "f1"], -0.5),
         (["test", "tags"], ["a"]),
         (["test", "tags", "O", "f1"], "0.5"),
         (["test", "tags", "O"], {"f1": 0.5}),
