@@ -54,7 +54,7 @@ def _format_verdict(dev: dict[str, Any]) -> str:
 def format_serving_speed(result: dict) -> str:
     """A Markdown table of sentences a second, the factor over the pipeline, and words a second, by size of batch."""
     speed = result["speed"]
-    names = list(dict.fromkeys(name for rows in speed.values() for name in rows))
+    names = sorted({name: 0 for rows in speed.values() for name in rows}, key=lambda name: "pipeline" not in name)
     lines = []
     for name in names:
         cells = [name]

@@ -21,11 +21,10 @@ from recipe.exportable import Source, check_run, open_source
 from recipe.files import write_whole
 from recipe.hub.card import write_card
 from recipe.hub.provenance import describe_hardware, find_commit
-from recipe.inference.conversion import convert, take_sample, to_torch
+from recipe.inference.conversion import convert
 from recipe.inference.exports import EXPORTS, KEY, PRECISIONS, RECORD, REQUIREMENTS, Export, list_exports
 from recipe.inference.guard import Judged, format_judged, judge
 from recipe.inference.measuring import measure
-from recipe.inference.sensitivity import rank_layers
 from recipe.model.configuration import load_config
 from recipe.model.settings import ModelArguments
 from recipe.precision import choose_precision
@@ -58,12 +57,9 @@ def make(source: Source, export: Export, folder: Path) -> Judged:
     int8: layers that suffer most stay in fp32, more and more of them, until the export passes.
     Raises RecipeError if the model cannot be converted.
     """
-    ranked: list[int] = []
     for share in KEPT if export.precision == "int8" else [0]:
         shutil.rmtree(folder, ignore_errors=True)
-        if share and not ranked:
-            ranked = rank_layers(source.model, [to_torch(batch) for batch in take_sample(source.batches, 32)])
-        kept = ranked[: round(share * len(ranked))]
+        kept = source.ranked_layers[: round(share * len(source.ranked_layers))] if share else []
         convert(source.model, export, folder, source.batches, kept)
         write_companions(source, export, folder)
         judged = judge(export, source.trial, source.measured, measure(folder, source.trial), len(kept) or None)

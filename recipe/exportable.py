@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,10 +26,11 @@ from recipe.data.splits import check_labels
 from recipe.errors import RecipeError
 from recipe.hub.run_folder import RunFolder
 from recipe.inference.backends import Batch, pad
-from recipe.inference.conversion import take_positions, take_sample
+from recipe.inference.conversion import take_positions, take_sample, to_torch
 from recipe.inference.exports import KEY
 from recipe.inference.measuring import Measurement, measure
 from recipe.inference.scores import Row, find_places
+from recipe.inference.sensitivity import rank_layers
 from recipe.inference.tagger import Tagger
 from recipe.inference.trials import FillingTrial, TaggingTrial, Trial, write_rows
 from recipe.inputs.blocks import build_blocks
@@ -41,6 +43,7 @@ from recipe.model.objective import resolve_objective
 from recipe.model.settings import ModelArguments
 
 SAMPLE_ROWS = 200  # sentences, windows or blocks that int8 is calibrated with
+RANKED_ROWS = 8  # of these: each is computed once for each layer
 MOST_BLOCKS = 200  # that a masked language model is compared on
 
 
@@ -54,6 +57,12 @@ class Source:
     trial: Trial
     batches: list[Batch]
     measured: Measurement
+
+    @cached_property
+    def ranked_layers(self) -> list[int]:
+        """See `rank_layers`. Forms in int8 share the order, because it takes a while to find."""
+        print("  finding the layers that suffer most from int8 ...", flush=True)
+        return rank_layers(self.model, [to_torch(batch) for batch in take_sample(self.batches, RANKED_ROWS)])
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from transformers import PreTrainedModel
 
+from recipe.precision import fast_matmul
+
 
 def rank_layers(model: PreTrainedModel, batches: Sequence[dict[str, torch.Tensor]]) -> list[int]:
     """The numbers of the linear layers, in the order in which they are computed, from the most sensitive to the least.
@@ -13,7 +15,7 @@ def rank_layers(model: PreTrainedModel, batches: Sequence[dict[str, torch.Tensor
     ONNX Runtime and OpenVINO do.
     """
     layers = list_layers(model, batches[0])
-    with torch.inference_mode():
+    with torch.inference_mode(), fast_matmul(True):
         exact = [model(**batch).logits for batch in batches]
         changes = []
         for layer in layers:
