@@ -61,7 +61,10 @@ def make(source: Source, export: Export, folder: Path) -> Judged:
         shutil.rmtree(folder, ignore_errors=True)
         kept = source.ranked_layers[: round(share * len(source.ranked_layers))] if share else []
         convert(source.model, export, folder, source.batches, kept)
-        write_companions(source, export, folder)
+        try:
+            write_companions(source, export, folder)
+        except OSError as error:
+            raise RecipeError(f"{folder}: {error.strerror}: make room, or export a copy of the run elsewhere") from None
         judged = judge(export, source.trial, source.measured, measure(folder, source.trial), len(kept) or None)
         if judged.passes:
             break
@@ -81,9 +84,10 @@ def write_companions(source: Source, export: Export, folder: Path) -> None:
 
 
 def write_record(source: Source, judged: Judged, folder: Path) -> None:
-    """Write `measured.json`: the figures of an export and of its model, with the machine that measured them."""
+    """Write `measured.json`: the figures of an export and of its model, the machine, and the sizes of the files."""
     record = {"export": judged.describe(), "model": source.measured.figures, "file": source.trial.file.name}
     record |= {"hardware": describe_hardware(0), "threads": torch.get_num_threads(), "commit": find_commit()}
+    record["files"] = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
     write_whole(folder / RECORD, json.dumps(record, indent=2) + "\n")
 
 

@@ -172,4 +172,6 @@ def _draw_rows(arguments: MlmArguments, tokenizer: PreTrainedTokenizerBase) -> t
         if positions:
             rows.append(Row(block["input_ids"], positions))
             targets.append([block["labels"][place] for place in positions])
+    if not rows:
+        raise RecipeError(f"{name_source(arguments, 'dev')}: has no masked tokens: set --file to a longer text")
     return rows, targets

@@ -27,7 +27,7 @@ from recipe.hub.provenance import describe_hardware, find_commit, name_data, tra
 from recipe.hub.pushes import PUSH_SILENCE, RunPusher
 from recipe.hub.report import ANALYSIS, PAGE, try_report
 from recipe.hub.run_folder import list_changed
-from recipe.inference.exports import EXPORTS
+from recipe.inference.exports import EXPORTS, refuse_export
 from recipe.launch import find_command, is_sharded
 from recipe.model.configuration import name_config
 from recipe.model.settings import ModelArguments
@@ -102,6 +102,7 @@ class Run(AbstractContextManager):
         self.scores: dict[str, dict] = {}
         self._lock: TextIO | None = None
         self._made_folder = False
+        self._config = self._read_config()  # of an earlier start
 
     def __enter__(self) -> "Run":
         """Lock the folder, configure the machine, and check that the run can be pushed if `push_to_hub` is set."""
@@ -138,6 +139,7 @@ class Run(AbstractContextManager):
         config: that of the model, which may need another precision than the automatic one.
         """
         training = self.training_args
+        refuse_export(config, self.model_args.model_name_or_path)
         adapt_precision(training, config)
         self.data_args = data_args
         self.settings = self._list_settings()
@@ -275,6 +277,8 @@ class Run(AbstractContextManager):
             write_card(self.folder)
         if trainer.is_world_process_zero():
             remove_results(self.folder, [PAGE, ANALYSIS])  # of earlier scores
+            if self._read_config() != self._config:
+                remove_results(self.folder, [EXPORTS])  # of other settings
             try_report(self.folder)
         if stage == "ner":  # the text stage ends in an evaluation, which the Trainer logs itself
             self._log_scores(trainer)
@@ -285,6 +289,10 @@ class Run(AbstractContextManager):
         finally:
             if trainer.is_world_process_zero():
                 print(self._summarize(trainer, stage, epoch), flush=True)
+
+    def _read_config(self) -> bytes | None:
+        path = self.folder / "config.json"
+        return path.read_bytes() if path.is_file() else None
 
     def _log_scores(self, trainer: RecipeTrainer) -> None:
         """Log the final scores to the trackers, those of dev under the name of the evaluations during training."""

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import psutil
@@ -199,6 +200,62 @@ def test_an_export_is_found_by_its_name_in_the_folder_of_its_run(run):
         Tagger.load(run, export="onnx")
 
 
+def test_a_damaged_export_is_not_used_by_its_name(run):
+    export(run, "--backend", "onnx", "--precision", "fp32")
+    record = run / "export" / "onnx-fp32" / "measured.json"
+    assert json.loads(record.read_text())["files"]["model.onnx"] > 0
+    with open(record.parent / "model.onnx", "ab") as file:
+        file.write(b"more")
+    with pytest.raises(RecipeError, match=r"model\.onnx: is missing or damaged: export the model again"):
+        Tagger.load(run, export="onnx-fp32")
+    (record.parent / "tokenizer.json").unlink()
+    with open(record.parent / "model.onnx", "rb+") as file:
+        file.truncate(json.loads(record.read_text())["files"]["model.onnx"])
+    with pytest.raises(RecipeError, match=r"tokenizer\.json: is missing or damaged: export the model again"):
+        Tagger.load(run, export="onnx-fp32")
+    record.write_text("{")
+    with pytest.raises(RecipeError, match=r"measured\.json: is missing or damaged: export the model again"):
+        Tagger.load(run, export="onnx-fp32")
+
+
+@pytest.mark.parametrize("form", [Export("onnx", "fp32"), Export("openvino", "fp32"), None])
+def test_threads_that_share_a_tagger_get_what_each_would_get_alone(run, form):
+    if form:
+        export(run, "--backend", form.backend, "--precision", form.precision)
+    tagger = Tagger.load(run, threads=1, export=form.name if form else None)
+    texts = [" ".join(["Mara", "left", "Oslo", "in", "Lima"][: 1 + number % 5] * (1 + number)) for number in range(8)]
+    alone = [tagger(text) for text in texts]
+    with ThreadPoolExecutor(4) as workers:
+        assert list(workers.map(tagger, texts * 8)) == alone * 8
+
+
+def test_exports_go_when_the_settings_of_their_run_change(encoder, column_files, tmp_path):
+    folder = tmp_path / "run"
+    flags = {"model_name_or_path": encoder, "data_dir": column_files, "output_dir": folder, "max_seq_length": 48}
+    flags |= {"do_train": True, "do_eval": True, "max_steps": 2, "save_steps": 2, "disable_tqdm": True}
+
+    def start(**more):
+        run_ner.main([f"--{key}={value}" for key, value in (flags | more).items()])
+
+    start()
+    made = folder / "export" / "onnx-fp32"
+    made.mkdir(parents=True)
+    start()  # again, from its last checkpoint
+    assert made.exists()
+    start(constrained_decoding=False)
+    assert not made.exists()
+
+
+def test_an_export_is_no_start_of_a_training(run, column_files, tmp_path):
+    export(run, "--backend", "torch", "--precision", "bf16")
+    folder = run / "export" / "torch-bf16"
+    flags = {"model_name_or_path": folder, "data_dir": column_files, "output_dir": tmp_path / "next", "do_train": True}
+    with pytest.raises(
+        RecipeError, match=f"model_name_or_path {folder}: is an export: give the model that it was made"
+    ):
+        run_ner.main([f"--{key}={value}" for key, value in flags.items()])
+
+
 # Masked language models
 
 
@@ -247,6 +304,13 @@ def test_int8_fills_masks_too(mlm_run, backend):
     record = json.loads((mlm_run / "export" / f"{backend}-int8" / "measured.json").read_text())
     assert record["export"]["largest_difference"] > 0
     assert len(Filler.load(mlm_run, export=f"{backend}-int8")(MASKED)) == len(MASKED)
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "2", True])
+def test_odd_numbers_of_threads_are_refused(run, mlm_run, threads):
+    for load, folder in ((Tagger.load, run), (Filler.load, mlm_run), (Scorer.load, mlm_run)):
+        with pytest.raises(RecipeError, match=f"threads: {threads!r} is not valid: expected a whole number"):
+            load(folder, threads=threads)
 
 
 def test_likelihoods_come_from_an_export_unless_they_need_copies_of_the_text(mlm_run):

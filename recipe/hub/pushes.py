@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import CommitOperationAdd, HfApi, ModelCardData, get_token
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ModelCardData, get_token
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import httpx
 from transformers import TrainerCallback
@@ -27,7 +27,7 @@ from recipe.errors import PushError, RecipeError
 from recipe.hub.card import write_card
 from recipe.hub.report import PAGE, make_report
 from recipe.hub.run_folder import find_record
-from recipe.inference.exports import EXPORTS, RECORD, REQUIREMENTS, list_exports
+from recipe.inference.exports import EXPORTS, RECORD, REQUIREMENTS, check_whole, list_exports
 from recipe.training.checkpoints import name_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ PUSHED = (
     *("tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model"),
     *("README.md", "run.yaml", "report.json", "report.txt", "analysis.json", "metrics.json", ".gitignore"),
 )
-EXPORTED = ("model.onnx", "model.onnx.data", "model.xml", "model.bin", REQUIREMENTS, RECORD)  # more, of an export
+EXPORTED = (*PUSHED, "model.onnx", "model.onnx.data", "model.xml", "model.bin", REQUIREMENTS, RECORD)
 Files = dict[str, Path | bytes]  # by their paths in the repository: a file, or what is pushed instead of it
 
 
@@ -57,6 +57,7 @@ class Repository:
     def push(self, files: Files, message: str) -> str:
         """Push `files` (by their paths in the repository) in one commit, or none if nothing changed. Returns its URL.
 
+        The same commit deletes exports that are not among them, because they are of other weights.
         The client retries its requests except for the commit itself, which is retried here.
         Raises PushError with a reason in one line.
         """
@@ -64,8 +65,9 @@ class Repository:
         os.environ.setdefault("HF_XET_CLIENT_READ_TIMEOUT", f"{PUSH_SILENCE}s")  # hf_xet opens its own connections
         pauses = list(PAUSES)
         while True:
-            operations = [CommitOperationAdd(path, file) for path, file in files.items()]
+            operations: list[Any] = [CommitOperationAdd(path, file) for path, file in files.items()]
             try:
+                operations += [CommitOperationDelete(path) for path in self._list_exported() if path not in files]
                 made = self.api.create_commit(self.name, operations, commit_message=message, revision=self.revision)
                 return made.commit_url
             except Exception as error:
@@ -73,6 +75,12 @@ class Repository:
                     raise PushError(f"push to {self.name} failed: {self.describe(error)}") from error
                 logger.warning("commit to %s failed: %s: trying again", self.name, self.describe(error))
                 time.sleep(pauses.pop(0))
+
+    def _list_exported(self) -> list[str]:
+        """The files of exports in the repository."""
+        folders = tuple(f"{EXPORTS}/{export.name}/" for export in list_exports())
+        there = self.api.list_repo_files(self.name, revision=self.revision)
+        return [path for path in there if path.startswith(folders)]
 
     def describe(self, error: Exception) -> str:
         """`explain` with the token masked; the error for an invalid request header, for example, contains it."""
@@ -121,8 +129,7 @@ def list_files(folder: Path, with_text: bool = False) -> Files:
     if not any(path.suffix == ".safetensors" for path in files):
         raise RecipeError(f"{folder}: no weights (*.safetensors): choose the folder of a run or checkpoint")
     tensorboard = folder.glob("runs/**/*tfevents*")
-    folders = [folder / EXPORTS / export.name for export in list_exports()]
-    exported = [path for one in folders for path in one.glob("*") if _matches(path, [*PUSHED, *EXPORTED])]
+    exported = [path for one in _list_whole_exports(folder) for path in one.glob("*") if _matches(path, EXPORTED)]
     every = sorted([*files, *tensorboard, *exported])
     found = {path.relative_to(folder).as_posix(): path for path in every if path.is_file()}
     record = find_record(folder)
@@ -152,6 +159,18 @@ def add_page(files: Files, folder: Path) -> Files:
         kept = [line for line in ignored.read_text(encoding="utf-8").splitlines() if line != PAGE]
         files[ignored.name] = "\n".join([*kept, ""]).encode()
     return files
+
+
+def _list_whole_exports(folder: Path) -> list[Path]:
+    """The folders of a run's exports, without those whose files are missing or cut."""
+    found = []
+    for path in [folder / EXPORTS / export.name for export in list_exports()]:
+        try:
+            check_whole(path)
+            found.append(path)
+        except RecipeError as error:  # the model can be pushed without it
+            logger.warning("%s is not pushed: %s", path.relative_to(folder), error)
+    return found
 
 
 def _matches(path: Path, patterns: Iterable[str]) -> bool:

@@ -36,10 +36,10 @@ def convert(
     batches: int8: inputs to calibrate with. kept: int8: numbers of linear layers that stay in fp32; see `rank_layers`.
     Raises RecipeError if a package is missing or the model cannot be converted.
     """
-    if export.backend == "torch":
-        place_model(copy.deepcopy(model), export.precision, "cpu").save_pretrained(folder)
-        return
     try:
+        if export.backend == "torch":
+            place_model(copy.deepcopy(model), export.precision, "cpu").save_pretrained(folder)
+            return
         with _quiet():
             sample = _make_sample(model)
             exporter, config = _choose_exporter(export, sample)

@@ -4,6 +4,7 @@ An export is a folder that `python -m recipe export` writes: tokenizer, `config.
 graph or a torch model.
 """
 
+import json
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -63,6 +64,12 @@ def read_export(config: PreTrainedConfig) -> Export | None:
     return found[0]
 
 
+def refuse_export(config: PreTrainedConfig, name: str | None) -> None:
+    """Raise RecipeError if `config`, that of the model `name`, is of an export, which is only to be used."""
+    if getattr(config, KEY, None) is not None:
+        raise RecipeError(f"model_name_or_path {name}: is an export: give the model that it was made of")
+
+
 def load_graph(export: Export, arguments: ModelArguments, threads: int | None = None) -> Backend:
     """Load an export for ONNX Runtime or OpenVINO.
 
@@ -97,7 +104,21 @@ def find_folder(export: str, arguments: ModelArguments) -> Path:
     found = folder / EXPORTS / export
     if not (found / "config.json").exists():
         raise RecipeError(f"{name}: has no {EXPORTS}/{export}: make it with python -m recipe export")
+    check_whole(found)
     return found
+
+
+def check_whole(folder: Path) -> None:
+    """Raise RecipeError if a file that the record of an export lists is missing or has another size."""
+    if not (folder / RECORD).exists():
+        return
+    try:
+        sizes = json.loads((folder / RECORD).read_text(encoding="utf-8")).get("files", {})
+        damaged = [name for name, size in sizes.items() if (folder / name).stat().st_size != size]
+    except (OSError, ValueError, AttributeError) as error:
+        damaged = [str(getattr(error, "filename", None) or RECORD)]
+    if damaged:
+        raise RecipeError(f"{folder / damaged[0]}: is missing or damaged: export the model again")
 
 
 def _download(arguments: ModelArguments, files: str | None = None) -> Path:
@@ -114,6 +135,12 @@ def _download(arguments: ModelArguments, files: str | None = None) -> Path:
         )
     except (OSError, ValueError, HfHubHTTPError, httpx.TransportError) as error:
         raise RecipeError(f"{name}: {explain_download(error, 'use a local folder')}") from error
+
+
+def check_threads(threads: int | None) -> None:
+    """Raise RecipeError for a number of threads that cannot be."""
+    if threads is not None and not (isinstance(threads, int) and threads is not True and threads >= 1):
+        raise RecipeError(f"threads: {threads!r} is not valid: expected a whole number of at least 1")
 
 
 def count_threads() -> int:
@@ -162,12 +189,14 @@ class OpenvinoBackend:
         }
         if streams > 1:
             settings["NUM_STREAMS"] = streams
-        model = openvino.Core().compile_model(str(graph), "CPU", settings)
-        self._requests = [model.create_infer_request() for _ in range(streams)]
+        self._model = openvino.Core().compile_model(str(graph), "CPU", settings)
+        self._streams = streams
+        self._waiting: list[Any] = []  # requests that no call uses
 
     def run(self, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
-        """The logits of each batch."""
-        free, running = deque(self._requests), deque()
+        """The logits of each batch. Calls in several threads do not share requests, which hold inputs and outputs."""
+        own = [self._take() for _ in range(self._streams)]
+        free, running = deque(own), deque()
         try:
             for batch in batches:
                 if not free:
@@ -179,6 +208,13 @@ class OpenvinoBackend:
         finally:  # a caller that stops early must not leave them busy
             for request in running:
                 request.wait()
+            self._waiting += own
+
+    def _take(self) -> Any:
+        try:
+            return self._waiting.pop()
+        except IndexError:
+            return self._model.create_infer_request()
 
 
 def _finish(request: Any) -> np.ndarray:

@@ -11,7 +11,7 @@ from transformers import PreTrainedConfig
 from recipe.command_line import VerbParser
 from recipe.errors import RecipeError
 from recipe.inference.backends import Backend
-from recipe.inference.exports import GRAPHS, Export, find_folder, load_graph, read_export
+from recipe.inference.exports import GRAPHS, Export, check_threads, find_folder, load_graph, read_export
 from recipe.model.settings import ModelArguments
 
 
@@ -50,8 +50,7 @@ def load_backend(
     auto_class: the `AutoModelFor...` of a torch model. config: its configuration.
     Raises RecipeError if it cannot be loaded, or not in this precision, on this device or with these threads.
     """
-    if threads is not None and not (isinstance(threads, int) and threads >= 1):
-        raise RecipeError(f"threads: {threads!r} is not valid: expected a whole number of at least 1")
+    check_threads(threads)
     name = str(arguments.model_name_or_path)
     export = find_export("TokenClassification", name, config, precision, device)
     if export and export.backend in GRAPHS:

@@ -11,7 +11,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from recipe.errors import RecipeError
 from recipe.inference.backends import Backend, pad
-from recipe.inference.exports import GRAPHS, load_graph
+from recipe.inference.exports import GRAPHS, check_threads, load_graph
 from recipe.inference.loading import find_export, name_model, needing_torch
 from recipe.inference.scores import ArrayScores, Row, Scores, find_places
 from recipe.inputs.tokenizer import load_tokenizer
@@ -93,6 +93,7 @@ class MaskedModel:
         options: `model_revision`, `cache_dir`, `trust_remote_code`.
         Raises RecipeError if there is no such model, or if it has no mask token.
         """
+        check_threads(threads)
         arguments = name_model(name, export, **options)
         config = load_config(arguments)
         refuse_decoder(config)

@@ -54,11 +54,11 @@ class TaggingScores:
         """See `Scores`."""
         reasons = []
         lost = 100 * (model.f1 - self.f1)
-        if lost > MOST_F1_LOST:
+        if not lost <= MOST_F1_LOST:  # a score can be nan, here and below
             reasons.append(f"loses {lost:.2f} points of F1 (limit {MOST_F1_LOST})")
         for kind, recall in model.recall.items():
             lost = 100 * (recall - self.recall.get(kind, 0.0))
-            if lost > MOST_RECALL_LOST:
+            if not lost <= MOST_RECALL_LOST:
                 reasons.append(f"loses {lost:.2f} points of recall of {kind} (limit {MOST_RECALL_LOST:g})")
         return reasons
 
@@ -80,10 +80,10 @@ class FillingScores:
         """See `Scores`."""
         reasons = []
         lost = 100 * (model.accuracy - self.accuracy)
-        if lost > MOST_ACCURACY_LOST:
+        if not lost <= MOST_ACCURACY_LOST:  # a figure can be nan, here and below
             reasons.append(f"loses {lost:.2f} points of masked accuracy (limit {MOST_ACCURACY_LOST})")
         added = 100 * math.expm1(min(self.loss - model.loss, 700))  # exp would overflow
-        if added > MOST_PERPLEXITY_ADDED:
+        if not added <= MOST_PERPLEXITY_ADDED:
             reasons.append(f"has a perplexity {added:.1f} % higher (limit {MOST_PERPLEXITY_ADDED:g} %)")
         return reasons
 

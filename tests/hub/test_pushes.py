@@ -398,6 +398,30 @@ def test_exports_are_pushed_with_their_run(hub, pushable):
     assert pushed == {"export/onnx-int8/config.json", "export/onnx-int8/model.onnx"}
 
 
+def test_exports_of_earlier_weights_leave_the_hub_with_the_next_push(hub, pushable):
+    export = pushable / "export" / "onnx-int8"
+    export.mkdir(parents=True)
+    for name in ("config.json", "model.onnx"):
+        (export / name).write_text("{}")
+    pushes.main([str(pushable), "mara/tagger"])
+    HfApi().upload_file(path_or_fileobj=b"mine", path_in_repo="export/mine/notes.txt", repo_id="mara/tagger")
+    shutil.rmtree(pushable / "export")  # as training again does
+    (pushable / "report.txt").write_text("new")
+    pushes.main([str(pushable), "mara/tagger"])
+    files = hub.commits("mara/tagger")[-1][1]
+    assert [path for path in files if path.startswith("export/")] == ["export/mine/notes.txt"]
+    assert hub.read("mara/tagger", "report.txt") == b"new"
+
+
+def test_half_an_export_is_not_pushed(pushable, caplog):
+    export = pushable / "export" / "onnx-int8"
+    export.mkdir(parents=True)
+    (export / "config.json").write_text("{}")
+    (export / "measured.json").write_text(json.dumps({"files": {"config.json": 2, "model.onnx": 5}}))
+    assert not [path for path in pushes.list_files(pushable) if path.startswith("export/")]
+    assert warnings_of(caplog)[0].startswith("export/onnx-int8 is not pushed: ")
+
+
 def test_an_export_reads_back_from_the_hub_as_it_was(hub, lane, point_to, ner_flags, tmp_path):
     pytest.importorskip("onnxscript", reason="needs the extra export: pip install -e '.[export]'")
     point_to(hub.url, xet=lane == "xet")

@@ -39,6 +39,7 @@ def test_an_export_that_finds_the_same_passes():
     [
         (measure(f1=0.8979), "loses 0.21 points of F1 (limit 0.2)"),
         (measure(recall={"LOC": 0.789, "PER": 0.9}), "loses 1.10 points of recall of LOC (limit 1)"),
+        (measure(f1=math.nan), "loses nan points of F1 (limit 0.2)"),
         (measure(recall={"PER": 0.9}), "loses 80.00 points of recall of LOC (limit 1)"),
     ],
 )
@@ -52,11 +53,19 @@ def test_an_export_that_loses_too_much_is_refused(other, reason):
         (measure_filling(accuracy=0.4949), "loses 0.51 points of masked accuracy (limit 0.5)"),
         (measure_filling(loss=2 + math.log(1.021)), "has a perplexity 2.1 % higher (limit 2 %)"),
         (measure_filling(loss=1e9), "has a perplexity"),
+        (measure_filling(loss=math.nan), "has a perplexity nan % higher"),
+        (measure_filling(accuracy=math.nan), "loses nan points of masked accuracy"),
     ],
 )
 def test_an_export_that_fills_worse_is_refused(other, reason):
     [found] = judge(BF16, FILLING, measure_filling(), other).reasons
     assert found.startswith(reason)
+
+
+def test_logits_that_are_no_numbers_are_refused_in_fp32():
+    assert judge(FP32, TAGGING, measure(), measure(change=math.nan)).reasons == (
+        "a logit differs by nan (limit 0.001)",
+    )
 
 
 def test_limits_themselves_pass():
