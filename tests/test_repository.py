@@ -26,6 +26,13 @@ from bench.report import (
     load_study,
     load_tables,
 )
+from bench.serving_tables import (
+    format_environments,
+    format_forms,
+    format_limits,
+    format_serving_speed,
+    load_serving,
+)
 from bench.study import LOCAL
 from bench.tables import (
     format_calibration,
@@ -176,6 +183,15 @@ def test_pages_show_the_tables_that_the_results_make():
     assert format_likelihood([masked, autoregressive]) in filling
     assert format_filling_speed() in filling
     assert format_fuzzing() in (ROOT / "docs" / "reliability.md").read_text()
+    serving = (ROOT / "docs" / "serving.md").read_text()
+    for result in load_serving():
+        assert format_forms(result) in serving
+        assert format_serving_speed(result) in serving
+    assert format_limits(load_serving()) in serving
+    assert format_environments() in serving
+    figures = json.loads((ROOT / "results" / "serving" / "service.json").read_text())
+    for key, unit in (("p50_ms", "ms"), ("p99_ms", "ms"), ("memory_before", "MB"), ("memory_after", "MB")):
+        assert f"{figures[key]:.0f} {unit}" in serving
     assert format_coverage() in (ROOT / "docs" / "statistics.md").read_text()
     quickstart = json.loads((ROOT / "results" / "quickstart" / "report.json").read_text())
     assert format_report(quickstart["test"]).partition("\n\nTags")[0] in README
