@@ -77,17 +77,11 @@ def main(
         with training_args.main_process_first(desc="reading text"):
             wanted = [split for split, is_wanted in tasks.items() if is_wanted]
             articles = load_articles(data_args, wanted, model_args.cache_dir)
-        if not (model_args.tokenizer_name or model_args.model_name_or_path):
-            texts = read_texts(articles["train"], data_args)
-            trained = partial(train_tokenizer, texts, data_args, data_args.block_size)
-            made = run.make_once("tokenizer", lambda folder: trained().save_pretrained(folder))
-            model_args = replace(model_args, tokenizer_name=made)
-        tokenizer = load_tokenizer(model_args, training_args.do_train)
+        tokenizer = make_tokenizer(run, data_args, articles)
         if not model_args.model_name_or_path:
             config.vocab_size, config.pad_token_id = len(tokenizer), tokenizer.pad_token_id
         check_vocabulary(tokenizer, config)
         check_length("block_size", data_args.block_size, tokenizer, config)
-
         collator = build_collator(tokenizer, data_args, training_args.seed)
         blocks = prepare_blocks(articles, tokenizer, collator, data_args, training_args)
         outputs: list[EvalPrediction] = []  # of the last evaluation
@@ -117,19 +111,7 @@ def main(
         if training_args.do_train:
             trainer.add_callback(TokenCounter(pretraining, data_args.block_size))
             run.train(trainer)
-        scores: dict[str, dict] = {}
-        if training_args.do_eval:
-            figures = trainer.evaluate()
-            train = blocks.get("train")
-            counts = np.bincount(list_ids(train), minlength=len(tokenizer)) if isinstance(train, Dataset) else None
-            breakdown = break_down(outputs[0], find_pieces(tokenizer), counts)
-            named = {name.removeprefix("eval_"): value for name, value in figures.items()}
-            scores["dev"] = {**named, "breakdown": breakdown}
-            run.write_results(trainer, "metrics.json", scores)
-            trainer.log_metrics("eval", figures)
-            if trainer.is_world_process_zero() and not is_sharded():  # one process has only a shard under FSDP
-                filled = try_examples(trainer.model, tokenizer, blocks["dev"], data_args.eval_mask_seed)
-                write_filled(run.folder, "dev", filled)
+        scores = evaluate(run, trainer, tokenizer, blocks, data_args, outputs) if training_args.do_eval else {}
         run.finish(trainer, "mlm", ("tokens", count_tokens(blocks.get("train"), data_args, training_args)))
     return Outcome(run.folder, scores)
 
@@ -142,6 +124,41 @@ def check_task(model_args: ModelArguments, data_args: MlmArguments, training_arg
         raise RecipeError("no model to evaluate: set model_name_or_path, or do_train to start from scratch")
     if training_args.do_train and data_args.streaming and training_args.max_steps <= 0:
         raise RecipeError("streaming: the length of streamed text is not known: set max_steps")
+
+
+def make_tokenizer(run: Run, data_args: MlmArguments, articles: dict[str, Articles]) -> PreTrainedTokenizerBase:
+    """The tokenizer of the model, or for a start from scratch without one, a tokenizer trained on the training text."""
+    model_args = run.model_args
+    if not (model_args.tokenizer_name or model_args.model_name_or_path):
+        texts = read_texts(articles["train"], data_args)
+        trained = partial(train_tokenizer, texts, data_args, data_args.block_size)
+        made = run.make_once("tokenizer", lambda folder: trained().save_pretrained(folder))
+        model_args = replace(model_args, tokenizer_name=made)
+    return load_tokenizer(model_args, run.training_args.do_train)
+
+
+def evaluate(
+    run: Run,
+    trainer: RecipeTrainer,
+    tokenizer: PreTrainedTokenizerBase,
+    blocks: dict[str, Articles | BlockStream],
+    data_args: MlmArguments,
+    outputs: list[EvalPrediction],
+) -> dict[str, dict]:
+    """Evaluate on dev, and write the scores and some filled examples to the run's folder; returns the scores.
+
+    outputs: gets what the trainer predicts.
+    """
+    figures, train = trainer.evaluate(), blocks.get("train")
+    counts = np.bincount(list_ids(train), minlength=len(tokenizer)) if isinstance(train, Dataset) else None
+    breakdown = break_down(outputs[0], find_pieces(tokenizer), counts)
+    named = {name.removeprefix("eval_"): value for name, value in figures.items()}
+    scores = {"dev": {**named, "breakdown": breakdown}}
+    run.write_results(trainer, "metrics.json", scores)
+    trainer.log_metrics("eval", figures)
+    if trainer.is_world_process_zero() and not is_sharded():  # one process has only a shard under FSDP
+        write_filled(run.folder, "dev", try_examples(trainer.model, tokenizer, blocks["dev"], data_args.eval_mask_seed))
+    return scores
 
 
 def prepare_blocks(

@@ -90,22 +90,8 @@ def main(
         own_model = build_model is not None
         build_model = build_model or partial(load_model, AutoModelForTokenClassification, model_args)
         run.try_model(build_model, config)
-        tasks = {"train": training_args.do_train, "dev": training_args.do_eval, "test": training_args.do_predict}
-        wanted = [split for split, is_wanted in tasks.items() if is_wanted]
         notes: dict[str, Notes] = {}
-        documents = load_splits(data_args, wanted, model_args.cache_dir, notes)
-        labels = read_labels(config)
-        if training_args.do_train:
-            name = model_args.model_name_or_path
-            labels = set_labels(config, list_labels(documents["train"]), name, data_args.new_head)
-        check_labels(documents, labels)
-        if metrics is None:
-            check_type_metric(training_args, labels)
-        if training_args.do_train:
-            documents["train"] = take_share(documents["train"], data_args.train_share, training_args.seed)
-        documents = limit_sentences(documents, data_args)
-        run.facts["sentences"] = {split: len(list_sentences(documents[split])) for split in documents}
-        run.facts["remarks"] = {split: notes[split].count_remarks() for split in documents if notes[split].remarks}
+        documents, labels = read_documents(run, data_args, config, notes, own_metrics=metrics is not None)
         tokenizer = load_tokenizer(model_args, training_args.do_train)
         if not model_args.model_name_or_path:
             config.vocab_size, config.pad_token_id = len(tokenizer), tokenizer.pad_token_id
@@ -152,17 +138,10 @@ def main(
                 write_mentions(run.folder, list_sentences(documents["train"]))
         # the pipeline may pass inputs that your own model does not accept, and one process has only a shard under FSDP
         compares = data_args.compare_pipeline and not own_model and not is_sharded()
-        report = {}
-        for split in [split for split in documents if split != "train"]:
-            logits = trainer.predict_logits(windows[split])
-            if split == "dev" and training_args.do_train:
-                tagger.calibrate(documents[split], windows[split], logits)
-                if trainer.is_world_process_zero():
-                    tagger.save_settings(run.folder)
-            tagged = tagger.predict(documents[split], windows[split], logits)
-            report[split] = score_split(trainer, tagger, documents[split], tagged, metrics, compares)
-            if trainer.is_world_process_zero():
-                write_tagged(run.folder, split, documents[split], tagged)
+        report = {
+            split: tag_split(run, trainer, tagger, split, documents[split], windows[split], metrics, compares)
+            for split in windows
+        }
         if report and trainer.is_world_process_zero():
             write_whole(run.folder / "report.txt", format_reports(report))
             run.write_results(trainer, "report.json", report)
@@ -170,6 +149,33 @@ def main(
         words = sum(len(sentence.words) for sentence in list_sentences(documents.get("train", [])))
         run.finish(trainer, "ner", ("words", words))
     return Outcome(run.folder, report)
+
+
+def read_documents(
+    run: Run, data_args: NerArguments, config: PreTrainedConfig, notes: dict[str, Notes], own_metrics: bool
+) -> tuple[dict[str, list[Document]], list[str]]:
+    """The documents of each split that the run needs, and the labels, which `config` gets too if the run trains.
+
+    notes: of each split, filled in here. own_metrics: whether the metric of the best checkpoint is not checked.
+    Raises RecipeError if a split cannot be read, or has labels that the model does not know.
+    """
+    training_args = run.training_args
+    tasks = {"train": training_args.do_train, "dev": training_args.do_eval, "test": training_args.do_predict}
+    wanted = [split for split, is_wanted in tasks.items() if is_wanted]
+    documents = load_splits(data_args, wanted, run.model_args.cache_dir, notes)
+    labels = read_labels(config)
+    if training_args.do_train:
+        name = run.model_args.model_name_or_path
+        labels = set_labels(config, list_labels(documents["train"]), name, data_args.new_head)
+    check_labels(documents, labels)
+    if not own_metrics:
+        check_type_metric(training_args, labels)
+    if training_args.do_train:
+        documents["train"] = take_share(documents["train"], data_args.train_share, training_args.seed)
+    documents = limit_sentences(documents, data_args)
+    run.facts["sentences"] = {split: len(list_sentences(documents[split])) for split in documents}
+    run.facts["remarks"] = {split: notes[split].count_remarks() for split in documents if notes[split].remarks}
+    return documents, labels
 
 
 def add_copies(run: Run, documents: dict[str, list[Document]], data_args: NerArguments) -> dict[str, list[Document]]:
@@ -215,6 +221,32 @@ def write_tagged(folder: Path, split: str, documents: Sequence[Document], tagged
     """Write the predicted tags of a split and their confidences to a run's folder."""
     confidences = [Confidences(one.scores, [entity.score for entity in one.entities]) for one in tagged]
     write_predictions(folder, split, documents, [one.tags for one in tagged], confidences)
+
+
+def tag_split(
+    run: Run,
+    trainer: RecipeTrainer,
+    tagger: Tagger,
+    split: str,
+    documents: Sequence[Document],
+    windows: Sequence[Window],
+    metrics: Metrics | None,
+    compares: bool,
+) -> dict[str, dict]:
+    """Tag a split, write its tags to the run's folder, and return its report, see `score_split`.
+
+    On dev, a run that trains first fits the temperature of the confidences, and saves it with the tagger's settings.
+    """
+    logits = trainer.predict_logits(windows)
+    if split == "dev" and run.training_args.do_train:
+        tagger.calibrate(documents, windows, logits)
+        if trainer.is_world_process_zero():
+            tagger.save_settings(run.folder)
+    tagged = tagger.predict(documents, windows, logits)
+    report = score_split(trainer, tagger, documents, tagged, metrics, compares)
+    if trainer.is_world_process_zero():
+        write_tagged(run.folder, split, documents, tagged)
+    return report
 
 
 def score_split(

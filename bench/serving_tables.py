@@ -1,6 +1,7 @@
 """Tables of every form of finished taggers in docs/serving.md, made from `results/serving`."""
 
 import json
+from itertools import chain
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -10,9 +11,8 @@ from recipe.evaluation.results import format_markdown
 
 SERVING = RESULTS / "serving"
 ENVIRONMENTS, SERVICE = SERVING / "environments.json", SERVING / "service.json"
-ALONE = "1 at a time"
-BASE = {ALONE: "pipeline, batch_size=1"}  # what the factors are over; elsewhere batches of 32
-BASE_TOGETHER = "pipeline, batch_size=32"
+BASES = {"1 at a time": "pipeline, batch_size=1"}  # what the factors are over; elsewhere `BASE`
+BASE = "pipeline, batch_size=32"
 
 
 def load_serving(folder: Path = SERVING) -> list[dict]:
@@ -54,12 +54,12 @@ def _format_verdict(dev: dict[str, Any]) -> str:
 def format_serving_speed(result: dict) -> str:
     """A Markdown table of sentences a second, the factor over the pipeline, and words a second, by size of batch."""
     speed = result["speed"]
-    names = sorted({name: 0 for rows in speed.values() for name in rows}, key=lambda name: "pipeline" not in name)
+    names = sorted(dict.fromkeys(chain(*speed.values())), key=lambda name: "pipeline" not in name)
     lines = []
     for name in names:
         cells = [name]
         for kind, rows in speed.items():
-            row, base = rows.get(name), rows[BASE.get(kind, BASE_TOGETHER)]["sentences_per_second"]
+            row, base = rows.get(name), rows[BASES.get(kind, BASE)]["sentences_per_second"]
             cells.append(_format_rate(row, base) if row else "")
         together = list(speed.values())[-1][name]
         lines.append([*cells, f"{together['words_per_second']:,.0f}"])

@@ -3,9 +3,8 @@
 import json
 import logging
 import time
-import traceback
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +18,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, set_seed
 from recipe.arguments import RunArguments
 from recipe.connection import limit_silence
 from recipe.data.settings import SourceArguments
-from recipe.errors import TRACEBACK, RecipeError
+from recipe.errors import RecipeError
 from recipe.evaluation.predictions import PREDICTIONS
 from recipe.files import write_whole
 from recipe.hub.card import write_card
@@ -31,19 +30,17 @@ from recipe.inference.exports import EXPORTS, refuse_export
 from recipe.launch import find_command, is_sharded
 from recipe.model.configuration import name_config
 from recipe.model.settings import ModelArguments
+from recipe.output_folder import open_folder, write_traceback
 from recipe.summary import format_summary, pick_scores
 from recipe.training.best import EarlyStopping, describe_decline
 from recipe.training.checkpoints import (
-    LOCK,
     PARTIAL,
     clear_partial,
     finalize,
     find_damage,
     find_step,
     guard_save,
-    lock_folder,
     read_manifest,
-    refuse_links,
     remove_results,
     remove_unused,
     write_manifest,
@@ -54,24 +51,10 @@ from recipe.training.progress import disable_bars
 from recipe.training.runtime import adapt_precision, prepare
 from recipe.training.settings import find_resume_rules
 from recipe.training.signals import SignalHandler
-from recipe.training.teachers import SOFT_LABELS
 from recipe.training.tracking import finish_trackers
 from recipe.training.trainer import RecipeTrainer
 from recipe.training.trial import try_model, try_trainer
 
-# These go into a .gitignore, which the Hub respects: predictions and the page contain text of the data, which can be
-# under a licence that does not allow you to publish it.
-PRIVATE = (
-    f"{PREDICTIONS}/",
-    "predictions.conll",
-    PAGE,
-    "words.conll",
-    "train.log",
-    "tokenizer/",
-    f"{SOFT_LABELS}/",
-    "augmentation/",
-    LOCK,
-)
 RESULTS = ("report.json", "report.txt", "metrics.json", "predictions.conll", PREDICTIONS, PAGE, ANALYSIS, EXPORTS)
 PACKAGES = ("torch", "transformers", "datasets", "accelerate", "tokenizers")
 
@@ -116,7 +99,7 @@ class Run(AbstractContextManager):
     def _prepare(self) -> None:
         training = self.training_args
         self._made_folder = not self.folder.exists()
-        self._lock = self._open_folder()
+        self._lock = open_folder(self.folder, training.process_index)
         _set_verbosity(training.process_index)
         if training.disable_tqdm:
             disable_bars()
@@ -160,32 +143,12 @@ class Run(AbstractContextManager):
 
     def __exit__(self, kind, error, trace) -> None:
         if isinstance(error, Exception) and not isinstance(error, RecipeError):
-            self._write_traceback(error)
+            write_traceback(self.folder, error, self.training_args.process_index)
         if self._lock:
             self._lock.close()
         if isinstance(error, RecipeError) and self._made_folder and self.training_args.process_index == 0:
             remove_unused(self.folder)
         wait_for_gloo()
-
-    def _write_traceback(self, error: Exception) -> None:
-        """Write the traceback of an unforeseen error to the folder, for `exit_with` to name it."""
-        name = f"error-{self.training_args.process_index}.log" if self.training_args.process_index else "error.log"
-        with suppress(RecipeError):
-            write_whole(self.folder / name, "".join(traceback.format_exception(error)))
-            error.add_note(f"{TRACEBACK}{self.folder / name}")
-
-    def _open_folder(self) -> TextIO | None:
-        """Create the output folder, and lock it in the first process."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if self.training_args.process_index:
-                return None
-            refuse_links(self.folder)
-            (self.folder / ".gitignore").unlink(missing_ok=True)  # a link could lead elsewhere
-            (self.folder / ".gitignore").write_text("\n".join([*PRIVATE, ""]))
-            return lock_folder(self.folder)
-        except OSError as error:
-            raise RecipeError(f"output_dir {self.folder}: {error.strerror}: set a folder you can write to") from None
 
     def _list_settings(self) -> dict:
         groups = {**vars(self.model_args), **vars(self.data_args)}

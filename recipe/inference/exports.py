@@ -95,7 +95,7 @@ def load_graph(export: Export, arguments: ModelArguments, threads: int | None = 
 def find_folder(export: str, arguments: ModelArguments) -> Path:
     """The local folder of an export of the model `model_name_or_path`; it is downloaded from the Hub, and no other.
 
-    export: its name, such as `onnx-int8`. Raises RecipeError if there is none.
+    export: its name, such as `onnx-int8`. Raises RecipeError if the model has no such export.
     """
     name, known = str(arguments.model_name_or_path), [one.name for one in list_exports()]
     if export not in known:

@@ -1,0 +1,52 @@
+"""The output folder of a run: opened and locked before anything is written, with what is not to be published named."""
+
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import TextIO
+
+from recipe.errors import TRACEBACK, RecipeError
+from recipe.evaluation.predictions import PREDICTIONS
+from recipe.files import write_whole
+from recipe.hub.report import PAGE
+from recipe.training.checkpoints import LOCK, lock_folder, refuse_links
+from recipe.training.teachers import SOFT_LABELS
+
+# These go into a .gitignore, which the Hub respects: predictions and the page contain text of the data, which can be
+# under a licence that does not allow you to publish it.
+PRIVATE = (
+    f"{PREDICTIONS}/",
+    "predictions.conll",
+    PAGE,
+    "words.conll",
+    "train.log",
+    "tokenizer/",
+    f"{SOFT_LABELS}/",
+    "augmentation/",
+    LOCK,
+)
+
+
+def open_folder(folder: Path, process_index: int) -> TextIO | None:
+    """Create the output folder, and lock it in the first process; returns the lock.
+
+    Raises RecipeError if the folder cannot be written to, has links, or is in use.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if process_index:
+            return None
+        refuse_links(folder)
+        (folder / ".gitignore").unlink(missing_ok=True)  # a link could lead elsewhere
+        (folder / ".gitignore").write_text("\n".join([*PRIVATE, ""]))
+        return lock_folder(folder)
+    except OSError as error:
+        raise RecipeError(f"output_dir {folder}: {error.strerror}: set a folder you can write to") from None
+
+
+def write_traceback(folder: Path, error: Exception, process_index: int) -> None:
+    """Write the traceback of an unforeseen error to the output folder, for `exit_with` to name it."""
+    name = f"error-{process_index}.log" if process_index else "error.log"
+    with suppress(RecipeError):
+        write_whole(folder / name, "".join(traceback.format_exception(error)))
+        error.add_note(f"{TRACEBACK}{folder / name}")
