@@ -47,6 +47,20 @@ def run(trained, tmp_path):
     return shutil.copytree(trained, tmp_path / "run")
 
 
+@pytest.fixture(scope="module")
+def trained_and_exported(trained, tmp_path_factory):
+    """The same with the exports that several tests use."""
+    folder = shutil.copytree(trained, tmp_path_factory.mktemp("exported") / "run")
+    for backend in ("onnx", "openvino"):
+        export(folder, "--backend", backend, "--precision", "fp32")
+    return folder
+
+
+@pytest.fixture
+def exported(trained_and_exported, tmp_path):
+    return shutil.copytree(trained_and_exported, tmp_path / "exported")
+
+
 def export(run, *flags):
     main(["export", str(run), *flags])
 
@@ -155,15 +169,14 @@ def test_a_file_without_entities_and_a_folder_that_cannot_be_written_are_refused
         export(run)
 
 
-def test_an_export_loads_only_as_what_it_is(run):
-    export(run, "--backend", "onnx", "--precision", "fp32")
-    folder = run / "export" / "onnx-fp32"
+def test_an_export_loads_only_as_what_it_is(exported):
+    folder = exported / "export" / "onnx-fp32"
     with pytest.raises(RecipeError, match="is an export in fp32: leave precision at auto"):
         Tagger.load(folder, "bf16")
     with pytest.raises(RecipeError, match="is an export that runs on the CPU"):
         Tagger.load(folder, device="cuda")
     with pytest.raises(RecipeError, match="is an export: give the folder of the run"):
-        main(["export", str(folder), "--file", str(run / "predictions" / "dev.conll")])
+        main(["export", str(folder), "--file", str(exported / "predictions" / "dev.conll")])
     (folder / "model.onnx").write_bytes(b"damaged")
     with pytest.raises(RecipeError, match=r"model\.onnx: cannot be loaded .*: export the model again"):
         Tagger.load(folder)
@@ -172,10 +185,9 @@ def test_an_export_loads_only_as_what_it_is(run):
         Tagger.load(folder)
 
 
-def test_a_missing_package_is_named(run, monkeypatch):
-    export(run, "--backend", "onnx", "--precision", "fp32")
+def test_a_missing_package_is_named(exported, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    folder = run / "export" / "onnx-fp32"
+    folder = exported / "export" / "onnx-fp32"
     with pytest.raises(RecipeError, match=rf"run pip install -r {re.escape(str(folder))}/requirements\.txt"):
         Tagger.load(folder)
     assert "onnxruntime==" in (folder / "requirements.txt").read_text()
@@ -189,40 +201,36 @@ def test_an_odd_entry_of_the_configuration_is_refused(run, odd):
         Tagger.load(run)
 
 
-def test_an_export_is_found_by_its_name_in_the_folder_of_its_run(run):
-    export(run, "--backend", "onnx", "--precision", "fp32")
-    assert [one[:4] for one in Tagger.load(run, export="onnx-fp32")(TEXT)] == [
-        one[:4] for one in Tagger.load(run, "fp32")(TEXT)
+def test_an_export_is_found_by_its_name_in_the_folder_of_its_run(exported):
+    assert [one[:4] for one in Tagger.load(exported, export="onnx-fp32")(TEXT)] == [
+        one[:4] for one in Tagger.load(exported, "fp32")(TEXT)
     ]
     with pytest.raises(RecipeError, match="has no export/onnx-int8: make it with python -m recipe export"):
-        Tagger.load(run, export="onnx-int8")
+        Tagger.load(exported, export="onnx-int8")
     with pytest.raises(RecipeError, match="export: onnx is not one of torch-fp32 torch-bf16 onnx-fp32"):
-        Tagger.load(run, export="onnx")
+        Tagger.load(exported, export="onnx")
 
 
-def test_a_damaged_export_is_not_used_by_its_name(run):
-    export(run, "--backend", "onnx", "--precision", "fp32")
-    record = run / "export" / "onnx-fp32" / "measured.json"
+def test_a_damaged_export_is_not_used_by_its_name(exported):
+    record = exported / "export" / "onnx-fp32" / "measured.json"
     assert json.loads(record.read_text())["files"]["model.onnx"] > 0
     with open(record.parent / "model.onnx", "ab") as file:
         file.write(b"more")
     with pytest.raises(RecipeError, match=r"model\.onnx: is missing or damaged: export the model again"):
-        Tagger.load(run, export="onnx-fp32")
+        Tagger.load(exported, export="onnx-fp32")
     (record.parent / "tokenizer.json").unlink()
     with open(record.parent / "model.onnx", "rb+") as file:
         file.truncate(json.loads(record.read_text())["files"]["model.onnx"])
     with pytest.raises(RecipeError, match=r"tokenizer\.json: is missing or damaged: export the model again"):
-        Tagger.load(run, export="onnx-fp32")
+        Tagger.load(exported, export="onnx-fp32")
     record.write_text("{")
     with pytest.raises(RecipeError, match=r"measured\.json: is missing or damaged: export the model again"):
-        Tagger.load(run, export="onnx-fp32")
+        Tagger.load(exported, export="onnx-fp32")
 
 
 @pytest.mark.parametrize("form", [Export("onnx", "fp32"), Export("openvino", "fp32"), None])
-def test_threads_that_share_a_tagger_get_what_each_would_get_alone(run, form):
-    if form:
-        export(run, "--backend", form.backend, "--precision", form.precision)
-    tagger = Tagger.load(run, threads=1, export=form.name if form else None)
+def test_threads_that_share_a_tagger_get_what_each_would_get_alone(exported, form):
+    tagger = Tagger.load(exported, threads=1, export=form.name if form else None)
     texts = [" ".join(["Mara", "left", "Oslo", "in", "Lima"][: 1 + number % 5] * (1 + number)) for number in range(8)]
     alone = [tagger(text) for text in texts]
     with ThreadPoolExecutor(4) as workers:
