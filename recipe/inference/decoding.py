@@ -6,9 +6,9 @@ of its logits, and that of other sequences is 0.
 Sources: Viterbi 1967, doi:10.1109/TIT.1967.1054010; forward-backward: Rabiner 1989, doi:10.1109/5.18626.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 
@@ -30,28 +30,27 @@ def decode(
 
 
 class _SideBySide:
-    """Iterates over the word positions of all sentences together, longest sentences first."""
+    """An order of the words of all sentences in which each step of a pass through them is one slice.
+
+    order: (words,) the first words of all sentences, then the second words, and so on, longest sentences first.
+    first: the slice of the first words.
+    links: for each further position, the slices of the words before it and of the words at it, of the same sentences.
+    """
 
     def __init__(self, lengths: Sequence[int]):
         sizes = np.asarray(lengths, int)
-        order = np.argsort(-sizes)  # so that the sentences that reach a position are the first ones
-        self._firsts = (np.cumsum(sizes) - sizes)[order]
-        self._reaching = [int(np.sum(sizes > position)) for position in range(sizes.max(initial=0))]
-
-    def __len__(self) -> int:
-        return len(self._firsts)
-
-    def words(self, position: int) -> np.ndarray:
-        """The index of the word at `position` in each sentence that is long enough."""
-        return self._firsts[: self._reaching[position]] + position
-
-    def forward(self) -> Iterator[np.ndarray]:
-        """`words` for each position from first to last."""
-        return map(self.words, range(len(self._reaching)))
-
-    def backward(self) -> Iterator[np.ndarray]:
-        """`words` for each position from last to first."""
-        return map(self.words, reversed(range(len(self._reaching))))
+        longest_first = np.argsort(-sizes)  # so that the sentences that reach a position are the first ones
+        firsts = (np.cumsum(sizes) - sizes)[longest_first]
+        reaching = (len(sizes) - np.cumsum(np.bincount(sizes)))[:-1]  # the number of sentences with this position
+        ends = np.cumsum(reaching)
+        starts = ends - reaching
+        positions = np.repeat(np.arange(len(reaching)), reaching)
+        self.order = firsts[np.arange(sizes.sum()) - starts[positions]] + positions
+        bounds = list(zip(starts.tolist(), ends.tolist(), strict=True))
+        self.first = slice(*bounds[0]) if bounds else slice(0)
+        self.links = [
+            (slice(before, before + end - start), slice(start, end)) for (before, _), (start, end) in pairwise(bounds)
+        ]
 
 
 def find_best_paths(logits: np.ndarray, lengths: Sequence[int], labels: Sequence[str]) -> np.ndarray:
@@ -63,22 +62,21 @@ def find_best_paths(logits: np.ndarray, lengths: Sequence[int], labels: Sequence
     """
     insides, begins = _split_pairs(labels)
     steps = _SideBySide(lengths)
-    totals = np.zeros((len(steps), len(labels)))  # sum of logits on the best path that ends with the label
-    backpointers = np.zeros(logits.shape, int)  # label id of the previous word on that path
-    for position, words in enumerate(steps.forward()):
-        before = totals[: len(words)]
-        if position == 0:
-            before[:, insides] = -np.inf
-            totals[: len(words)] = before + logits[words]
-            continue
-        best = np.repeat(before.argmax(1)[:, None], len(labels), 1)
-        best[:, insides] = np.where(before[:, insides] > before[:, begins], insides, begins)
-        backpointers[words] = best
-        totals[: len(words)] = np.take_along_axis(before, best, 1) + logits[words]
-    label_ids, last = np.zeros(len(logits), int), totals.argmax(-1)
-    for words in steps.backward():
-        label_ids[words] = last[: len(words)]
-        last[: len(words)] = backpointers[words, last[: len(words)]]
+    totals = logits[steps.order].astype(float)  # sum of logits on the best path that ends with the label
+    totals[steps.first, insides] = -np.inf
+    for before, words in steps.links:
+        previous = totals[before]
+        best = np.repeat(previous.max(1, keepdims=True), len(labels), 1)
+        best[:, insides] = np.maximum(previous[:, insides], previous[:, begins])
+        totals[words] += best
+    chosen = totals.argmax(1)  # right for the last word of each sentence
+    origins = np.repeat(chosen[:, None], len(labels), 1)  # the label on the best path to a label of the next word
+    origins[:, insides] = np.where(totals[:, insides] > totals[:, begins], insides, begins)
+    rows = np.arange(len(origins))
+    for before, words in reversed(steps.links):
+        chosen[before] = origins[rows[before], chosen[words]]
+    label_ids = np.empty_like(chosen)
+    label_ids[steps.order] = chosen
     return label_ids
 
 
@@ -129,22 +127,20 @@ def compute_posteriors(
     can_follow[begins, insides] = can_follow[insides, insides] = 1
     steps = _SideBySide(lengths)
     logits = logits.astype(float)
-    before = np.zeros(len(logits))
-    forward = logits.copy()  # weight of all label sequences up to the word that end with the label
-    last: np.ndarray | None = None
-    for words in steps.forward():
-        if last is None:
-            forward[words[:, None], insides] = -np.inf
-        else:
-            reached = _add_products(forward[last[: len(words)]], can_follow)
-            before[words] = reached.max(-1)  # that of a label that can follow any other
-            forward[words] += reached
-        last = words
-    ahead = logits.copy()
-    following = np.zeros(0, int)
-    for words in steps.backward():
-        ahead[words[: len(following)]] += _add_products(ahead[following], can_follow.T)
-        following = words
+    forward = logits[steps.order]  # weight of all label sequences up to the word that end with the label
+    ahead = forward.copy()
+    reached = np.zeros_like(forward)  # weight of all label sequences before the word that the label can follow
+    forward[steps.first, insides] = -np.inf
+    with np.errstate(divide="ignore"):  # the logarithm of 0 is -inf: no sequence has such a label
+        for before, words in steps.links:
+            reached[words] = _add_products(forward[before], can_follow)
+            forward[words] += reached[words]
+        for before, words in reversed(steps.links):
+            ahead[before] += _add_products(ahead[words], can_follow.T)
+    places = np.empty_like(steps.order)
+    places[steps.order] = np.arange(len(places))
+    forward, ahead = forward[places], ahead[places]
+    before = reached[places].max(-1)  # that of a label that can follow any other
     sizes = np.asarray([length for length in lengths if length], int)
     total = np.repeat(_add_logs(forward[np.cumsum(sizes) - 1]), sizes)
     probabilities = np.exp(forward + ahead - logits - total[:, None])
@@ -192,5 +188,4 @@ def _add_logs(weights: np.ndarray) -> np.ndarray:
 def _add_products(weights: np.ndarray, factors: np.ndarray) -> np.ndarray:
     """log(exp(weights) @ factors), (words, labels)."""
     highest = weights.max(-1, keepdims=True)
-    with np.errstate(divide="ignore"):  # the logarithm of 0 is -inf: no sequence has such a label
-        return highest + np.log(np.exp(weights - highest) @ factors)
+    return highest + np.log(np.exp(weights - highest) @ factors)

@@ -10,10 +10,10 @@ IGNORED = -100  # label of positions that are not predicted, the default ignore_
 
 def special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
     """The ids that the tokenizer puts before and after one sequence, such as `([CLS], [SEP])`."""
-    ids = tokenizer("a").input_ids
-    inner = tokenizer("a", add_special_tokens=False).input_ids
-    start = next(i for i in range(len(ids)) if ids[i : i + len(inner)] == inner)
-    return ids[:start], ids[start + len(inner) :]
+    encoding = tokenizer("a", return_special_tokens_mask=True)
+    ids, added = encoding.input_ids, encoding.special_tokens_mask
+    start = added.index(0)
+    return ids[:start], ids[start + added.count(0) :]
 
 
 def tokenize_words(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[list[str]]) -> list[list[list[int]]]:
