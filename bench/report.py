@@ -8,6 +8,8 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from bench.augmentation import format_augmentation
+from bench.claims import format_claims, list_claims
+from bench.frontier import format_frontier, load_frontier, plot_frontier
 from bench.runs import RESULTS, Run
 from bench.serving_tables import print_serving
 from bench.speed import FOLDER, TABLES
@@ -240,12 +242,15 @@ def main() -> None:
     tables, study = load_tables(), load_study()
     print(format_speed(tables), format_rates(tables), format_f1(), sep="\n\n")
     print(format_tags(study, BEST), format_study(study), format_contexts(study), format_trials(study), sep="\n\n")
-    print(format_distilled(study), format_augmentation(study), sep="\n\n")
+    print(format_distilled(study), format_augmentation(study), format_claims(list_claims()), sep="\n\n")
     print_tables()
     print_serving()
+    print(format_frontier(load_frontier()))
     if len(sys.argv) > 1:
-        plot_speed(tables, Path(sys.argv[1], "speed.png"))
-        plot_growth(study, Path(sys.argv[1], "growth.png"))
+        folder = Path(sys.argv[1])
+        plot_speed(tables, folder / "speed.png")
+        plot_growth(study, folder / "growth.png")
+        plot_frontier(load_frontier(), folder / "frontier.png")
 
 
 if __name__ == "__main__":

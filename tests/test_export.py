@@ -228,6 +228,13 @@ def test_a_damaged_export_is_not_used_by_its_name(exported):
         Tagger.load(exported, export="onnx-fp32")
 
 
+def test_an_export_under_the_name_of_another_is_refused(exported):
+    made = exported / "export" / "onnx-fp32"
+    made.rename(made.with_name("onnx-int8"))
+    with pytest.raises(RecipeError, match="onnx-int8: is the export onnx-fp32: rename the folder"):
+        Tagger.load(exported, export="onnx-int8")
+
+
 @pytest.mark.parametrize("form", [Export("onnx", "fp32"), Export("openvino", "fp32"), None])
 def test_threads_that_share_a_tagger_get_what_each_would_get_alone(exported, form):
     tagger = Tagger.load(exported, threads=1, export=form.name if form else None)

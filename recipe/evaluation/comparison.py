@@ -75,12 +75,12 @@ def _compare_split(first: System, other: System, split: str) -> Part:
     """F1 of both systems by row, the difference, its interval and its p-value."""
     types = _list_types([first, other], split)
     rows, notes = [], []
-    for name, interval, p in zip([*types, MICRO], *_test_difference(first, other, split, types), strict=True):
-        a, b = (_mean_f1(system, split, name) for system in (first, other))
+    for name, interval, p in zip([*types, MICRO], *find_differences(first, other, split, types), strict=True):
+        a, b = (mean_f1(system, split, name) for system in (first, other))
         change = f"{b - a:{SIGNED}}"
-        rows.append([name, f"{a:.1f}", f"{b:.1f}", change, _format_interval(interval, SIGNED), _format_p(p)])
+        rows.append([name, f"{a:.1f}", f"{b:.1f}", change, format_interval(interval, SIGNED), format_p(p)])
         if name == MICRO and not isnan(p):
-            facts = f"{change} points (95 % interval {_format_interval(interval, SIGNED)}, p {_format_p(p, '= ')})"
+            facts = f"{change} points (95 % interval {format_interval(interval, SIGNED)}, p {format_p(p, '= ')})"
             verdict = f"{other.letter} is {'better' if b > a else 'worse'} than {first.letter}"
             verdict = verdict if p <= SIGNIFICANT else "No difference between these trained models is shown"
             notes = [f"{verdict}: {facts}.", f"{first.describe_units(split)}. {UNCORRECTED}"]
@@ -89,7 +89,7 @@ def _compare_split(first: System, other: System, split: str) -> Part:
     return Part(title, notes, header, rows)
 
 
-def _test_difference(first: System, other: System, split: str, types: Sequence[str]) -> tuple[list, list]:
+def find_differences(first: System, other: System, split: str, types: Sequence[str]) -> tuple[list, list]:
     """95 % intervals of the difference in points, and p-values, of `types` and all in sum; NaN without counts."""
     ours, theirs = first.count(split, types), other.count(split, types)
     if ours is None or theirs is None:
@@ -97,17 +97,17 @@ def _test_difference(first: System, other: System, split: str, types: Sequence[s
     return (100 * find_difference_intervals(ours, theirs)).tolist(), find_p_values(ours, theirs).tolist()
 
 
-def _mean_f1(system: System, split: str, name: str) -> float:
+def mean_f1(system: System, split: str, name: str) -> float:
     """F1 in percent of a row, mean over the seeds; 0 where a report lacks the row."""
     return mean(100 * report[split]["entities"].get(name, {}).get("f1", 0) for report in system.reports)
 
 
-def _format_interval(interval: Sequence[float], form: str = ".1f") -> str:
+def format_interval(interval: Sequence[float], form: str = ".1f") -> str:
     """Both ends of an interval; a dash for NaN."""
     return "-" if isnan(interval[0]) else f"{interval[0]:{form}} to {interval[1]:{form}}"
 
 
-def _format_p(p: float, sign: str = "") -> str:
+def format_p(p: float, sign: str = "") -> str:
     """A p-value, after `sign` unless it is too small to be shown; a dash for NaN."""
     return "-" if isnan(p) else "< 0.001" if p < 0.001 else f"{sign}{p:.3f}"
 
@@ -118,7 +118,7 @@ def _score_split(system: System, split: str) -> Part:
     counts = system.count(split, types)
     intervals = [(nan, nan)] * (len(types) + 1) if counts is None else (100 * find_intervals(counts)).tolist()
     rows = [
-        [name, f"{_mean_f1(system, split, name):.1f}", _format_interval(interval)]
+        [name, f"{mean_f1(system, split, name):.1f}", format_interval(interval)]
         for name, interval in zip([*types, MICRO], intervals, strict=True)
     ]
     notes = [] if counts is None else [f"{system.describe_units(split)}."]
@@ -136,7 +136,7 @@ def _compare_seeds(systems: Sequence[System], splits: Sequence[str]) -> Part:
             scores = system.scores(split)
             p = nan if system is systems[0] else find_seed_p_value(systems[0].scores(split), scores)
             ends = [f"{max(scores):.1f}", f"{min(scores):.1f}"]
-            rows.append([split, system.letter, format_mean(system.reports, split), *ends, _format_p(p)])
+            rows.append([split, system.letter, format_mean(system.reports, split), *ends, format_p(p)])
     notes = [_explain_group(system) for system in systems if system.is_group]
     notes += [_explain_groups(systems[0], other) for other in systems[1:]]
     header = ["split", "system", "mean ± sd", "best", "worst", f"p over seeds, against {systems[0].letter}"]

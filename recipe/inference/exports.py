@@ -109,16 +109,22 @@ def find_folder(export: str, arguments: ModelArguments) -> Path:
 
 
 def check_whole(folder: Path) -> None:
-    """Raise RecipeError if a file that the record of an export lists is missing or has another size."""
+    """Raise RecipeError if a file that the record of an export lists is missing or has another size.
+
+    So too if the record is that of another export than the name of the folder says.
+    """
     if not (folder / RECORD).exists():
         return
     try:
-        sizes = json.loads((folder / RECORD).read_text(encoding="utf-8")).get("files", {})
-        damaged = [name for name, size in sizes.items() if (folder / name).stat().st_size != size]
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        name, sizes = record.get("export", {}).get("name", folder.name), record.get("files", {})
+        damaged = [file for file, size in sizes.items() if (folder / file).stat().st_size != size]
     except (OSError, ValueError, AttributeError) as error:
-        damaged = [str(getattr(error, "filename", None) or RECORD)]
+        name, damaged = folder.name, [str(getattr(error, "filename", None) or RECORD)]
     if damaged:
         raise RecipeError(f"{folder / damaged[0]}: is missing or damaged: export the model again")
+    if name != folder.name:
+        raise RecipeError(f"{folder}: is the export {name}: rename the folder")
 
 
 def _download(arguments: ModelArguments, files: str | None = None) -> Path:
