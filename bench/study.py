@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from fnmatch import fnmatch
 from pathlib import Path
@@ -163,14 +164,19 @@ def predict(run: Run, file: str | Path, folder: Path) -> None:
 
 def average(folder: Path) -> Path:
     """Write the model of a run's `folder` with the mean weights of its checkpoints; returns its folder."""
-    weights = [load_file(checkpoint / "model.safetensors") for checkpoint in folder.glob("checkpoint-*")]
-    mean = {name: torch.stack([weight[name] for weight in weights]).mean(0) for name in weights[0]}
     averaged = folder / "averaged"
-    averaged.mkdir(exist_ok=True)
-    save_file(mean, averaged / "model.safetensors", {"format": "pt"})
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(folder / name, averaged)
+    average_weights(list(folder.glob("checkpoint-*")), folder, averaged)
     return averaged
+
+
+def average_weights(models: Sequence[Path], pattern: Path, folder: Path) -> None:
+    """Write the mean weights of several models to `folder`, with configuration and tokenizer of the model `pattern`."""
+    weights = [load_file(model / "model.safetensors") for model in models]
+    mean = {name: torch.stack([weight[name] for weight in weights]).mean(0) for name in weights[0]}
+    folder.mkdir(exist_ok=True)
+    save_file(mean, folder / "model.safetensors", {"format": "pt"})
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(pattern / name, folder)
 
 
 def launch(script: str, **settings) -> None:
