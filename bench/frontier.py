@@ -47,11 +47,10 @@ def measure_all(runs: Sequence[Path], trial: TaggingTrial, rounds: int) -> Itera
     chosen = sentences[:: max(1, len(sentences) // SENTENCES)][:SENTENCES]
     rows, contestants = [], {}
     for run in runs:
+        shape = describe_model(Tagger.load(run, "fp32", "cpu"))
         for form, folder in list_forms(run).items():
-            figures = measure(folder, trial, "fp32" if form == MODEL else "auto").figures
-            tagger = Tagger.load(folder, "fp32" if form == MODEL else "auto", "cpu" if form == MODEL else None)
-            if form == MODEL:
-                shape = describe_model(tagger)
+            precision = "fp32" if form == MODEL else "auto"
+            figures, tagger = measure(folder, trial, precision).figures, Tagger.load(folder, precision, "cpu")
             rows.append({"run": run.name, "form": form} | shape | {key: figures[key] for key in ("f1", "size")})
             contestants[f"{run.name} {form}"] = lambda tagger=tagger: tagger.tag_words(chosen)
     for tag in contestants.values():  # to warm up

@@ -93,7 +93,7 @@ class Split:
         return count_entities(self.documents, self.tag(change)).select([self.kind])
 
 
-def compute_logits(tagger: Tagger, file: Path, kind: str) -> Split:
+def compute_logits(tagger: Tagger, file: str, kind: str) -> Split:
     """A split with the logits of a tagger."""
     documents = read_conll(file)
     windows = tagger.windows(documents)
