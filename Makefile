@@ -15,6 +15,7 @@ MLM_CONFIG ?= configs/mlm/minilm_news.yaml
 NER_CONFIG ?= configs/ner/minilm_conll2003.yaml
 TEACHER_CONFIG ?= configs/ner/mpnet_conll2003.yaml
 EVERY ?= 1
+WORKERS ?= 2
 
 # Names of files and folders go to the shell in quotes, where these signs would be run as commands or end the quotes.
 NAMES := CONFIG MLM_CONFIG NER_CONFIG TEACHER_CONFIG DATA TEXT ENCODER TEACHER MODEL FILES OUTPUT CKPT REPO CONLLPP SILVER ACCELERATE EVERY
@@ -182,8 +183,8 @@ study: setup  ## what raises F1, days: DATA=folder of CoNLL-2003, CONLLPP=its co
 table: setup  ## the README's tables of results, from results/*.json
 	$(BIN)/python -m recipe tables results/*.json
 
-test: .venv/dev .venv/export .venv/serving  ## the test suite; CONLL2003_DIR=folder adds the tests on the real data
-	$(BIN)/python -m pytest
+test: .venv/dev .venv/export .venv/serving  ## the test suite; CONLL2003_DIR=folder adds the tests on the real data; WORKERS=2 processes
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-all: .venv/dev .venv/export .venv/serving  ## the same and the slow proofs: kills, full disks, several processes
 	$(BIN)/python -m pytest -m ""
