@@ -59,7 +59,6 @@ def list_claims() -> Iterator[Claim]:
             line = Run(encoder, markers=markers, context=context)
             setting = f"{'' if markers else 'no '}markers, context {context}"
             yield Claim(f"{MODELS[encoder]}, {setting}: {millions} M tokens", line, replace(line, millions=millions))
-    yield from list_students()
 
 
 def list_students() -> Iterator[Claim]:

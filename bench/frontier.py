@@ -72,8 +72,8 @@ def describe_model(tagger: Tagger) -> dict[str, int]:
 
 
 def load_frontier(path: Path = FRONTIER) -> list[dict]:
-    """The measured rows."""
-    return json.loads(path.read_text(encoding="utf-8"))["rows"]
+    """The measured rows; none before the first measurement."""
+    return json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
 
 
 def format_frontier(rows: Sequence[dict]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from bench.augmentation import format_augmentation
-from bench.claims import format_claims, list_claims
+from bench.claims import format_claims, list_claims, list_students
 from bench.frontier import format_frontier, load_frontier, plot_frontier
 from bench.runs import RESULTS, Run
 from bench.serving_tables import print_serving
@@ -242,15 +242,18 @@ def main() -> None:
     tables, study = load_tables(), load_study()
     print(format_speed(tables), format_rates(tables), format_f1(), sep="\n\n")
     print(format_tags(study, BEST), format_study(study), format_contexts(study), format_trials(study), sep="\n\n")
-    print(format_distilled(study), format_augmentation(study), format_claims(list_claims()), sep="\n\n")
+    print(format_distilled(study), format_augmentation(study), sep="\n\n")
+    print(*map(format_claims, (list_claims(), list_students())), sep="\n\n")
     print_tables()
     print_serving()
-    print(format_frontier(load_frontier()))
+    frontier = load_frontier()
+    print(format_frontier(frontier))
     if len(sys.argv) > 1:
         folder = Path(sys.argv[1])
         plot_speed(tables, folder / "speed.png")
         plot_growth(study, folder / "growth.png")
-        plot_frontier(load_frontier(), folder / "frontier.png")
+        if frontier:
+            plot_frontier(frontier, folder / "frontier.png")
 
 
 if __name__ == "__main__":

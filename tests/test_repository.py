@@ -13,10 +13,13 @@ import yaml
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from huggingface_hub import ModelCard
 
+from bench.claims import format_claims, list_claims, list_students
 from bench.errors import format_kinds, format_seen, format_sides, load_errors
+from bench.misc import MISC, format_changes, format_errors
 from bench.report import (
     BEST,
     format_contexts,
+    format_distilled,
     format_f1,
     format_rates,
     format_speed,
@@ -166,8 +169,15 @@ def test_pages_show_the_tables_that_the_results_make():
     assert format_study(load_study()) in quality
     assert format_trials(load_study()) in quality
     assert format_contexts(load_study()) in quality
+    assert format_claims(list_claims()) in quality
     for format_part in (format_kinds, format_seen, format_sides):
         assert format_part(load_errors()) in quality
+    misc = json.loads((MISC / "mpnet-markers-mixed-seed42.json").read_text())
+    for format_part in (format_errors, format_changes):
+        assert format_part(misc) in quality
+    distillation = (ROOT / "docs" / "distillation.md").read_text()
+    assert format_distilled(load_study()) in distillation
+    assert format_claims(list_students()) in distillation
     tagging = (ROOT / "docs" / "tagging.md").read_text()
     for format_part in (format_tagging_f1, format_calibration, format_tagging_speed):
         assert format_part(load_tagging()) in tagging
