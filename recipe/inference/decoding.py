@@ -132,11 +132,11 @@ def compute_posteriors(
     reached = np.zeros_like(forward)  # weight of all label sequences before the word that the label can follow
     forward[steps.first, insides] = -np.inf
     with np.errstate(divide="ignore"):  # the logarithm of 0 is -inf: no sequence has such a label
-        for before, words in steps.links:
-            reached[words] = _add_products(forward[before], can_follow)
+        for earlier, words in steps.links:
+            reached[words] = _add_products(forward[earlier], can_follow)
             forward[words] += reached[words]
-        for before, words in reversed(steps.links):
-            ahead[before] += _add_products(ahead[words], can_follow.T)
+        for earlier, words in reversed(steps.links):
+            ahead[earlier] += _add_products(ahead[words], can_follow.T)
     places = np.empty_like(steps.order)
     places[steps.order] = np.arange(len(places))
     forward, ahead = forward[places], ahead[places]
