@@ -2,7 +2,7 @@
 
 python -m bench.ensembles runs/ner/name-seed42 runs/ner/name-seed43 runs/ner/name-seed44 --data_dir path/to/conll2003
 
-Each is scored on dev, and what is best there also on test. Writes `results/ensembles/<name>.json`, without text.
+Each is scored on dev, and the better mean also on test. Writes `results/ensembles/<name>.json`, without text.
 """
 
 import argparse
@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from bench.differences import compare, format_change
 from bench.runs import RESULTS
 from bench.study import average_weights, write_result
 from recipe.data.conll import read_conll
@@ -20,12 +21,13 @@ from recipe.data.splits import find_files
 from recipe.errors import RecipeError, exit_with
 from recipe.evaluation.counts import count_entities
 from recipe.evaluation.results import format_markdown
-from recipe.evaluation.uncertainty import compute_f1, find_difference_intervals, find_p_values
+from recipe.evaluation.uncertainty import compute_f1
 from recipe.hub.provenance import describe_hardware, find_commit
 from recipe.inference.tagger import Tagger
 
 ENSEMBLES = RESULTS / "ensembles"
-WEIGHTS, LOGITS = "mean of the weights", "mean of the logits"
+MEANS = WEIGHTS, LOGITS = "mean of the weights", "mean of the logits"
+SPLITS = ("dev", "test")
 
 
 def tag_by_mean(taggers: Sequence[Tagger], documents: Sequence[Document]) -> list[list[str]]:
@@ -35,26 +37,27 @@ def tag_by_mean(taggers: Sequence[Tagger], documents: Sequence[Document]) -> lis
     return taggers[0].tags(documents, windows, (np.mean(batch, axis=0) for batch in batches))
 
 
-def count_all(runs: Sequence[Path], documents: Sequence[Document], chosen: str = "") -> dict[str, np.ndarray]:
-    """Counts by document of each run and of both means, (documents, 1, 3). chosen: only the runs and this one."""
-    taggers = [Tagger.load(run, "fp32", "cpu") for run in runs]
-    tags = {run.name: tag_by_mean([tagger], documents) for run, tagger in zip(runs, taggers, strict=True)}
-    if chosen in ("", LOGITS):
-        tags[LOGITS] = tag_by_mean(taggers, documents)
-    if chosen in ("", WEIGHTS):
-        with TemporaryDirectory() as folder:
-            average_weights(runs, runs[0], Path(folder))
-            tags[WEIGHTS] = tag_by_mean([Tagger.load(folder, "fp32", "cpu")], documents)
+def load_systems(runs: Sequence[Path]) -> dict[str, list[Tagger]]:
+    """The taggers whose mean logits count: of each run, and of both means."""
+    taggers = {run.name: [Tagger.load(run, "fp32", "cpu")] for run in runs}
+    with TemporaryDirectory() as folder:
+        average_weights(runs, runs[0], Path(folder))
+        averaged = Tagger.load(folder, "fp32", "cpu")
+    return taggers | {LOGITS: [tagger for (tagger,) in taggers.values()], WEIGHTS: [averaged]}
+
+
+def count_all(systems: dict[str, list[Tagger]], documents: Sequence[Document]) -> dict[str, np.ndarray]:
+    """Counts by document of each system, (documents, 1, 3)."""
+    tags = {name: tag_by_mean(taggers, documents) for name, taggers in systems.items()}
     return {name: count_entities(documents, found).select([]) for name, found in tags.items()}
 
 
-def describe(counts: dict[str, np.ndarray], runs: Sequence[Path]) -> dict[str, dict]:
-    """F1 of each, and of the means the difference from the single runs' mean counts, with its interval and p-value."""
-    rows: dict[str, dict] = {name: {"f1": float(compute_f1(one.sum(0))[-1])} for name, one in counts.items()}
-    single = np.mean([counts[run.name] for run in runs], axis=0)
-    for name in counts.keys() - {run.name for run in runs}:
-        interval, p = find_difference_intervals(single, counts[name])[-1], find_p_values(single, counts[name])[-1]
-        rows[name] |= {"interval": (100 * interval).tolist(), "p": float(p)}
+def describe(counts: dict[str, np.ndarray]) -> dict[str, dict]:
+    """F1 in percent of each system, and of the means the difference from the mean counts of the single runs."""
+    single = np.mean([one for name, one in counts.items() if name not in MEANS], axis=0)
+    rows: dict[str, dict] = {name: {"f1": float(100 * compute_f1(one.sum(0))[-1])} for name, one in counts.items()}
+    for name in counts.keys() & set(MEANS):
+        rows[name] |= {"difference": compare(single, counts[name], ["all"])["all"]}
     return rows
 
 
@@ -62,15 +65,12 @@ def format_ensembles(result: dict) -> str:
     """A Markdown table of F1 in percent, and the differences of the means from the single runs."""
     lines = []
     for name in result["dev"]:
-        cells = [_format(result[split][name]) if name in result.get(split, {}) else "" for split in ("dev", "test")]
-        lines.append([name, *cells])
-    return format_markdown(["", "dev F1", "test F1"], lines)
+        lines.append([name, *(_format(result[split][name]) if name in result[split] else "" for split in SPLITS)])
+    return format_markdown(["", *(f"{split} F1" for split in SPLITS)], lines)
 
 
 def _format(row: dict) -> str:
-    if "interval" not in row:
-        return f"{100 * row['f1']:.2f}"
-    return f"{100 * row['f1']:.2f} ({' to '.join(f'{end:+z.2f}' for end in row['interval'])})"
+    return f"{row['f1']:.2f}" + (f", {format_change(row['difference'])}" if "difference" in row else "")
 
 
 def main() -> None:
@@ -84,9 +84,11 @@ def main() -> None:
         raise RecipeError(f"runs: {' '.join(sorted(names))}: expected seeds of one training")
     files = find_files(args.data_dir)
     result: dict = {"commit": find_commit(), "hardware": describe_hardware(0), "runs": [run.name for run in args.runs]}
-    result["dev"] = describe(count_all(args.runs, read_conll(files["dev"][0])), args.runs)
-    best = max((LOGITS, WEIGHTS), key=lambda name: result["dev"][name]["f1"])
-    result["test"] = describe(count_all(args.runs, read_conll(files["test"][0]), best), args.runs)
+    systems = load_systems(args.runs)
+    result["dev"] = describe(count_all(systems, read_conll(files["dev"][0])))
+    worse = min(MEANS, key=lambda name: result["dev"][name]["f1"])
+    del systems[worse]
+    result["test"] = describe(count_all(systems, read_conll(files["test"][0])))
     write_result(ENSEMBLES / f"{names.pop()}.json", result)
     print(format_ensembles(result))
 

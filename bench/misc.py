@@ -13,11 +13,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 
 import numpy as np
 
+from bench.differences import compare, format_change
 from bench.runs import RESULTS
 from bench.study import write_result
 from recipe.data.conll import read_conll
@@ -28,7 +29,7 @@ from recipe.evaluation.buckets import Mentions, count_mentions, join_words
 from recipe.evaluation.counts import count_entities
 from recipe.evaluation.matches import CORRECT, MISSED, SPURIOUS, Case, ScoredSentence, list_cases
 from recipe.evaluation.results import format_markdown
-from recipe.evaluation.uncertainty import compute_f1, find_difference_intervals, find_p_values
+from recipe.evaluation.uncertainty import compute_f1
 from recipe.hub.provenance import describe_hardware, find_commit
 from recipe.inference.decoding import decode
 from recipe.inference.tagger import Tagger
@@ -36,6 +37,7 @@ from recipe.inputs.windows import collect_logits
 
 MISC = RESULTS / "misc"
 COMMONEST = 10
+ROWS = ("type", "all")  # of the counts
 BIASES = tuple(step / 4 for step in range(-8, 9))
 SHARES = tuple(step / 10 for step in range(6))
 
@@ -97,8 +99,7 @@ def compute_logits(tagger: Tagger, file: str, kind: str) -> Split:
     """A split with the logits of a tagger."""
     documents = read_conll(file)
     windows = tagger.windows(documents)
-    rows = (row for batch in tagger.run(windows) for row in batch)
-    return Split(documents, collect_logits(rows, windows), tagger.labels, kind)
+    return Split(documents, collect_logits(chain.from_iterable(tagger.run(windows)), windows), tagger.labels, kind)
 
 
 def describe_error(case: Case, kind: str, mentions: Mentions) -> tuple[str, str]:
@@ -139,24 +140,10 @@ def try_changes(dev: Split, changes: Sequence[Change]) -> dict:
     for own, other in (halves, halves[::-1]):
         held_out[other] = counts[choose(counts, own)][other]
     chosen = choose(counts, slice(None))
-    return {"chosen": vars(chosen), "fitted": compare(plain, counts[chosen]), "held_out": compare(plain, held_out)}
-
-
-def compare(plain: np.ndarray, changed: np.ndarray) -> dict[str, dict]:
-    """F1 of the type and of all, the difference in points with its 95 % interval, and its p-value over documents.
-
-    The interval is None if no document differs.
-    """
-    before, after = (100 * compute_f1(counts.sum(0)) for counts in (plain, changed))
-    intervals, p_values = 100 * find_difference_intervals(plain, changed), find_p_values(plain, changed)
     return {
-        name: {
-            "before": before[row],
-            "after": after[row],
-            "interval": None if np.isnan(intervals[row]).any() else intervals[row].tolist(),
-            "p": p_values[row],
-        }
-        for row, name in enumerate(("type", "all"))
+        "chosen": vars(chosen),
+        "fitted": compare(plain, counts[chosen], ROWS),
+        "held_out": compare(plain, held_out, ROWS),
     }
 
 
@@ -171,19 +158,16 @@ def format_errors(result: dict) -> str:
 
 
 def format_changes(result: dict) -> str:
-    """A Markdown table of the changes: differences of F1 in points on dev, and on test of the one that dev chose."""
+    """A Markdown table of the changes: differences of F1 in points on dev."""
     lines = []
     for name, row in result["changes"].items():
-        cells = [_format(row[part]["all"]) for part in ("fitted", "held_out")] + [_format(row["held_out"]["type"])]
+        cells = [format_change(row[part]["all"]) for part in ("fitted", "held_out")] + [
+            format_change(row["held_out"]["type"])
+        ]
         chosen = ", ".join(f"{key} {value:g}" for key, value in row["chosen"].items() if value) or "no change"
         lines.append([name, chosen, *cells])
     kind = result["type"]
     return format_markdown(["change", "chosen", "dev, fitted", "dev, held out", f"{kind}, dev, held out"], lines)
-
-
-def _format(row: dict) -> str:
-    change = f"{row['after'] - row['before']:+z.2f}"
-    return f"{change} ({' to '.join(f'{end:+z.2f}' for end in row['interval'])})" if row["interval"] else change
 
 
 def main() -> None:
@@ -208,7 +192,7 @@ def main() -> None:
     if best["held_out"]["all"]["after"] > best["held_out"]["all"]["before"]:
         test = compute_logits(tagger, files["test"][0], args.type)
         plain, changed = test.count(Change()), test.count(Change(**best["chosen"]))
-        result["test"] = {"chosen": best["chosen"]} | compare(plain, changed)
+        result["test"] = {"chosen": best["chosen"]} | compare(plain, changed, ROWS)
     write_result(MISC / f"{args.run.name}.json", result)
     print(format_errors(result), format_changes(result), result.get("test"), sep="\n\n")
 

@@ -1,7 +1,5 @@
 """An ensemble tags by the mean logits, and its difference is that from the mean of the single runs."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -51,10 +49,16 @@ def run(tagger):
 
 def test_the_difference_is_from_the_mean_of_the_single_runs():
     found = {name: np.array([[[hits, 4, 4]]] * 3 + [[[4, 4, 4]]]) for name, hits in (("a", 1), ("b", 3), (LOGITS, 3))}
-    rows = describe(found, [Path("runs/a"), Path("runs/b")])
-    assert [round(row["f1"], 3) for row in rows.values()] == [0.438, 0.812, 0.812]
-    low, high = rows[LOGITS]["interval"]
+    rows = describe(found)
+    assert [round(row["f1"], 1) for row in rows.values()] == [43.8, 81.2, 81.2]
+    low, high = rows[LOGITS]["difference"]["interval"]
     assert low < 25 * 3 / 4 < high
     table = format_ensembles({"dev": rows, "test": {}})
     assert "| a | 43.75 |  |" in table
-    assert f"| {LOGITS} | 81.25 (+" in table
+    assert f"| {LOGITS} | 81.25, +18.75 (+" in table
+
+
+def test_seeds_that_agree_have_no_interval():
+    found = dict.fromkeys(["a", "b", LOGITS], np.array([[[2, 4, 4]]] * 4))
+    assert describe(found)[LOGITS]["difference"]["interval"] is None
+    assert f"| {LOGITS} | 50.00, +0.00 |" in format_ensembles({"dev": describe(found), "test": {}})
