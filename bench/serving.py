@@ -26,7 +26,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from bench.speed import measure_products
 from bench.tagging import ROUNDS, measure_rounds
-from recipe.data.documents import Document, Sentence
+from recipe.data.documents import Document
 from recipe.data.splits import find_files
 from recipe.errors import RecipeError
 from recipe.export import choose_exports, export_all, hold_folder, unwind_on_signals
@@ -172,7 +172,7 @@ def measure_limits(tagger: Tagger, sentences: Words) -> dict[str, float]:
     tokenizer: sentences a second that become windows, the fastest of three times. tokens_per_word: of single sentences,
     with special tokens and case markers. products_per_token: multiplications of the layers, without attention scores.
     """
-    documents = [Document([Sentence(words, ["O"] * len(words))]) for words in sentences]
+    documents = [Document.from_words([words]) for words in sentences]
     seconds = []
     for _ in range(3):
         started = time.perf_counter()

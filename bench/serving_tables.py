@@ -10,6 +10,7 @@ from bench.runs import RESULTS
 from recipe.evaluation.results import format_markdown
 
 SERVING = RESULTS / "serving"
+SLOWER = SERVING / "slower"  # measured again on a processor that multiplies half as fast
 ENVIRONMENTS, SERVICE = SERVING / "environments.json", SERVING / "service.json"
 BASES = {"1 at a time": "pipeline, batch_size=1"}  # what the factors are over; elsewhere `BASE`
 BASE = "pipeline, batch_size=32"
@@ -120,3 +121,5 @@ def print_serving() -> None:
     for result in results:
         print(result["run"], format_forms(result), format_serving_speed(result), sep="\n\n")
     print(format_limits(results), format_environments(), sep="\n\n")
+    for result in load_serving(SLOWER):
+        print(f"{result['run']}, slower processor", format_serving_speed(result), format_limits([result]), sep="\n\n")

@@ -49,7 +49,11 @@ def main(argv: list[str] | None = None) -> None:
         close = difflib.get_close_matches(name, VERBS, n=1)
         suggestion = f" (did you mean {close[0]}?)" if close else ""
         raise RecipeError(f"unknown verb {name}{suggestion}: expected one of {' '.join(VERBS)}")
-    importlib.import_module(VERBS[name].module).main(rest)
+    try:
+        module = importlib.import_module(VERBS[name].module)
+    except ModuleNotFoundError as error:
+        raise RecipeError(f"{name}: needs {error.name}: install the recipe with make setup") from None
+    module.main(rest)
 
 
 def run() -> None:

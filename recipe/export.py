@@ -19,6 +19,7 @@ from recipe.command_line import VerbParser
 from recipe.errors import RecipeError
 from recipe.exportable import Source, check_run, open_source
 from recipe.files import write_whole
+from recipe.folders import PARTIAL, clear_partial, finalize, sync_files
 from recipe.hub.card import write_card
 from recipe.hub.provenance import describe_hardware, find_commit
 from recipe.inference.conversion import convert
@@ -28,7 +29,7 @@ from recipe.inference.measuring import measure
 from recipe.model.configuration import load_config
 from recipe.model.settings import ModelArguments
 from recipe.precision import choose_precision
-from recipe.training.checkpoints import PARTIAL, clear_partial, finalize, lock_folder
+from recipe.training.checkpoints import lock_folder
 
 KEPT = (0, 1 / 8, 1 / 4, 1 / 2)  # shares of the linear layers that stay in fp32, tried until an export passes
 PACKAGES = {"torch": (), "onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("openvino", "nncf")}
@@ -39,7 +40,7 @@ RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}
 def choose_exports(backend: str, precision: str) -> list[Export]:
     """The exports to try. "auto" stands for all that this machine offers.
 
-    Raises RecipeError for a combination that does not exist, and if none is left.
+    Raises RecipeError for a combination that does not exist, and for a backend whose packages are not installed.
     """
     found = [one for one in list_exports() if backend in ("auto", one.backend) and precision in ("auto", one.precision)]
     if not found:
@@ -47,8 +48,15 @@ def choose_exports(backend: str, precision: str) -> list[Export]:
     if precision == "auto":
         found = [one for one in found if one.precision != "bf16" or choose_precision("auto", on_cpu=True)[0] == "bf16"]
     if backend == "auto":
-        found = [one for one in found if all(map(importlib.util.find_spec, PACKAGES[one.backend]))]
+        return [one for one in found if not list_missing(one.backend)]
+    if missing := list_missing(backend):
+        raise RecipeError(f"{backend}: needs {' and '.join(missing)}, not installed: run pip install -e '.[export]'")
     return found
+
+
+def list_missing(backend: str) -> list[str]:
+    """The packages that a backend needs and that are not installed."""
+    return [name for name in PACKAGES[backend] if importlib.util.find_spec(name) is None]
 
 
 def make(source: Source, export: Export, folder: Path) -> Judged:
@@ -60,15 +68,29 @@ def make(source: Source, export: Export, folder: Path) -> Judged:
     for share in KEPT if export.precision == "int8" else [0]:
         shutil.rmtree(folder, ignore_errors=True)
         kept = source.ranked_layers[: round(share * len(source.ranked_layers))] if share else []
-        convert(source.model, export, folder, source.batches, kept)
-        try:
+        with explain_full_disk(source, folder.parent):
+            convert(source.model, export, folder, source.batches, kept)
             write_companions(source, export, folder)
-        except OSError as error:
-            raise RecipeError(f"{folder}: {error.strerror}: make room, or export a copy of the run elsewhere") from None
         judged = judge(export, source.trial, source.measured, measure(folder, source.trial), len(kept) or None)
         if judged.passes:
             break
     return judged
+
+
+@contextmanager
+def explain_full_disk(source: Source, folder: Path) -> Iterator[None]:
+    """A context that writes to `folder`. If it fails where an export hardly fits, the error says so.
+
+    Libraries tell a full disk in their own ways, some without a word of it.
+    """
+    try:
+        yield
+    except Exception as error:
+        free = shutil.disk_usage(folder).free
+        if free < source.size:
+            reason = f"only {free >> 20} MB free on the disk"
+            raise RecipeError(f"{folder.parent}: {reason}: make room, or export a copy of the run") from error
+        raise
 
 
 def write_companions(source: Source, export: Export, folder: Path) -> None:
@@ -84,10 +106,13 @@ def write_companions(source: Source, export: Export, folder: Path) -> None:
 
 
 def write_record(source: Source, judged: Judged, folder: Path) -> None:
-    """Write `measured.json`: the figures of an export and of its model, the machine, and the sizes of the files."""
+    """Write `measured.json`: the figures of an export and of its model, the machine, and the files with their digests.
+
+    It is written last, when the files are on the disk, so that an export with a record is whole.
+    """
     record = {"export": judged.describe(), "model": source.measured.figures, "file": source.trial.file.name}
     record |= {"hardware": describe_hardware(0), "threads": torch.get_num_threads(), "commit": find_commit()}
-    record["files"] = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
+    record["files"], record["sha256"] = sync_files(folder)
     write_whole(folder / RECORD, json.dumps(record, indent=2) + "\n")
 
 
@@ -149,7 +174,8 @@ def export_all(source: Source, exports: Sequence[Export], force: bool, fastest: 
                 judged.append(make(source, export, Path(partial) / export.name))
             except RecipeError as error:
                 errors.append(error)
-                print(f"  {error}", flush=True)
+                if len(exports) > 1:
+                    print(f"  {error}", flush=True)
         if not judged:
             raise errors[0]
         kept = [one for one in judged if one.passes or force]
@@ -160,6 +186,8 @@ def export_all(source: Source, exports: Sequence[Export], force: bool, fastest: 
             write_record(source, one, made)
             finalize(made, target / one.export.name)
     print(f"\n{format_judged(source.trial, source.measured, judged)}\n")
+    if judged[0].places < source.trial.enough:
+        print(f"only {judged[0].places} {source.trial.places}: one of them decides: compare on a larger --file\n")
     if not kept:
         raise RecipeError(
             f"{source.folder}: no export passes, as the table shows: nothing is kept (--force keeps them)"

@@ -24,7 +24,7 @@ from recipe.data.conll import read_conll
 from recipe.data.documents import list_tags
 from recipe.data.splits import check_labels
 from recipe.errors import RecipeError
-from recipe.hub.run_folder import RunFolder
+from recipe.hub.run_folder import RunFolder, explain_damage
 from recipe.inference.backends import Batch, pad
 from recipe.inference.conversion import take_positions, take_sample, to_torch
 from recipe.inference.exports import KEY
@@ -57,6 +57,11 @@ class Source:
     trial: Trial
     batches: list[Batch]
     measured: Measurement
+
+    @property
+    def size(self) -> int:
+        """The bytes of the model's weights."""
+        return sum(one.numel() * one.element_size() for one in self.model.parameters())
 
     @cached_property
     def ranked_layers(self) -> list[int]:
@@ -122,8 +127,9 @@ def _load_tagger(folder: Path, config: PreTrainedConfig, file: Path | None, tag_
 def _load_filler(folder: Path, config: PreTrainedConfig, file: Path | None, place: Path) -> Source:
     """place: the file to write the masked blocks to."""
     tokenizer = load_tokenizer(ModelArguments(model_name_or_path=str(folder)), training=False)
-    arguments = _read_arguments(folder, config, file)
-    rows, targets = _draw_rows(arguments, tokenizer)
+    with explain_damage(folder):
+        arguments = _read_arguments(folder, config, file)
+        rows, targets = _draw_rows(arguments, tokenizer, own_file=file is None)
     write_rows(place, rows, targets)
     batches: list[Batch] = []
     for row in take_sample(rows, SAMPLE_ROWS):
@@ -155,16 +161,19 @@ def _read_arguments(folder: Path, config: PreTrainedConfig, file: Path | None) -
     return resolve_objective(arguments, config)
 
 
-def _draw_rows(arguments: MlmArguments, tokenizer: PreTrainedTokenizerBase) -> tuple[list[Row], list[list[int]]]:
+def _draw_rows(
+    arguments: MlmArguments, tokenizer: PreTrainedTokenizerBase, own_file: bool
+) -> tuple[list[Row], list[list[int]]]:
     """Evenly spaced blocks of the validation text, masked as in the evaluation of a run, and their original tokens.
 
-    Raises RecipeError if there is no such text any more.
+    own_file: whether the text is that of the run. Raises RecipeError if there is no such text any more.
     """
     disable_progress_bar()
     try:
         articles = load_articles(arguments, ["dev"])["dev"]
     except RecipeError as error:
-        raise RecipeError(f"{error}; or set --file to a text file to compare the export on") from None
+        hint = "; or set --file to a text file to compare the export on"
+        raise RecipeError(f"{error}{hint if own_file else ''}") from None
     blocks: Any = build_blocks(articles, tokenizer, arguments, name_source(arguments, "dev"))
     rows, targets = [], []
     for block in draw_masks(blocks.select(take_sample(range(len(blocks)), MOST_BLOCKS)), tokenizer, arguments):

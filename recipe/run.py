@@ -21,6 +21,7 @@ from recipe.data.settings import SourceArguments
 from recipe.errors import RecipeError
 from recipe.evaluation.predictions import PREDICTIONS
 from recipe.files import write_whole
+from recipe.folders import PARTIAL, clear_partial, finalize
 from recipe.hub.card import write_card
 from recipe.hub.provenance import describe_hardware, find_commit, name_data, trace_origin
 from recipe.hub.pushes import PUSH_SILENCE, RunPusher
@@ -34,9 +35,6 @@ from recipe.output_folder import open_folder, write_traceback
 from recipe.summary import format_summary, pick_scores
 from recipe.training.best import EarlyStopping, describe_decline
 from recipe.training.checkpoints import (
-    PARTIAL,
-    clear_partial,
-    finalize,
     find_damage,
     find_step,
     guard_save,

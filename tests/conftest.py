@@ -89,6 +89,20 @@ def make_tagger_folder(folder: Path, labels: Sequence[str], seed: int = 0, setti
     return str(folder)
 
 
+def fill(folder, **files):
+    """Write files of one line each; `a__b` is the file b in the folder a."""
+    for name, text in files.items():
+        path = folder.joinpath(*name.split("__"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def names(folder):
+    """The paths of all files and folders in a folder."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
 def compute_gradients(model, loss: torch.Tensor) -> dict[str, torch.Tensor]:
     """The gradients of `loss` by the parameters' names."""
     model.zero_grad()

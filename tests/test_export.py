@@ -10,19 +10,24 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
+import torch
+import yaml
 
 import run_mlm
 import run_ner
 from conftest import ROOT, spawn
 from recipe.__main__ import main
 from recipe.errors import RecipeError
-from recipe.inference.exports import Export
+from recipe.inference.exports import Export, count_threads
 from recipe.inference.filler import Filler
 from recipe.inference.scorer import Scorer
 from recipe.inference.tagger import Tagger
+from recipe.model.settings import ModelArguments
 
 pytest.importorskip("openvino", reason="needs the extra export: pip install -e '.[export]'")
 from recipe import export as module
@@ -177,12 +182,17 @@ def test_an_export_loads_only_as_what_it_is(exported):
         Tagger.load(folder, device="cuda")
     with pytest.raises(RecipeError, match="is an export: give the folder of the run"):
         main(["export", str(folder), "--file", str(exported / "predictions" / "dev.conll")])
-    (folder / "model.onnx").write_bytes(b"damaged")
+
+
+def test_a_graph_that_cannot_be_loaded_is_named(exported):
+    arguments = ModelArguments(model_name_or_path=str(exported / "export" / "onnx-fp32"))
+    graph = exported / "export" / "onnx-fp32" / "model.onnx"
+    graph.write_bytes(b"damaged")
     with pytest.raises(RecipeError, match=r"model\.onnx: cannot be loaded .*: export the model again"):
-        Tagger.load(folder)
-    (folder / "model.onnx").unlink()
+        Tagger.open(arguments)
+    graph.unlink()
     with pytest.raises(RecipeError, match=r"model\.onnx: no such file: export the model again"):
-        Tagger.load(folder)
+        Tagger.open(arguments)
 
 
 def test_a_missing_package_is_named(exported, monkeypatch):
@@ -205,27 +215,52 @@ def test_an_export_is_found_by_its_name_in_the_folder_of_its_run(exported):
     assert [one[:4] for one in Tagger.load(exported, export="onnx-fp32")(TEXT)] == [
         one[:4] for one in Tagger.load(exported, "fp32")(TEXT)
     ]
-    with pytest.raises(RecipeError, match="has no export/onnx-int8: make it with python -m recipe export"):
+    with pytest.raises(RecipeError, match=r"make it with python -m recipe export .* --backend onnx --precision int8$"):
         Tagger.load(exported, export="onnx-int8")
     with pytest.raises(RecipeError, match="export: onnx is not one of torch-fp32 torch-bf16 onnx-fp32"):
         Tagger.load(exported, export="onnx")
 
 
-def test_a_damaged_export_is_not_used_by_its_name(exported):
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def overwrite(path):
+    path.write_bytes(b"\0" * path.stat().st_size)
+
+
+def rename_label(path):
+    path.write_text(path.read_text().replace("B-LOC", "B-ORG"))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "damage"),
+    [
+        ("model.onnx", cut, r"model\.onnx has \d+ of \d+ bytes"),
+        ("model.onnx", overwrite, r"model\.onnx has changed since it was saved"),
+        (
+            "config.json",
+            lambda path: path.write_text(path.read_text().replace("B-LOC", "B-ORG")),
+            "config.json has changed",
+        ),
+        ("tokenizer.json", Path.unlink, r"tokenizer\.json is missing"),
+        ("measured.json", Path.unlink, r"measured\.json is missing"),
+        ("measured.json", cut, r"measured\.json is damaged"),
+        ("measured.json", lambda path: path.write_text("[" * 100_000), r"measured\.json is damaged"),
+    ],
+)
+def test_a_damaged_export_is_used_neither_by_its_name_nor_by_its_folder(exported, name, change, damage):
+    folder = exported / "export" / "onnx-fp32"
+    change(folder / name)
+    for load in (lambda: Tagger.load(exported, export="onnx-fp32"), lambda: Tagger.load(folder)):
+        with pytest.raises(RecipeError, match=f"{folder}: {damage}.*: export the model again"):
+            load()
+
+
+def test_an_export_of_an_earlier_version_has_no_digests(exported):
     record = exported / "export" / "onnx-fp32" / "measured.json"
-    assert json.loads(record.read_text())["files"]["model.onnx"] > 0
-    with open(record.parent / "model.onnx", "ab") as file:
-        file.write(b"more")
-    with pytest.raises(RecipeError, match=r"model\.onnx: is missing or damaged: export the model again"):
-        Tagger.load(exported, export="onnx-fp32")
-    (record.parent / "tokenizer.json").unlink()
-    with open(record.parent / "model.onnx", "rb+") as file:
-        file.truncate(json.loads(record.read_text())["files"]["model.onnx"])
-    with pytest.raises(RecipeError, match=r"tokenizer\.json: is missing or damaged: export the model again"):
-        Tagger.load(exported, export="onnx-fp32")
-    record.write_text("{")
-    with pytest.raises(RecipeError, match=r"measured\.json: is missing or damaged: export the model again"):
-        Tagger.load(exported, export="onnx-fp32")
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"sha256": {}}))
+    assert len(Tagger.load(exported, export="onnx-fp32")(TEXT)) == 3
 
 
 def test_an_export_under_the_name_of_another_is_refused(exported):
@@ -233,11 +268,12 @@ def test_an_export_under_the_name_of_another_is_refused(exported):
     made.rename(made.with_name("onnx-int8"))
     with pytest.raises(RecipeError, match="onnx-int8: is the export onnx-fp32: rename the folder"):
         Tagger.load(exported, export="onnx-int8")
+    assert len(Tagger.load(made.with_name("onnx-int8"))(TEXT)) == 3  # a copy elsewhere can have any name
 
 
-@pytest.mark.parametrize("form", [Export("onnx", "fp32"), Export("openvino", "fp32"), None])
+@pytest.mark.parametrize("form", ["onnx-fp32", "openvino-fp32", None])
 def test_threads_that_share_a_tagger_get_what_each_would_get_alone(exported, form):
-    tagger = Tagger.load(exported, threads=1, export=form.name if form else None)
+    tagger = Tagger.load(exported, threads=1 if form else None, export=form)
     texts = [" ".join(["Mara", "left", "Oslo", "in", "Lima"][: 1 + number % 5] * (1 + number)) for number in range(8)]
     alone = [tagger(text) for text in texts]
     with ThreadPoolExecutor(4) as workers:
@@ -328,6 +364,110 @@ def test_odd_numbers_of_threads_are_refused(run, mlm_run, threads):
             load(folder, threads=threads)
 
 
+def test_threads_are_those_of_an_export_and_not_more_than_the_cpus(exported, monkeypatch):
+    with pytest.raises(RecipeError, match="runs on torch, whose threads OMP_NUM_THREADS sets: leave out threads"):
+        Tagger.load(exported, threads=2)
+    for backend in ("onnx", "openvino"):
+        tagger = Tagger.load(exported, export=f"{backend}-fp32", threads=10**9)
+        assert len(tagger(TEXT)) == 3
+    monkeypatch.setenv("OMP_NUM_THREADS", "99999999999")
+    assert count_threads() == os.cpu_count()
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert [count_threads(), count_threads(10**9)] == [1, os.cpu_count()]
+
+
+def test_options_that_no_model_has_are_refused(run, mlm_run):
+    with pytest.raises(RecipeError, match="unknown options: compiled: leave them out"):
+        Filler.load(mlm_run, compiled=True)
+    with pytest.raises(RecipeError, match="export: is not one of torch-fp32"):
+        Tagger.load(run, export="")  # an empty variable of a shell
+    with pytest.raises(RecipeError, match=r"precision: int8 is not one of .*: make an export"):
+        Tagger.load(run, "int8")
+
+
+@pytest.mark.parametrize("form", ["torch-bf16", "onnx-int8"])
+def test_the_precision_of_an_export_is_that_of_its_likelihoods(mlm_run, form, capsys):
+    if Filler.load(mlm_run).pretraining.is_causal:
+        pytest.skip("exports of masked autoregressive models have no likelihoods")
+    export(mlm_run, "--backend", form.split("-")[0], "--precision", form.split("-")[1], "--force")
+    capsys.readouterr()
+    main(["likelihood", "--model", str(mlm_run), "--export", form, "port seven"])
+    assert "port seven" in capsys.readouterr().out
+    assert Scorer.load(mlm_run).model.dtype == torch.float32
+    with pytest.raises(RecipeError, match="leave precision at auto"):
+        main(["likelihood", "--model", str(mlm_run), "--export", form, "--precision", "fp32", "port seven"])
+
+
+def test_a_model_that_needs_more_training_names_what_can_be_trained(mlm_run, monkeypatch, caplog):
+    monkeypatch.setattr("recipe.inference.masked_model.FEWEST_TOKENS", 10**9)
+    config = json.loads((mlm_run / "config.json").read_text())
+    config["masked_lm"] |= {"new_head": True, "trained_tokens": 5}
+    (mlm_run / "config.json").write_text(json.dumps(config))
+    export(mlm_run, "--backend", "onnx", "--precision", "fp32")
+    caplog.clear()
+    Filler.load(mlm_run, "fp32")
+    Filler.load(mlm_run, export="onnx-fp32")
+    assert (
+        f"train it: make mlm CONFIG=configs/mlm/own_text.yaml ARGS='--model_name_or_path {mlm_run} "
+        in caplog.messages[0]
+    )
+    assert caplog.messages[1].endswith("are of little use: train the model that it was made of")
+
+
+def test_a_comparison_on_very_little_says_so(run, mlm_run, tmp_path, capsys):
+    export(run, "--backend", "torch", "--precision", "fp32")
+    assert "words: one of them decides: compare on a larger --file" in capsys.readouterr().out
+    (tmp_path / "text.txt").write_text("port seven " * 10)
+    export(mlm_run, "--backend", "torch", "--precision", "fp32", "--file", str(tmp_path / "text.txt"))
+    assert "masked tokens: one of them decides" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("settings", [None, [1], {"validation_file": 5}])
+def test_an_odd_record_of_a_run_is_named(mlm_run, settings):
+    path = mlm_run / "run.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"settings": settings}))
+    with pytest.raises(RecipeError, match=f"{mlm_run}: "):
+        export(mlm_run, "--backend", "torch", "--precision", "fp32")
+
+
+def test_a_package_that_an_export_needs_is_named_before_anything_is_measured(run, monkeypatch):
+    monkeypatch.setattr(module, "PACKAGES", {"torch": (), "onnx": ("nosuchpackage", "onnx"), "openvino": ()})
+    with pytest.raises(
+        RecipeError, match=r"onnx: needs nosuchpackage, not installed: run pip install -e '\.\[export\]'"
+    ):
+        export(run, "--backend", "onnx", "--precision", "fp32")
+    assert not (run / "export").exists()
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left"), RuntimeError("iostream error"), Exception("No space")])
+def test_a_full_disk_is_told_from_a_model_that_cannot_be_exported(run, monkeypatch, error, capsys):
+    def fail(*_):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_companions", fail)
+        patch.setattr(module.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+        with pytest.raises(RecipeError, match=f"{run}/export: only 0 MB free on the disk: make room"):
+            export(run, "--backend", "onnx", "--precision", "fp32")
+    assert not (run / "export").exists()
+    assert "MB free" not in capsys.readouterr().out  # the error is not printed twice
+    monkeypatch.setattr(module, "write_companions", fail)
+    with pytest.raises(type(error), match=r"No space|iostream"):
+        export(run, "--backend", "onnx", "--precision", "fp32")
+
+
+def test_an_export_that_is_a_link_is_replaced(run, tmp_path):
+    export(run, "--backend", "torch", "--precision", "fp32")
+    made = run / "export" / "torch-fp32"
+    made.rename(tmp_path / "elsewhere")
+    made.symlink_to(tmp_path / "elsewhere")
+    for _ in range(2):
+        export(run, "--backend", "torch", "--precision", "fp32")
+        assert [path.name for path in (run / "export").iterdir()] == ["torch-fp32"]
+    assert not made.is_symlink()
+    assert (tmp_path / "elsewhere" / "measured.json").exists()
+
+
 def test_likelihoods_come_from_an_export_unless_they_need_copies_of_the_text(mlm_run):
     export(mlm_run, "--backend", "onnx", "--precision", "fp32")
     exported = Scorer.load(mlm_run, export="onnx-fp32")
@@ -408,6 +548,9 @@ def test_an_export_that_is_ended_leaves_the_old_one_and_no_process(run, number, 
     psutil.wait_procs([measuring], timeout=30)
     assert not measuring.is_running()
     assert (run / "export" / "onnx-fp32" / "measured.json").read_text() == before
+    for unfinished in (run / "export").glob("saving-*/onnx-fp32"):
+        with pytest.raises(RecipeError, match=r"measured\.json is missing: export the model again"):
+            Tagger.load(unfinished)
     left = [path.name for path in (run / "export").iterdir()]
     assert (left == ["onnx-fp32"]) is (number != signal.SIGKILL)
     export(run, "--backend", "onnx", "--precision", "fp32")

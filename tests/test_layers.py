@@ -7,7 +7,8 @@ import pytest
 
 from conftest import ROOT, run_program
 
-BASE = {"console", "errors", "files", "seeds", "precision", "settings", "launch", "connection", "command_line"}
+BASE = {"console", "errors", "files", "folders", "seeds", "precision", "settings", "launch", "connection"}
+BASE |= {"command_line"}
 TOP = {"arguments", "export", "exportable", "output_folder", "run", "summary", "__main__"}
 LAYERS = ("base", "data", "inputs", "model", "evaluation", "inference", "training", "hub", "top")  # from the bottom up
 HEAVY = ("torch", "transformers", "datasets")

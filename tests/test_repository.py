@@ -30,6 +30,7 @@ from bench.report import (
     load_tables,
 )
 from bench.serving_tables import (
+    SLOWER,
     format_environments,
     format_forms,
     format_limits,
@@ -198,6 +199,9 @@ def test_pages_show_the_tables_that_the_results_make():
         assert format_forms(result) in serving
         assert format_serving_speed(result) in serving
     assert format_limits(load_serving()) in serving
+    for result in load_serving(SLOWER):
+        assert format_serving_speed(result) in serving
+        assert format_limits([result]) in serving
     assert format_environments() in serving
     figures = json.loads((ROOT / "results" / "serving" / "service.json").read_text())
     for key, unit in (("p50_ms", "ms"), ("p99_ms", "ms"), ("memory_before", "MB"), ("memory_after", "MB")):

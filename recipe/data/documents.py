@@ -1,7 +1,10 @@
 """Documents and sentences of words with tags, as all readers of entity data return them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
+
+from recipe.errors import RecipeError
 
 
 @dataclass
@@ -18,6 +21,11 @@ class Document:
     """Sentences that follow one another in a text."""
 
     sentences: list[Sentence] = field(default_factory=list)
+
+    @classmethod
+    def from_words(cls, sentences: Iterable[Iterable[str]]) -> "Document":
+        """A document without gold tags: the words of each sentence. Raises RecipeError for anything but words."""
+        return cls([Sentence(words, ["O"] * len(words)) for words in _check_words(sentences)])
 
 
 @dataclass
@@ -58,3 +66,16 @@ def list_sentences(documents: Iterable[Document]) -> list[Sentence]:
 def list_tags(documents: Iterable[Document]) -> list[list[str]]:
     """The tags of all sentences of `documents`, in order."""
     return [sentence.tags for sentence in list_sentences(documents)]
+
+
+def _check_words(sentences: Any) -> Iterator[list[str]]:
+    if isinstance(sentences, str | bytes) or not isinstance(sentences, Iterable):
+        raise RecipeError(f"expected a list of sentences, not {type(sentences).__name__}")
+    for number, words in enumerate(sentences, 1):
+        if isinstance(words, str | bytes) or not isinstance(words, Iterable):
+            raise RecipeError(f"sentence {number}: expected a list of words, not {type(words).__name__}")
+        listed = list(words)
+        for word in listed:
+            if not isinstance(word, str):
+                raise RecipeError(f"sentence {number}: expected words, not {type(word).__name__}")
+        yield listed

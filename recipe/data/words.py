@@ -11,7 +11,7 @@ from pathlib import Path
 
 from recipe.command_line import VerbParser
 from recipe.data.conll import write_conll
-from recipe.data.documents import Document, Sentence
+from recipe.data.documents import Document
 from recipe.data.raw_text import find_sentences
 from recipe.data.sources import expand_files, find_suffix
 from recipe.data.text_files import read_articles
@@ -59,7 +59,7 @@ def split_words(article: str, splitter: str = "punctuation") -> Document:
     splitter: how a line is split into words, a key of `recipe.data.raw_text.SPLITTERS`.
     """
     lines = ([word.text for words in find_sentences(line, splitter) for word in words] for line in article.split("\n"))
-    return Document([Sentence(words, ["O"] * len(words)) for words in lines if words])
+    return Document.from_words(filter(None, lines))
 
 
 def main(argv: list[str]) -> None:

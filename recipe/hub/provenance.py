@@ -61,14 +61,22 @@ def name_data(data: SourceArguments) -> str:
     return "files" if data.train_file or scored or not data.dataset_name else Path(data.dataset_name).name
 
 
-def find_commit() -> str:
-    """The commit of this repository, with `-dirty` if there are uncommitted changes; `unknown` outside a checkout."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*"]
+def find_commit(folder: Path = Path(__file__).parents[2]) -> str:
+    """The commit of this repository, with `-dirty` if there are uncommitted changes; `unknown` outside a checkout.
+
+    Changed results do not count: a measurement that has just written one changes nothing for the next.
+    folder: the repository.
+    """
     try:
-        found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+        head = _run_git(folder, "rev-parse", "--short=10", "HEAD")
+        changed = _run_git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)results")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return found.stdout.strip()
+    return f"{head}-dirty" if changed else head
+
+
+def _run_git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def describe_hardware(gpus: int = 1) -> str:

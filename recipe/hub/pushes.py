@@ -27,7 +27,7 @@ from recipe.errors import PushError, RecipeError
 from recipe.hub.card import write_card
 from recipe.hub.report import PAGE, make_report
 from recipe.hub.run_folder import find_record
-from recipe.inference.exports import EXPORTS, RECORD, REQUIREMENTS, check_whole, list_exports
+from recipe.inference.exports import EXPORTS, RECORD, REQUIREMENTS, find_exports, list_exports
 from recipe.training.checkpoints import name_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ def open_repository(
 
 
 def list_files(folder: Path, with_text: bool = False) -> Files:
-    """The files of a run or checkpoint folder to push, those of its exports included, without what `add_page` adds.
+    """The files of a run or checkpoint folder to push, with its whole exports, without what `add_page` adds.
 
     with_text: also the page of the run, which quotes the data, if there is one.
     Raises RecipeError if there are no weights, as in sharded checkpoints of FSDP, or if a file is a link, which could
@@ -129,7 +129,8 @@ def list_files(folder: Path, with_text: bool = False) -> Files:
     if not any(path.suffix == ".safetensors" for path in files):
         raise RecipeError(f"{folder}: no weights (*.safetensors): choose the folder of a run or checkpoint")
     tensorboard = folder.glob("runs/**/*tfevents*")
-    exported = [path for one in _list_whole_exports(folder) for path in one.glob("*") if _matches(path, EXPORTED)]
+    whole = [export for export, damage in find_exports(folder).items() if not damage]
+    exported = [path for export in whole for path in export.glob("*") if _matches(path, EXPORTED)]
     every = sorted([*files, *tensorboard, *exported])
     found = {path.relative_to(folder).as_posix(): path for path in every if path.is_file()}
     record = find_record(folder)
@@ -161,18 +162,6 @@ def add_page(files: Files, folder: Path) -> Files:
     return files
 
 
-def _list_whole_exports(folder: Path) -> list[Path]:
-    """The folders of a run's exports, without those whose files are missing or cut."""
-    found = []
-    for path in [folder / EXPORTS / export.name for export in list_exports()]:
-        try:
-            check_whole(path)
-            found.append(path)
-        except RecipeError as error:  # the model can be pushed without it
-            logger.warning("%s is not pushed: %s", path.relative_to(folder), error)
-    return found
-
-
 def _matches(path: Path, patterns: Iterable[str]) -> bool:
     return any(fnmatch.fnmatch(path.name, pattern) for pattern in patterns)
 
@@ -184,10 +173,13 @@ def push_folder(repository: Repository, folder: Path, message: str, with_text: b
     Raises PushError with the command that pushes later.
     """
     before = folder.stat()
-    write_card(folder, repository.name)
-    # Restore the times, because save_total_limit deletes the oldest checkpoints first.
-    os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
+    for export, damage in find_exports(folder).items():
+        if damage:  # the model can be pushed without it
+            logger.warning("%s is not pushed: %s", export.relative_to(folder), damage)
     try:
+        write_card(folder, repository.name)
+        # Restore the times, because save_total_limit deletes the oldest checkpoints first.
+        os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
         return repository.push(add_page(list_files(folder, with_text), folder), message)
     except RecipeError as error:
         command = f"make push CKPT={shlex.quote(str(folder))} REPO={repository.name}"

@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,7 +20,7 @@ from recipe.data.splits import HUB_NAMES, SPLITS
 from recipe.errors import RecipeError
 from recipe.evaluation.scoring import differs
 from recipe.hub.settings import CardArguments
-from recipe.inference.exports import EXPORTS, RECORD, list_exports
+from recipe.inference.exports import RECORD, find_exports
 from recipe.inference.settings import KEY, DecodingArguments, TaggerSettings
 from recipe.inputs.case_markers import CAPITALISED
 from recipe.inputs.settings import BlockArguments, VocabularyArguments, WindowArguments
@@ -161,9 +163,14 @@ class RunFolder:
 
     @cached_property
     def exports(self) -> list[dict]:
-        """What was measured of each export of the model, beside the model itself; see `recipe.export`."""
-        found = [_read(self.folder / EXPORTS / export.name / RECORD) for export in list_exports()]
-        return list(filter(None, found))
+        """What was measured of each whole export of the model, beside the model itself; see `recipe.export`."""
+        return [_read(export / RECORD) for export, damage in find_exports(self.folder).items() if not damage]
+
+    @cached_property
+    def compared_exports(self) -> list[tuple[str, str, list[dict]]]:
+        """The exports that were compared on the same file and machine: its name, the hardware, and their records."""
+        place = itemgetter("file", "hardware")
+        return [(*key, list(rows)) for key, rows in groupby(sorted(self.exports, key=place), place)]
 
     @cached_property
     def task(self) -> str:

@@ -6,9 +6,10 @@ graph or a torch model.
 
 import json
 import os
+import shlex
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from transformers import PreTrainedConfig
 
 from recipe.connection import explain_download
 from recipe.errors import RecipeError
+from recipe.folders import find_changed
 from recipe.inference.backends import BATCH_TOKENS, Backend, Batch
 from recipe.inputs.pretrained import resolve_name
 from recipe.model.settings import ModelArguments
@@ -82,10 +84,10 @@ def load_graph(export: Export, arguments: ModelArguments, threads: int | None = 
         raise RecipeError(f"{graph}: no such file: export the model again")
     build = OnnxBackend if export.backend == "onnx" else OpenvinoBackend
     try:
-        return build(graph, export.precision, threads or count_threads())
+        return build(graph, export.precision, count_threads(threads))
     except ImportError as error:
         raise RecipeError(
-            f"{name}: {error.name} is not installed: run pip install -r {name}/requirements.txt"
+            f"{name}: {error.name} is not installed: run pip install -r {shlex.quote(name)}/{REQUIREMENTS}"
         ) from None
     except Exception as error:  # the libraries raise classes of their own
         text = " ".join(str(error).split())[:200]
@@ -103,28 +105,51 @@ def find_folder(export: str, arguments: ModelArguments) -> Path:
     folder = Path(name) if Path(name).is_dir() else _download(arguments, f"{EXPORTS}/{export}/*")
     found = folder / EXPORTS / export
     if not (found / "config.json").exists():
-        raise RecipeError(f"{name}: has no {EXPORTS}/{export}: make it with python -m recipe export")
-    check_whole(found)
+        backend, precision = export.split("-")
+        command = f"python -m recipe export {shlex.quote(name)} --backend {backend} --precision {precision}"
+        raise RecipeError(f"{name}: has no {EXPORTS}/{export}: make it with {command}")
+    check_whole(found, export)
     return found
 
 
-def check_whole(folder: Path) -> None:
-    """Raise RecipeError if a file that the record of an export lists is missing or has another size.
+def is_export(folder: Path) -> bool:
+    """Whether a folder has the configuration of an export."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return config.get(KEY) in map(asdict, list_exports())
+    except (OSError, ValueError, AttributeError, RecursionError):  # said when it is loaded
+        return False
 
-    So too if the record is that of another export than the name of the folder says.
+
+def check_whole(folder: Path, name: str | None = None) -> None:
+    """Raise RecipeError if the files of an export are not as its record, which is written last, says.
+
+    name: of the export, if it is known; another one is refused too.
     """
-    if not (folder / RECORD).exists():
-        return
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        name, sizes = record.get("export", {}).get("name", folder.name), record.get("files", {})
-        damaged = [file for file, size in sizes.items() if (folder / file).stat().st_size != size]
-    except (OSError, ValueError, AttributeError) as error:
-        name, damaged = folder.name, [str(getattr(error, "filename", None) or RECORD)]
-    if damaged:
-        raise RecipeError(f"{folder / damaged[0]}: is missing or damaged: export the model again")
-    if name != folder.name:
-        raise RecipeError(f"{folder}: is the export {name}: rename the folder")
+        own, damage = record["export"]["name"], find_changed(folder, record["files"], record.get("sha256", {}))
+    except FileNotFoundError as error:
+        damage = f"{Path(error.filename).name} is missing"
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        damage = f"{RECORD} is damaged"
+    if damage:
+        raise RecipeError(f"{folder}: {damage}: export the model again")
+    if name not in (None, own):
+        raise RecipeError(f"{folder}: is the export {own}: rename the folder")
+
+
+def find_exports(run: Path) -> dict[Path, RecipeError | None]:
+    """The folders of the exports of a run; for one that is not whole, the error that says so."""
+    found: dict[Path, RecipeError | None] = {}
+    for folder in [run / EXPORTS / export.name for export in list_exports()]:
+        if folder.is_dir():
+            found[folder] = None
+            try:
+                check_whole(folder, folder.name)
+            except RecipeError as error:
+                found[folder] = error
+    return found
 
 
 def _download(arguments: ModelArguments, files: str | None = None) -> Path:
@@ -149,12 +174,17 @@ def check_threads(threads: int | None) -> None:
         raise RecipeError(f"threads: {threads!r} is not valid: expected a whole number of at least 1")
 
 
-def count_threads() -> int:
-    """OMP_NUM_THREADS if it is set, else the number of CPUs that this process may use."""
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    if given.isdecimal() and int(given):
-        return int(given)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def count_threads(wanted: int | None = None) -> int:
+    """The number of threads `wanted`, else OMP_NUM_THREADS, else the CPUs that this process may use.
+
+    At most one for each CPU of the machine: more make it slower, and very many cannot be started.
+    """
+    most, given = os.cpu_count() or 1, os.environ.get("OMP_NUM_THREADS", "")
+    if wanted is None and given.isdecimal() and int(given):
+        wanted = int(given)
+    if wanted is None:
+        wanted = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else most
+    return min(wanted, most)
 
 
 class OnnxBackend:

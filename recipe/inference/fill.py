@@ -10,6 +10,7 @@ from recipe.data.untagged import Item
 from recipe.errors import RecipeError
 from recipe.inference.fill_options import FillOptions, Order
 from recipe.inference.filler import FilledText, Filler
+from recipe.inference.loading import add_loading
 from recipe.inference.masks import MOST_PIECES
 from recipe.inference.reading import BadTexts, add_reading, make_reader, pair_results, read_inputs, write_results
 
@@ -80,6 +81,7 @@ def main(argv: list[str]) -> None:
     )
     parser.add_argument("--output", type=Path, help="file of JSON lines to write (default: print)")
     add_reading(parser)
+    add_loading(parser)
     args = parser.parse_args(argv)
     options: dict[str, Any] = {name: vars(args)[name] for name in FillOptions.__dataclass_fields__}
     options["pieces"] = parse_range(args.pieces)

@@ -16,7 +16,7 @@ import numpy as np
 
 from recipe.errors import RecipeError
 from recipe.inference.fill_options import FillOptions, Order
-from recipe.inference.masked_model import MaskedModel, OnBad, check_texts, quote, refuse, split_buffers
+from recipe.inference.masked_model import MaskedModel
 from recipe.inference.masks import (
     MARKER,
     MOST_PIECES,
@@ -30,6 +30,7 @@ from recipe.inference.masks import (
     mask_words,
 )
 from recipe.inference.scores import Row, Scores
+from recipe.inference.texts import OnBad, check_texts, quote, refuse, split_buffers
 from recipe.seeds import derive_seed
 
 BUFFER = 2048  # texts that are filled together

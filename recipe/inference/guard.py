@@ -10,7 +10,7 @@ from recipe.inference.exports import Export
 from recipe.inference.measuring import BATCH, Costs, Measurement
 from recipe.inference.trials import Outcome, Trial
 
-MOST_DIFFERENCE = 1e-3  # of a logit, of an export in fp32
+MOST_DIFFERENCE = 1e-3  # of a logit or log-probability, of an export in fp32
 REFERENCE = "torch-fp32, the model itself"
 COSTS = ["MB of memory", "MB on disk", "seconds to load"]
 
@@ -20,7 +20,8 @@ class Judged:
     """An export beside its model, which runs on torch in fp32.
 
     kept: number of linear layers in fp32; None if the precision is not int8. places: at which something is predicted,
-    such as words. different: number of them with another tag or token. largest_difference: of two logits.
+    such as words. different: number of them with another tag or token. largest_difference: of two logits or
+    log-probabilities.
     reasons: why it is refused; none if it passes.
     """
 
@@ -53,7 +54,7 @@ def judge(export: Export, trial: Trial, model: Measurement, other: Measurement, 
     largest = float(np.abs(expected.logits - found.logits).max(initial=0))
     reasons = found.scores.list_losses(expected.scores)
     if export.precision == "fp32" and not largest <= MOST_DIFFERENCE:  # it can be nan
-        reasons.append(f"a logit differs by {largest:.1e} (limit {MOST_DIFFERENCE:g})")
+        reasons.append(f"a {trial.compared} differs by {largest:.1e} (limit {MOST_DIFFERENCE:g})")
     if export.precision == "fp32" and different:
         reasons.append(f"{different} {trial.places} have another {trial.other} (limit 0)")
     return Judged(export, trial, kept, other, len(expected.chosen), different, largest, tuple(reasons))
@@ -63,7 +64,7 @@ def format_judged(trial: Trial, model: Measurement, judged: list[Judged]) -> str
     """A Markdown table: the model and its exports."""
     header = ["export", *model.outcome.scores.names, f"{trial.items}/s, {BATCH} at a time", "1 at a time"]
     header += [f"{trial.places}/s"]
-    header += [*COSTS, f"another {trial.other}", "largest difference of a logit", "verdict"]
+    header += [*COSTS, f"another {trial.other}", f"largest difference of a {trial.compared}", "verdict"]
     rows = [[REFERENCE, *_format(model.outcome, model.costs), "", "", ""]]
     for one in judged:
         kept = f", {one.kept} layers in fp32" if one.kept else ""

@@ -7,6 +7,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from recipe.command_line import VerbParser
 from recipe.data.untagged import Item
+from recipe.inference.loading import add_loading
 from recipe.inference.reading import BadTexts, add_reading, make_reader, pair_results, read_inputs, write_results
 from recipe.inference.scorer import Likelihood, Metric, Scorer
 
@@ -48,7 +49,8 @@ def main(argv: list[str]) -> None:
     )
     parser.add_argument("--compare", action="store_true", help="print the texts from the most to the least likely")
     parser.add_argument("--output", type=Path, help="file of JSON lines to write (default: print)")
-    add_reading(parser, precision="fp32")
+    add_reading(parser)
+    add_loading(parser, auto="fp32")
     args = parser.parse_args(argv)
     reader = make_reader(args, RESULTS)
     items, bad = read_inputs(args.inputs, reader), BadTexts(args.skip_bad, reader)

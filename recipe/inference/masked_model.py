@@ -1,29 +1,26 @@
 """A finished masked language model with its tokenizer: log-probabilities of tokens at chosen positions of many rows."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from recipe.errors import RecipeError
 from recipe.inference.backends import Backend, pad
-from recipe.inference.exports import GRAPHS, check_threads, load_graph
+from recipe.inference.exports import GRAPHS, load_graph, read_export
 from recipe.inference.loading import find_export, name_model, needing_torch
 from recipe.inference.scores import ArrayScores, Row, Scores, find_places
 from recipe.inputs.tokenizer import load_tokenizer
 from recipe.model.configuration import check_vocabulary, find_longest, load_config, refuse_decoder
 from recipe.model.objective import Pretraining, read_pretraining
+from recipe.model.settings import ModelArguments
 
 FEWEST_TOKENS = 5_000_000  # tokens of text that a new head needs before its predictions are of use (docs/filling.md)
 BATCH_POSITIONS = 2048  # predicted in a batch, at most: each has a probability for the whole vocabulary
 logger = logging.getLogger(__name__)
-
-
-OnBad = Callable[[int, RecipeError], None]  # what is done about a text that cannot be used: its number and the error
 
 
 class Predictor(Protocol):
@@ -61,6 +58,8 @@ class GraphPredictor:
 class MaskedModel:
     """A masked language model, ready to predict. pretraining: what its `config.json` says of its training."""
 
+    auto_precision: ClassVar[str] = "auto"  # what this precision is for a model on torch; see `place_model`
+
     def __init__(self, model: PreTrainedModel | Predictor, tokenizer: PreTrainedTokenizerBase):
         self.model, self.tokenizer = model, tokenizer
         if isinstance(model, PreTrainedModel):
@@ -86,29 +85,39 @@ class MaskedModel:
 
         name: folder of a run, checkpoint or export, or a Hub id.
         precision: precision of the weights; "auto" is that of an export, else bf16 if the hardware supports it, else
-        fp32.
+        fp32; for a `Scorer`, it is fp32.
         device: name of a torch device; default: a GPU if there is one, else the CPU.
         threads: of an export for ONNX Runtime or OpenVINO; default: OMP_NUM_THREADS, else all CPUs of the process.
         export: name of an export of the model, such as `onnx-int8`, which is then loaded instead.
         options: `model_revision`, `cache_dir`, `trust_remote_code`.
         Raises RecipeError if there is no such model, or if it has no mask token.
         """
-        check_threads(threads)
-        arguments = name_model(name, export, **options)
-        config = load_config(arguments)
+        return cls.open(name_model(name, export, **options), precision, device, threads)
+
+    @classmethod
+    def open(
+        cls,
+        arguments: ModelArguments,
+        precision: str = "auto",
+        device: str | None = None,
+        threads: int | None = None,
+    ) -> Self:
+        """`load`, for what `name_model` found. An export is not checked for damage."""
+        name, config = str(arguments.model_name_or_path), load_config(arguments)
         refuse_decoder(config)
         tokenizer = load_tokenizer(arguments, training=False)
         check_vocabulary(tokenizer, config)
         if tokenizer.mask_token_id is None:
             raise RecipeError(f"{name}: its tokenizer has no mask token: choose a masked language model")
-        found = find_export("MaskedLM", str(name), config, precision, device)
+        found = find_export("MaskedLM", name, config, precision, device, threads)
         if found and found.backend in GRAPHS:
             model: Any = GraphPredictor(load_graph(found, arguments, threads), config)
         else:
-            with needing_torch(str(name)):
+            with needing_torch(name):
                 from recipe.inference.masked_torch import load_masked
+            precision = cls.auto_precision if precision == "auto" else precision
             model = load_masked(arguments, config, found.precision if found else precision, device)
-        _warn_of_head(str(name), config, getattr(model, "new_head", False))
+        _warn_of_head(name, config, getattr(model, "new_head", False))
         return cls(model, tokenizer)
 
     def predict(self, rows: Sequence[Row]) -> Iterator[tuple[list[int], Scores]]:
@@ -135,37 +144,7 @@ def _warn_of_head(name: str, config: PreTrainedConfig, new_head: bool) -> None:
         trained = f"has a head trained on only {found.trained_tokens:,} tokens"
     else:
         return
-    logger.warning(
-        "%s: %s, so its predictions are of little use: train it: make mlm CONFIG=configs/mlm/own_text.yaml "
-        "ARGS='--model_name_or_path %s --train_file \"path/to/*.txt\" --output_dir runs/mlm/mine'",
-        name,
-        trained,
-        name,
-    )
-
-
-def refuse(number: int, error: RecipeError) -> None:
-    """Raise the error, with the number of the text if there are several."""
-    raise RecipeError(f"text {number}: {error}" if number else str(error)) from None
-
-
-def check_texts(texts: Any) -> Iterator[str]:
-    """The texts in order. Raises RecipeError for anything else than texts."""
-    if isinstance(texts, bytes) or not isinstance(texts, Iterable):
-        raise RecipeError(f"texts: expected a text or a list of texts, not {type(texts).__name__}")
-    for number, text in enumerate(texts, 1):
-        if not isinstance(text, str):
-            raise RecipeError(f"text {number}: expected a text, not {type(text).__name__}")
-        yield text
-
-
-def split_buffers(texts: Iterable[str], size: int) -> Iterator[list[str]]:
-    """The texts in order, in lists of `size`."""
-    waiting = iter(texts)
-    while buffer := list(islice(waiting, size)):
-        yield buffer
-
-
-def quote(text: str) -> str:
-    """The beginning of a text, for errors."""
-    return repr(text if len(text) <= 60 else text[:60] + " ...")
+    flags = f'--model_name_or_path {name} --train_file "path/to/*.txt" --output_dir runs/mlm/mine'
+    advice = f"train it: make mlm CONFIG=configs/mlm/own_text.yaml ARGS='{flags}'"
+    advice = "train the model that it was made of" if read_export(config) else advice
+    logger.warning("%s: %s, so its predictions are of little use: %s", name, trained, advice)

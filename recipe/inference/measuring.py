@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from recipe.errors import RecipeError
+from recipe.errors import RecipeError, exit_with
 from recipe.inference.trials import FillingScores, Outcome, TaggingScores, Trial, read_trial
 
 ALONE, TOGETHER = 100, 640  # items whose use is timed, one and `BATCH` at a time
@@ -72,7 +72,8 @@ def measure(model: Path, trial: Trial, precision: str = "auto") -> Measurement:
             command += [json.dumps(trial.describe(), default=str), folder, precision, str(time.time())]
             done = subprocess.run(command, stdin=reader, stderr=subprocess.PIPE, text=True)
             if done.returncode:
-                raise RecipeError(f"{model}: cannot be measured: {(done.stderr.strip().splitlines() or [''])[-1]}")
+                reason = (done.stderr.strip().splitlines() or [""])[-1].removeprefix("error: ")
+                raise RecipeError(f"{model}: cannot be measured: {reason}")
             return _read(Path(folder))
     finally:
         os.close(reader)
@@ -139,4 +140,4 @@ def find_peak_memory() -> float:
 
 
 if __name__ == "__main__":
-    main()
+    exit_with(main)

@@ -19,7 +19,8 @@ def place_model(model: Model, precision: str = "auto", device: str | None = None
     Raises RecipeError for another precision, and for a device that this machine does not have.
     """
     if precision not in ("auto", *DTYPES):
-        raise RecipeError(f"precision: {precision} is not one of auto {' '.join(DTYPES)}")
+        hint = ": make an export (docs/export.md)" if precision == "int8" else ""
+        raise RecipeError(f"precision: {precision} is not one of auto {' '.join(DTYPES)}{hint}")
     try:
         place = torch.device(device or torch.accelerator.current_accelerator() or "cpu")
         torch.empty(0, device=place)

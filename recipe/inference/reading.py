@@ -14,10 +14,9 @@ from recipe.command_line import VerbParser
 from recipe.data.untagged import STDIN, Item, Reader, check_keys, list_files
 from recipe.errors import RecipeError
 from recipe.files import check_output, open_whole
-from recipe.inference.loading import add_loading
+from recipe.inference.texts import OnBad
 
 Result = TypeVar("Result")
-OnBad = Callable[[int, RecipeError], None]  # number of a text that cannot be used, from 1, and the error
 MASK = "[MASK"  # in a glob, these would be alternative letters
 FILE_ENDINGS = (".txt", ".md", ".jsonl", ".ndjson", ".gz")
 FILE_ENDINGS += (".json", ".csv", ".tsv", ".conll", ".parquet", ".pdf", ".docx")  # which are refused by their names
@@ -61,13 +60,12 @@ def names_files(value: str) -> bool:
     return is_like and len(value.split()) == 1 and MASK not in value
 
 
-def add_reading(parser: VerbParser, precision: str = "auto") -> None:
-    """The options of verbs that read texts with a masked language model. precision: the default."""
+def add_reading(parser: VerbParser) -> None:
+    """The options of verbs that read texts with a masked language model."""
     parser.add_argument("--lines", action="store_true", help="plain text: treat each line as a text, not each article")
     parser.add_argument("--text_key", default="text", help="JSON lines: key of the text (default: text)")
     parser.add_argument("--skip_bad", action="store_true", help="skip and count texts and lines that cannot be used")
     parser.add_argument("--encoding", default="utf-8", help="encoding of the files (default: utf-8)")
-    add_loading(parser, precision)
 
 
 def make_reader(args: Namespace, results: Iterable[str]) -> Reader:

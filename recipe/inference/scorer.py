@@ -13,8 +13,9 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from recipe.errors import RecipeError
-from recipe.inference.masked_model import MaskedModel, OnBad, check_texts, quote, refuse
+from recipe.inference.masked_model import MaskedModel
 from recipe.inference.scores import Row
+from recipe.inference.texts import OnBad, check_texts, quote, refuse
 from recipe.inputs.case_markers import find_markers
 
 Metric = Literal["original", "within_word_l2r"]
@@ -59,6 +60,8 @@ class _Encoded(NamedTuple):
 
 class Scorer(MaskedModel):
     """Scores texts with a masked language model."""
+
+    auto_precision = "fp32"  # rounding would blur the small differences that likelihoods are compared by
 
     def __call__(self, texts: str | Iterable[str], metric: Metric | None = None) -> Any:
         """The `Likelihood` of one text, or a list of them for several.

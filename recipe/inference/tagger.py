@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from transformers import AutoModelForTokenClassification, PreTrainedConfig, PreTrainedTokenizerBase
 
-from recipe.data.documents import Document, Sentence, list_sentences, list_tags
+from recipe.data.documents import Document, list_sentences, list_tags
 from recipe.data.raw_text import Word, find_sentences
 from recipe.data.schemes import is_iob2, list_entities
 from recipe.errors import RecipeError
@@ -24,9 +24,11 @@ from recipe.inference.backends import Backend, Batch, pad
 from recipe.inference.decoding import compute_posteriors, decode, fit_temperature
 from recipe.inference.loading import load_backend, name_model
 from recipe.inference.settings import KEY, TaggerSettings, read_settings
+from recipe.inference.texts import check_texts
 from recipe.inputs.tokenizer import load_tokenizer
 from recipe.inputs.windows import Window, build_windows, collect_logits
 from recipe.model.configuration import check_length, check_vocabulary, find_longest, load_config, read_labels
+from recipe.model.settings import ModelArguments
 
 BUFFER_CHARACTERS = 200_000  # texts of about this size are prepared together and sorted by length
 Item = TypeVar("Item", bound=str | Document)
@@ -114,15 +116,26 @@ class Tagger:
         export: name of an export of the model, such as `onnx-int8`, which is then loaded instead.
         compiled: compile the model for torch when it runs first; see `compile_layers`.
         options: `model_revision`, `cache_dir`, `trust_remote_code`.
-        Raises RecipeError if there is no such model, or if it is not a tagger.
+        Raises RecipeError if there is no such model, if it is not a tagger, and if an export is damaged.
         """
-        arguments = name_model(name, export, **options)
-        config = load_config(arguments)
+        return cls.open(name_model(name, export, **options), precision, device, threads, compiled)
+
+    @classmethod
+    def open(
+        cls,
+        arguments: ModelArguments,
+        precision: str = "auto",
+        device: str | None = None,
+        threads: int | None = None,
+        compiled: bool = False,
+    ) -> "Tagger":
+        """`load`, for what `name_model` found. An export is not checked for damage."""
+        name, config = arguments.model_name_or_path, load_config(arguments)
         labels = read_labels(config)
-        if "O" not in labels or not all(map(is_iob2, labels)):
+        if "O" not in labels or not all(map(is_iob2, labels)) or len(set(labels)) < len(labels):
             raise RecipeError(
-                f"{name}: predicts {' '.join(labels)}: a tagger needs IOB2 labels (O, B-TYPE, I-TYPE): choose another "
-                "model"
+                f"{name}: predicts {' '.join(labels)}: a tagger needs IOB2 labels (O, B-TYPE, I-TYPE), each once: "
+                "choose another model"
             )
         settings = read_settings(config)
         tokenizer = load_tokenizer(arguments, training=False)
@@ -163,7 +176,7 @@ class Tagger:
         """
         if not 0 <= min_score <= 1:
             raise RecipeError(f"min_score: {min_score} must be at least 0 and at most 1")
-        buffers = fill_buffers(items)
+        buffers = fill_buffers(check_texts(items, Document))
         first = list(islice(buffers, 2))
         if len(first) < 2:  # no time for a thread if there is only a sentence to tag
             yield from (self._tag_prepared(self._prepare(buffer), min_score) for buffer in first)
@@ -184,12 +197,16 @@ class Tagger:
             raise RecipeError("tag_words: expected a list of words, not a text: call the tagger itself with the text")
         if sentences and isinstance(sentences[0], str):
             return self.tag_words([sentences])[0]  # type: ignore[list-item]
-        return self.tag_documents([Document([Sentence(list(words), ["O"] * len(words))]) for words in sentences])
+        return self.tag_documents([Document([sentence]) for sentence in Document.from_words(sentences).sentences])
 
-    def tag_documents(self, documents: Sequence[Document]) -> list[TaggedSentence]:
-        """Tag the sentences of documents, in order, with the same context as in training."""
-        windows = self.windows(documents)
-        return self.predict(documents, windows, self.run(windows))
+    def tag_documents(self, documents: Iterable[Document | Sequence[Sequence[str]]]) -> list[TaggedSentence]:
+        """Tag the sentences of documents, in order, with the same context as in training.
+
+        A document can also be a list of sentences, each a list of words.
+        """
+        found = [one if isinstance(one, Document) else Document.from_words(one) for one in documents]
+        windows = self.windows(found)
+        return self.predict(found, windows, self.run(windows))
 
     def windows(
         self, documents: Iterable[Document], training: bool = False, context: str | None = None
@@ -279,7 +296,7 @@ class Tagger:
         documents = [
             item
             if isinstance(item, Document)
-            else Document([Sentence([word.text for word in words], ["O"] * len(words)) for words in found or []])
+            else Document.from_words([word.text for word in words] for words in found or [])
             for item, found in zip(items, places, strict=True)
         ]
         return _Prepared(items, places, documents, self.windows(documents))

@@ -17,6 +17,7 @@ from recipe.inference.filler import Filler
 from recipe.inference.scores import Row
 from recipe.inference.tagger import Tagger
 from recipe.inputs.windows import collect_logits
+from recipe.model.settings import ModelArguments
 
 MOST_F1_LOST, MOST_RECALL_LOST = 0.2, 1.0  # points: hundredths of the score
 MOST_ACCURACY_LOST, MOST_PERPLEXITY_ADDED = 0.5, 2.0  # points; percent
@@ -100,12 +101,15 @@ class Outcome:
 class Trial(Protocol):
     """What models are compared on.
 
-    items, places: the names of what is used one by one, and of what is predicted in it. other: what differs at a place
-    where two models disagree. keys: of the number of places and of the differences, in records.
+    items, places: the names of what is used one by one, and of what is predicted in it. enough: number of places, below
+    which a single one can exceed a limit. compared: the name of the numbers that models compute. other: what differs at
+    a place where two models disagree. keys: of the number of places and of the differences, in records.
     """
 
     items: ClassVar[str]
     places: ClassVar[str]
+    enough: ClassVar[int]
+    compared: ClassVar[str]
     other: ClassVar[str]
     keys: ClassVar[tuple[str, str]]
 
@@ -119,7 +123,7 @@ class Trial(Protocol):
         ...
 
     def load(self, model: str, precision: str) -> Any:
-        """Load a model; see `Tagger.load`."""
+        """Load a model; see `Tagger.open`: an export has no record before it is measured."""
         ...
 
     def run(self, loaded: Any) -> Outcome:
@@ -145,6 +149,8 @@ class TaggingTrial:
 
     items: ClassVar = "sentences"
     places: ClassVar = "words"
+    enough: ClassVar = round(10 * 100 / MOST_F1_LOST)  # one word in ten begins an entity, in most corpora
+    compared: ClassVar = "logit"
     other: ClassVar = "tag"
     keys: ClassVar = ("words", "different_tags")
 
@@ -157,7 +163,7 @@ class TaggingTrial:
 
     def load(self, model: str, precision: str) -> Tagger:
         """See `Trial`."""
-        return Tagger.load(model, precision)
+        return Tagger.open(ModelArguments(model_name_or_path=model), precision)
 
     def run(self, loaded: Tagger) -> Outcome:
         """See `Trial`."""
@@ -192,6 +198,8 @@ class FillingTrial:
 
     items: ClassVar = "blocks"
     places: ClassVar = "masked tokens"
+    enough: ClassVar = round(100 / MOST_ACCURACY_LOST)
+    compared: ClassVar = "log-probability"
     other: ClassVar = "best token"
     keys: ClassVar = ("masked_tokens", "different_tokens")
 
@@ -204,7 +212,7 @@ class FillingTrial:
 
     def load(self, model: str, precision: str) -> Filler:
         """See `Trial`."""
-        return Filler.load(model, precision, "cpu")
+        return Filler.open(ModelArguments(model_name_or_path=model), precision, "cpu")
 
     def run(self, loaded: Filler) -> Outcome:
         """See `Trial`."""

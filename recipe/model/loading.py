@@ -70,9 +70,9 @@ def load_model(auto_class: Any, arguments: ModelArguments, config: PreTrainedCon
     options: dict[str, Any] = {"dtype": "float32", "attn_implementation": attention}
     name = arguments.model_name_or_path
     if name:
-        pickled = [path.name for path in Path(name).glob("*.bin") if not list(Path(name).glob("*.safetensors"))]
-        if pickled:
-            raise RecipeError(f"{name}: {pickled[0]} is pickled and can run code: convert it to safetensors")
+        pickled = sorted(Path(name).glob("pytorch_model*.bin"))
+        if pickled and not list(Path(name).glob("*.safetensors")):
+            raise RecipeError(f"{name}: {pickled[0].name} is pickled and can run code: convert it to safetensors")
         options |= {"config": config, "use_safetensors": True, "output_loading_info": True}
         with _without_report():
             model, found = load_pretrained(auto_class, name, arguments, **options)

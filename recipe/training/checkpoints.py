@@ -6,10 +6,8 @@ and SHA-256 digest.
 
 import errno
 import fcntl
-import hashlib
 import json
 import logging
-import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
@@ -21,10 +19,9 @@ import torch
 from safetensors import SafetensorError
 
 from recipe.errors import LocalError, RecipeError
+from recipe.folders import PARTIAL, find_changed, remove, share_weights, sync, sync_files
 
 MANIFEST = "manifest.json"
-PARTIAL = "saving-"  # prefix of folders that are being written, so that they are not used as checkpoints
-REPLACED = "replaced-"  # prefix of folders that a new one is taking the place of
 ASIDE = "aside-"  # prefix of folders with the files of earlier runs
 LOCK = ".lock"
 LIVE = {"train.log", ".gitignore", LOCK}  # files that are already in the output folder when a run starts
@@ -72,16 +69,8 @@ def find_damage(folder: Path) -> str | None:
     """
     try:
         manifest = read_manifest(folder)
-        digests = manifest["sha256"]
-        for name, size in manifest["files"].items():
-            if Path(name).is_absolute() or ".." in Path(name).parts:
-                return f"{MANIFEST} names a file outside the folder"
-            path = folder / name
-            found = path.stat().st_size
-            if found != size:
-                return f"{name} has {found} of {size} bytes"
-            if digests and _find_digest(path) != digests.get(name):
-                return f"{name} has changed since it was saved"
+        if changed := find_changed(folder, manifest["files"], manifest["sha256"]):
+            return changed
         steps = {manifest["step"]}
         if (step := find_step(folder)) is not None:
             state = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
@@ -113,43 +102,12 @@ def read_manifest(checkpoint: Path) -> dict:
 def write_manifest(folder: Path, step: int, settings: dict | None, seconds: float = 0) -> None:
     """Finish a folder: sync its files to disk, then write the manifest that lists them.
 
-    The files are in memory when they are read for their digests, because they were just written.
     seconds: training time so far.
     """
-    files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    digests = {name: _find_digest(path) for name, path in files.items()}
-    for path in files.values():
-        _sync(path)
-    sizes = {name: path.stat().st_size for name, path in files.items()}
+    sizes, digests = sync_files(folder)
     content = {"step": step, "files": sizes, "sha256": digests, "seconds": round(seconds), "settings": settings}
     (folder / MANIFEST).write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
-    _sync(folder / MANIFEST)
-
-
-def finalize(partial: Path, final: Path) -> None:
-    """Rename the finished folder `partial` to `final`; an existing `final` is damaged or outdated and is removed.
-
-    That one is set aside first and removed last. If the process is killed in between, `clear_partial` brings it back.
-    """
-    old = final.with_name(REPLACED + final.name)
-    if final.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        final.rename(old)
-    partial.rename(final)
-    _sync(final.parent)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def clear_partial(folder: Path) -> None:
-    """Remove unfinished folders that a killed run left in a folder, and bring back one that was not replaced yet."""
-    for path in folder.glob(f"{REPLACED}*"):
-        final = path.with_name(path.name.removeprefix(REPLACED))
-        if final.exists():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.rename(final)
-    for path in folder.glob(f"{PARTIAL}*"):
-        shutil.rmtree(path, ignore_errors=True)
+    sync(folder / MANIFEST)
 
 
 @contextmanager
@@ -164,7 +122,7 @@ def guard_save(partial: Path) -> Iterator[None]:
             raise  # tokenizers raises a plain Exception if the disk is full
         folder = partial.parent
         free = shutil.disk_usage(folder).free >> 20
-        shutil.rmtree(partial, ignore_errors=True)
+        remove(partial)
         left = [path.name for path in list_checkpoints(folder)] or ["none"]
         raise LocalError(
             f"{folder}: {partial.name.removeprefix(PARTIAL)} could not be saved ({str(error).splitlines()[0]}; "
@@ -175,11 +133,12 @@ def guard_save(partial: Path) -> Iterator[None]:
 
 def replace_files(partial: Path, folder: Path) -> None:
     """Move each file of `partial` to `folder`, replacing a file of the same name, and remove `partial`."""
+    share_weights(partial)
     for path in sorted(partial.iterdir()):
-        _sync(path)
+        sync(path)
         path.replace(folder / path.name)
     partial.rmdir()
-    _sync(folder)
+    sync(folder)
 
 
 def refuse_links(folder: Path) -> None:
@@ -261,7 +220,8 @@ def rotate(folder: Path, limit: int | None, kept: set[Path]) -> None:
     steps = {path: find_step(path) or 0 for path in found}
     order = sorted((path for path in found if path not in kept), key=lambda path: (steps[path] <= newest, steps[path]))
     for path in order[: max(0, len(found) - limit) if limit else 0]:
-        shutil.rmtree(path, ignore_errors=True)
+        if path.is_dir():  # a file of that name is not ours
+            remove(path)
 
 
 def _make_next(prefix: Path) -> Path:
@@ -271,18 +231,3 @@ def _make_next(prefix: Path) -> Path:
         number += 1
     folder.mkdir()
     return folder
-
-
-def _find_digest(path: Path) -> str:
-    """The SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    """Sync a file, or the names in a folder, to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -12,12 +12,10 @@ from transformers import PreTrainedModel, Trainer
 from transformers.trainer_callback import ExportableState
 
 from recipe.files import write_whole
+from recipe.folders import PARTIAL, clear_partial, finalize
 from recipe.seeds import derive_seed
 from recipe.training.batching import LengthGroupedSampler
 from recipe.training.checkpoints import (
-    PARTIAL,
-    clear_partial,
-    finalize,
     find_damage,
     guard_save,
     name_checkpoint,

@@ -1,10 +1,14 @@
 """Where a run's weights and data are said to come from."""
 
+import re
+import subprocess
+
 import pytest
 
+from conftest import fill
 from recipe.arguments import MlmArguments, NerArguments
 from recipe.errors import RecipeError
-from recipe.hub.provenance import name_data, trace_origin
+from recipe.hub.provenance import find_commit, name_data, trace_origin
 from recipe.model.settings import ModelArguments
 
 
@@ -63,3 +67,16 @@ def test_the_working_folder_has_a_name(tmp_path, monkeypatch):
 def test_the_embedded_encoder_is_known_by_its_name_on_the_hub():
     model = ModelArguments(model_name_or_path="minilm-l6")
     assert trace_origin(model, NerArguments())["base_model"] == "sentence-transformers/all-MiniLM-L6-v2"
+
+
+def test_a_commit_is_dirty_if_something_else_than_results_has_changed(tmp_path):
+    assert find_commit(tmp_path) == "unknown"
+    fill(tmp_path, code="1", results__a="1")
+    for command in ("init -q", "add .", "-c user.name=a -c user.email=a commit -qm one"):
+        subprocess.run(["git", *command.split()], cwd=tmp_path, check=True)
+    head = find_commit(tmp_path)
+    assert re.fullmatch("[0-9a-f]{10}", head)
+    fill(tmp_path, results__a="2", results__b="2")
+    assert find_commit(tmp_path) == head
+    fill(tmp_path, code="2")
+    assert find_commit(tmp_path) == f"{head}-dirty"

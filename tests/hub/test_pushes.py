@@ -25,13 +25,14 @@ from transformers import AutoModelForTokenClassification, pipeline
 
 import run_mlm
 import run_ner
-from conftest import ROOT
+from conftest import ROOT, fill
 from hub_server import READER, STRANGER, WRITER, HubServer
 from recipe.__main__ import main as recipe_main
 from recipe.arguments import NerArguments, RunArguments
 from recipe.connection import limit_silence
 from recipe.data.splits import load_splits
 from recipe.errors import PushError, RecipeError
+from recipe.folders import sync_files
 from recipe.hub import pushes
 from recipe.hub.pushes import RunPusher, open_repository, push_folder, snapshot
 from recipe.inference.tagger import Tagger
@@ -386,40 +387,79 @@ def test_a_page_that_cannot_be_made_without_text_stays_here_and_the_model_is_pus
     assert "report.html is not pushed: " in warnings_of(caplog)[0]
 
 
+def make_export(run, name="onnx-int8", **changes):
+    """A folder like that of an export, with its record."""
+    folder = fill(
+        run / "export" / name, **dict.fromkeys(["config.json", "model.onnx", "notes.txt", "inputs.npz"], "{}")
+    )
+    scores = {"accuracy": 0.5, "sentences_per_second": 10.0, "size": 2.0}
+    export = {"name": name, "passes": True, "reasons": [], "figures": scores, "different_tokens": 1, "masked_tokens": 9}
+    record = {"export": export, "model": scores, "file": "dev.txt", "hardware": "a CPU"}
+    record["files"], record["sha256"] = sync_files(folder)
+    (folder / "measured.json").write_text(json.dumps(record | changes))
+    return folder
+
+
+def list_pushed_exports(hub):
+    return [path for path in hub.commits("mara/tagger")[-1][1] if path.startswith("export/")]
+
+
 def test_exports_are_pushed_with_their_run(hub, pushable):
-    export = pushable / "export" / "onnx-int8"
-    for path in (export, pushable / "export" / "saving-x" / "onnx-fp32", pushable / "export" / "mine"):
-        path.mkdir(parents=True)
-        for name in ("config.json", "model.onnx", "measured.json", "notes.txt", "inputs.npz"):
-            (path / name).write_text("{}")
-    (export / "measured.json").unlink()  # the card would need its figures
+    for name in ("onnx-int8", "saving-x", "mine"):
+        make_export(pushable, name)
     pushes.main([str(pushable), "mara/tagger"])
-    pushed = {path for path in hub.commits("mara/tagger")[-1][1] if path.startswith("export/")}
-    assert pushed == {"export/onnx-int8/config.json", "export/onnx-int8/model.onnx"}
+    made = ["config.json", "measured.json", "model.onnx"]
+    assert sorted(list_pushed_exports(hub)) == [f"export/onnx-int8/{name}" for name in made]
+    assert "| onnx-int8 |" in hub.read("mara/tagger", "README.md").decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "damage"),
+    [
+        *(
+            ("measured.json", odd, "measured.json is damaged")
+            for odd in ("{", "[]", "null", "[" * 100_000, '{"export": 5}')
+        ),
+        ("measured.json", None, "measured.json is missing"),
+        ("model.onnx", None, "model.onnx is missing"),
+        ("model.onnx", "[]", "model.onnx has changed since it was saved"),
+    ],
+)
+def test_a_damaged_export_stops_neither_the_card_nor_the_push(hub, pushable, caplog, name, content, damage):
+    make_export(pushable, "onnx-fp32")
+    path = make_export(pushable) / name
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    pushes.main([str(pushable), "mara/tagger"])
+    assert {path.split("/")[1] for path in list_pushed_exports(hub)} == {"onnx-fp32"}
+    card = hub.read("mara/tagger", "README.md").decode()
+    assert "| onnx-fp32 |" in card
+    assert "onnx-int8" not in card
+    assert warnings_of(caplog) == [f"export/onnx-int8 is not pushed: {path.parent}: {damage}: export the model again"]
+
+
+def test_the_card_says_what_each_export_was_compared_on(hub, pushable):
+    make_export(pushable, "onnx-fp32")
+    make_export(pushable, "onnx-int8", file="other.txt")
+    make_export(pushable, "openvino-int8")
+    pushes.main([str(pushable), "mara/tagger"])
+    card = hub.read("mara/tagger", "README.md").decode()
+    of_dev, of_other = card.split("Compared with the model itself")[1:]
+    assert ["on `dev.txt`" in of_dev, "| onnx-fp32 |" in of_dev, "| openvino-int8 |" in of_dev] == [True] * 3
+    assert ["on `other.txt`" in of_other, "| onnx-int8 |" in of_other] == [True] * 2
+    assert "onnx-int8" not in of_dev.replace("openvino", "")
 
 
 def test_exports_of_earlier_weights_leave_the_hub_with_the_next_push(hub, pushable):
-    export = pushable / "export" / "onnx-int8"
-    export.mkdir(parents=True)
-    for name in ("config.json", "model.onnx"):
-        (export / name).write_text("{}")
+    make_export(pushable)
     pushes.main([str(pushable), "mara/tagger"])
     HfApi().upload_file(path_or_fileobj=b"mine", path_in_repo="export/mine/notes.txt", repo_id="mara/tagger")
     shutil.rmtree(pushable / "export")  # as training again does
     (pushable / "report.txt").write_text("new")
     pushes.main([str(pushable), "mara/tagger"])
-    files = hub.commits("mara/tagger")[-1][1]
-    assert [path for path in files if path.startswith("export/")] == ["export/mine/notes.txt"]
+    assert list_pushed_exports(hub) == ["export/mine/notes.txt"]
     assert hub.read("mara/tagger", "report.txt") == b"new"
-
-
-def test_half_an_export_is_not_pushed(pushable, caplog):
-    export = pushable / "export" / "onnx-int8"
-    export.mkdir(parents=True)
-    (export / "config.json").write_text("{}")
-    (export / "measured.json").write_text(json.dumps({"files": {"config.json": 2, "model.onnx": 5}}))
-    assert not [path for path in pushes.list_files(pushable) if path.startswith("export/")]
-    assert warnings_of(caplog)[0].startswith("export/onnx-int8 is not pushed: ")
 
 
 def test_an_export_reads_back_from_the_hub_as_it_was(hub, lane, point_to, ner_flags, tmp_path):

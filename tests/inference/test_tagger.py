@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedConfig
 
+import recipe
 import run_ner
 from conftest import ROOT, make_tokenizer
 from recipe.data.conll import read_conll
@@ -219,6 +220,7 @@ def test_a_score_that_is_no_probability_is_refused(tagger):
     ("name", "change", "message"),
     [
         ("config.json", {"id2label": {"0": "O", "5": "B-LOC"}}, "id2label: its ids are not 0, 1, 2"),
+        ("config.json", {"id2label": {"0": "O", "1": "B-LOC", "2": "B-LOC"}}, "needs IOB2 labels .*, each once"),
         ("tokenizer_config.json", {"model_max_length": "x"}, "model_max_length: is not a whole number"),
     ],
 )
@@ -232,6 +234,31 @@ def test_damaged_values_of_a_model_are_refused(folder, tmp_path, name, change, m
 def test_a_text_is_no_list_of_words(tagger):
     with pytest.raises(RecipeError, match="tag_words: expected a list of words, not a text"):
         tagger.tag_words("Oslo")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda tagger: tagger(None), "texts: expected a list of texts, not NoneType"),
+        (lambda tagger: tagger(b"Oslo"), "texts: expected a list of texts, not bytes"),
+        (lambda tagger: tagger(["Oslo", 5]), "text 2: expected a text, not int"),
+        (lambda tagger: list(tagger.stream("Oslo")), "texts: expected a list of texts, not str"),
+        (lambda tagger: tagger.tag_words(["Mara", 5]), "sentence 1: expected words, not int"),
+        (lambda tagger: tagger.tag_words([["Mara"], "Oslo"]), "sentence 2: expected a list of words, not str"),
+        (lambda tagger: tagger.tag_documents([["Mara", "left"]]), "sentence 1: expected a list of words, not str"),
+        (lambda tagger: tagger.tag_documents([None]), "expected a list of sentences, not NoneType"),
+    ],
+)
+def test_what_is_no_text_and_no_words_is_refused(tagger, call, message):
+    with pytest.raises(RecipeError, match=message):
+        call(tagger)
+
+
+def test_documents_can_be_lists_of_sentences(tagger):
+    words = [["Mara", "left"], ["Oslo", "."]]
+    document = recipe.Document([recipe.Sentence(sentence, ["O", "O"]) for sentence in words])
+    assert tagger.tag_documents([words, words]) == tagger.tag_documents([document, document])
+    assert tagger.tag_documents([]) == []
 
 
 def test_what_is_no_tagger_is_refused(encoder):

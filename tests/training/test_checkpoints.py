@@ -11,11 +11,11 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
+from conftest import fill, names
+from recipe import folders
 from recipe.errors import LocalError, RecipeError
 from recipe.training import checkpoints
 from recipe.training.checkpoints import (
-    clear_partial,
-    finalize,
     find_checkpoint,
     find_damage,
     find_step,
@@ -31,19 +31,6 @@ from recipe.training.checkpoints import (
     set_aside,
     write_manifest,
 )
-
-
-def fill(folder, **files):
-    """Write files of one line each; `a__b` is the file b in the folder a."""
-    for name, text in files.items():
-        path = folder.joinpath(*name.split("__"))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return folder
-
-
-def names(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
 def save(folder, step, settings=None):
@@ -77,9 +64,8 @@ def test_a_manifest_without_settings_is_one_of_no_time(tmp_path):
 
 def test_files_are_on_disk_before_the_manifest_that_lists_them(tmp_path, monkeypatch):
     synced = []
-    monkeypatch.setattr(
-        checkpoints, "_sync", lambda path: synced.append((path.name, "manifest.json" in names(tmp_path)))
-    )
+    for module in (folders, checkpoints):
+        monkeypatch.setattr(module, "sync", lambda path: synced.append((path.name, "manifest.json" in names(tmp_path))))
     fill(tmp_path, a="1", b="2")
     write_manifest(tmp_path, 1, None)
     assert synced == [("a", False), ("b", False), ("manifest.json", True)]
@@ -124,8 +110,8 @@ def test_the_newest_whole_checkpoint_is_found_by_step(tmp_path, caplog):
         (lambda folder: (folder / "weights").write_text("12346"), "weights has changed since it was saved"),
         (lambda folder: (folder / "weights").unlink(), "weights is missing"),
         (lambda folder: (folder / "manifest.json").unlink(), "manifest.json is missing"),
-        (lambda folder: edit(folder, files={"/etc/hostname": 1}), "manifest.json names a file outside the folder"),
-        (lambda folder: edit(folder, files={"a/../../b": 1}), "manifest.json names a file outside the folder"),
+        (lambda folder: edit(folder, files={"/etc/hostname": 1}), "/etc/hostname is outside the folder"),
+        (lambda folder: edit(folder, files={"a/../../b": 1}), "a/../../b is outside the folder"),
         (lambda folder: edit(folder, files={}, step=8), "its files have different steps: 7 and 8"),
         (lambda folder: edit(folder, files={}, step=10), "its files have different steps: 7 and 10"),
         (lambda folder: edit(folder, step=...), "manifest.json: step is not what the recipe writes"),
@@ -169,41 +155,6 @@ def test_a_manifest_of_an_earlier_version_tells_sizes_alone(tmp_path):
     assert find_damage(checkpoint) is None
     (checkpoint / "weights").write_text("abcdef")
     assert find_damage(checkpoint) == "weights has 6 of 5 bytes"
-
-
-def test_a_finished_folder_takes_the_place_of_an_outdated_one(tmp_path):
-    fill(tmp_path, old__a="1", old__b="2", new__a="3")
-    finalize(tmp_path / "new", tmp_path / "old")
-    assert names(tmp_path) == ["old", "old/a"]
-    assert (tmp_path / "old" / "a").read_text() == "3"
-
-
-def test_an_outdated_folder_is_brought_back_if_the_new_one_does_not_come(tmp_path):
-    fill(tmp_path, old__a="1", replaced__a="2")
-    (tmp_path / "replaced").rename(tmp_path / "replaced-other")
-    fill(tmp_path, other__a="3")
-    with pytest.raises(FileNotFoundError):
-        finalize(tmp_path / "missing", tmp_path / "old")
-    assert names(tmp_path) == [
-        "other",
-        "other/a",
-        "replaced-old",
-        "replaced-old/a",
-        "replaced-other",
-        "replaced-other/a",
-    ]
-    clear_partial(tmp_path)
-    assert names(tmp_path) == ["old", "old/a", "other", "other/a"]
-    assert (tmp_path / "old" / "a").read_text() == "1"
-
-
-def test_only_unfinished_folders_are_cleared(tmp_path):
-    fill(
-        tmp_path,
-        **{"saving-checkpoint-3__a": "1", "saving-model__a": "1", "checkpoint-2__saving-": "1", "saving-note": "1"},
-    )
-    clear_partial(tmp_path)
-    assert names(tmp_path) == ["checkpoint-2", "checkpoint-2/saving-", "saving-note"]  # a file cannot be cleared
 
 
 def test_new_files_replace_those_of_their_names(tmp_path):
