@@ -126,6 +126,7 @@ def check_whole(folder: Path, name: str | None = None) -> None:
 
     name: of the export, if it is known; another one is refused too.
     """
+    own = ""
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         own, damage = record["export"]["name"], find_changed(folder, record["files"], record.get("sha256", {}))

@@ -62,7 +62,11 @@ def load_pretrained(auto_class: Any, name: str, arguments: PretrainedArguments, 
         elif not isinstance(error, OSError | ValueError | RuntimeError | ImportError | SafetensorError):
             text = " ".join(str(error).split())[:200]
             reason = f"a file of the model or tokenizer is damaged ({type(error).__name__}: {text}): fetch it again"
+        elif "ignore_mismatched_sizes" in str(error):
+            reason = "its weights have other sizes than its config.json says: restore the one that was changed"
+        elif Path(place).exists():
+            reason = f"{explain_download(error, 'copy it here')}: restore its files, or choose another folder"
         else:
-            local = "" if Path(place).exists() else "no such folder here, and from the Hub: "
-            reason = local + explain_download(error, f"use a local folder, or {EMBEDDED}, which needs no network")
+            reason = explain_download(error, f"use a local folder, or {EMBEDDED}, which needs no network")
+            reason = f"no such folder here, and from the Hub: {reason}"
         raise RecipeError(f"{name}: {reason}") from error

@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import pytest
@@ -172,3 +173,34 @@ def test_weights_that_an_encoder_lacks_are_warned_about_and_a_new_head_is_not(en
     arguments = ModelArguments(model_name_or_path=str(copy))
     load_model(AutoModelForTokenClassification, arguments, load_labelled(arguments))
     assert f"has no weights for {len(lost)} parts of the encoder, such as bert.encoder.layer.0." in caplog.text
+
+
+def cut(folder):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def leave_out(folder):
+    (folder / "model.safetensors").unlink()
+    (folder / "training_args.bin").write_bytes(b"pickled, but no weights")
+
+
+def widen(folder):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"intermediate_size": 7}))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (cut, r"restore its files, or choose another folder"),
+        (leave_out, r"no file named model\.safetensors.*: restore its files, or choose another folder"),
+        (widen, r"its weights have other sizes than its config\.json says: restore the one that was changed"),
+    ],
+)
+def test_damaged_weights_are_refused_with_what_to_do(encoder, tmp_path, change, message):
+    folder = shutil.copytree(encoder, tmp_path / "model")
+    change(folder)
+    arguments = ModelArguments(model_name_or_path=str(folder))
+    with pytest.raises(RecipeError, match=f"{folder}: .*{message}"):
+        load_model(AutoModelForMaskedLM, arguments, load_config(arguments))
