@@ -17,10 +17,10 @@ from transformers import Trainer
 import run_mlm
 import run_ner
 from conftest import ROOT, fingerprint
+from recipe import folders
 from recipe.errors import RecipeError, StoppedError
 from recipe.inputs import stream
 from recipe.seeds import derive_seed
-from recipe.training import checkpoints
 from recipe.training.collation import OWNERS, POSITIONS
 from recipe.training.resumption import EpochSampler, ResumableTrainer
 
@@ -235,7 +235,7 @@ def test_a_run_from_scratch_keeps_the_tokenizer_that_it_trained(articles_file, i
 
 
 def test_a_run_killed_during_a_save_resumes_from_the_checkpoint_before(start, reference, tmp_path, monkeypatch):
-    finalize = checkpoints.finalize
+    finalize = folders.finalize
 
     def finalize_or_die(partial, final):
         if final.name == "checkpoint-4":
