@@ -81,7 +81,7 @@ def clear_partial(folder: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a folder, or a file or link of that name; what cannot be removed stays."""
+    """Remove a folder, or a file or link of that name. Files that cannot be removed stay."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     elif os.path.lexists(path):
