@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 PARTIAL = "saving-"  # prefix of folders that are being written, so that they are not used
@@ -84,8 +85,9 @@ def remove(path: Path) -> None:
     """Remove a folder, or a file or link of that name. Files that cannot be removed stay."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
-    elif os.path.lexists(path):
-        path.unlink()
+    else:
+        with suppress(OSError):
+            path.unlink()
 
 
 def sync(path: Path) -> None:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from transformers import AutoModelForTokenClassification, PreTrainedConfig, PreTrainedTokenizerBase
@@ -24,14 +24,11 @@ from recipe.inference.backends import Backend, Batch, pad
 from recipe.inference.decoding import compute_posteriors, decode, fit_temperature
 from recipe.inference.loading import load_backend, name_model
 from recipe.inference.settings import KEY, TaggerSettings, read_settings
-from recipe.inference.texts import check_texts
+from recipe.inference.texts import check_texts, fill_buffers
 from recipe.inputs.tokenizer import load_tokenizer
 from recipe.inputs.windows import Window, build_windows, collect_logits
 from recipe.model.configuration import check_length, check_vocabulary, find_longest, load_config, read_labels
 from recipe.model.settings import ModelArguments
-
-BUFFER_CHARACTERS = 200_000  # texts of about this size are prepared together and sorted by length
-Item = TypeVar("Item", bound=str | Document)
 
 
 class Entity(NamedTuple):
@@ -340,18 +337,3 @@ def _place_entities(text: str, places: list[list[Word]], sentences: list[TaggedS
             start, end = words[entity.start].start, words[entity.end - 1].end
             entities.append(Entity(start, end, text[start:end], entity.type, entity.score))
     return entities
-
-
-def fill_buffers(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """The items, texts or documents, in order, in lists of about `BUFFER_CHARACTERS`."""
-    buffer: list[Item] = []
-    size = 0
-    for item in items:
-        buffer.append(item)
-        words = [] if isinstance(item, str) else [word for sentence in item.sentences for word in sentence.words]
-        size += len(item) if isinstance(item, str) else sum(map(len, words)) + len(words)
-        if size >= BUFFER_CHARACTERS:
-            yield buffer
-            buffer, size = [], 0
-    if buffer:
-        yield buffer

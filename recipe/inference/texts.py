@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
+from recipe.data.documents import Document
 from recipe.errors import RecipeError
 
 OnBad = Callable[[int, RecipeError], None]  # what is done about a text that cannot be used: its number and the error
+BUFFER_CHARACTERS = 200_000  # texts of about this size are prepared together and sorted by length
+Item = TypeVar("Item", bound=str | Document)
 
 
 def refuse(number: int, error: RecipeError) -> None:
@@ -28,6 +31,21 @@ def split_buffers(texts: Iterable[str], size: int) -> Iterator[list[str]]:
     """The texts in order, in lists of `size`."""
     waiting = iter(texts)
     while buffer := list(islice(waiting, size)):
+        yield buffer
+
+
+def fill_buffers(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """The items, texts or documents, in order, in lists of about `BUFFER_CHARACTERS`."""
+    buffer: list[Item] = []
+    size = 0
+    for item in items:
+        buffer.append(item)
+        words = [] if isinstance(item, str) else [word for sentence in item.sentences for word in sentence.words]
+        size += len(item) if isinstance(item, str) else sum(map(len, words)) + len(words)
+        if size >= BUFFER_CHARACTERS:
+            yield buffer
+            buffer, size = [], 0
+    if buffer:
         yield buffer
 
 

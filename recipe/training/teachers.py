@@ -24,7 +24,8 @@ from recipe.inference.soft_labels import (
     read_soft_labels,
     write_soft_labels,
 )
-from recipe.inference.tagger import Tagger, fill_buffers
+from recipe.inference.tagger import Tagger
+from recipe.inference.texts import fill_buffers
 from recipe.model.configuration import load_config, read_labels
 from recipe.model.settings import ModelArguments
 from recipe.training.distillation import Distillation

@@ -15,7 +15,7 @@ from recipe.__main__ import main
 from recipe.data.conll import list_sentences, read_columns
 from recipe.data.untagged import Reader
 from recipe.errors import RecipeError
-from recipe.inference import tag, tagger
+from recipe.inference import tag
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_a_bad_line_is_named_or_counted_and_left_out(run, tmp_path):
 
 
 def test_an_interrupted_output_does_not_look_whole_and_is_continued_to_the_same_bytes(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(tagger, "BUFFER_CHARACTERS", 60)
+    monkeypatch.setattr("recipe.inference.texts.BUFFER_CHARACTERS", 60)
     (tmp_path / "a.txt").write_text("\n\n".join(f"Mara Okello left Oslo {n} times." for n in range(20)))
     run(tmp_path / "a.txt", "--output", tmp_path / "whole.jsonl")
     write, written = tag.OutputFile.write, []
@@ -170,7 +170,7 @@ def test_empty_cells_keep_the_columns_in_place(tmp_path):
 @pytest.mark.parametrize("kind", ["jsonl", "html"])
 @pytest.mark.parametrize("moment", range(8))
 def test_an_output_killed_at_any_moment_is_continued_to_the_same_bytes(run, tmp_path, monkeypatch, kind, moment):
-    monkeypatch.setattr(tagger, "BUFFER_CHARACTERS", 60)
+    monkeypatch.setattr("recipe.inference.texts.BUFFER_CHARACTERS", 60)
     (tmp_path / "a.txt").write_text("\n\n".join(f"Mara Okello left Oslo {n} times." for n in range(8)))
     run(tmp_path / "a.txt", "--output", tmp_path / f"whole.{kind}")
     calls = []

@@ -17,7 +17,6 @@ from conftest import ROOT, fingerprint, make_config, make_tagger_folder, make_to
 from recipe.data.documents import Document, Sentence, list_tags
 from recipe.data.words import read_words
 from recipe.errors import RecipeError
-from recipe.inference import tagger as tagger_module
 from recipe.inference.soft_labels import Teacher, keep_best
 from recipe.inference.tagger import Tagger
 from recipe.inputs.case_markers import add_case_markers
@@ -295,7 +294,7 @@ def test_soft_labels_are_found_again_unless_weights_or_text_change(flags, tmp_pa
 
 def test_a_pass_that_was_interrupted_goes_on_with_the_next_part(flags, tmp_path, scored, monkeypatch):
     parts, dies_at = scored
-    monkeypatch.setattr(tagger_module, "BUFFER_CHARACTERS", 200)
+    monkeypatch.setattr("recipe.inference.texts.BUFFER_CHARACTERS", 200)
     more = {"teacher_cache": tmp_path / "cache", "max_steps": 1}
     run_ner.main(flags(tmp_path / "whole", **more | {"teacher_cache": None}))
     whole = list(parts)
