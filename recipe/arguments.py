@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 
 import yaml
 from transformers import HfArgumentParser
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from recipe.data.schemes import list_types
 from recipe.data.settings import AugmentationArguments, EntityArguments, TextArguments
@@ -103,6 +104,7 @@ def parse(argv: list[str], *classes: type) -> tuple:
         for arguments in parsed:
             check_limits(arguments)
     except (ValueError, TypeError, ImportError, OSError, LookupError, AttributeError) as error:
+        unset_hf_deepspeed_config()  # registered before it is checked: every later model would look for its methods
         reason = str(error).splitlines()[0]
         key = reason.partition(":")[0]
         on_command_line = any(word.split("=")[0] in (f"--{key}", f"--{key.replace('_', '-')}") for word in argv)

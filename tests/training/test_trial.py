@@ -3,6 +3,7 @@
 import pytest
 import torch
 from transformers import AutoModelForMaskedLM
+from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
 from conftest import make_config_of
 from recipe.arguments import RunArguments, parse
@@ -41,6 +42,7 @@ def test_numbers_out_of_range_are_refused_by_name(tmp_path, setting, value, mess
     with pytest.raises(RecipeError, match=f"command line: .*{message}") as caught:
         parse([f"--{key}={value}" for key, value in flags.items()], RunArguments)
     assert "\n" not in str(caught.value)
+    assert not is_deepspeed_zero3_enabled()  # later models of the same process load
 
 
 @pytest.mark.parametrize(
