@@ -6,6 +6,7 @@ Each is scored on dev, and the better mean also on test. Writes `results/ensembl
 """
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -59,6 +60,11 @@ def describe(counts: dict[str, np.ndarray]) -> dict[str, dict]:
     for name in counts.keys() & set(MEANS):
         rows[name] |= {"difference": compare(single, counts[name], ["all"])["all"]}
     return rows
+
+
+def load_ensembles(folder: Path = ENSEMBLES) -> list[dict]:
+    """The results that were written."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
 
 
 def format_ensembles(result: dict) -> str:

@@ -111,8 +111,9 @@ def plot_frontier(rows: Sequence[dict], path: Path) -> None:
         speeds, scores = [row["words_per_second"] for row in own], [100 * row["f1"] for row in own]
         label = f"{own[0]['layers']} x {own[0]['width']}, {run.split('-markers')[0]}"
         axis.plot(speeds, scores, marker="o", color=color, label=label, lw=1)
-        for row, speed, score in zip(own, speeds, scores, strict=True):
-            axis.annotate(row["form"], (speed, score), (0, 7), textcoords="offset points", ha="center", fontsize=7)
+        for place, (row, speed, score) in enumerate(zip(own, speeds, scores, strict=True)):
+            offset = (0, -13 if place % 2 else 7)  # neighbours would overlap
+            axis.annotate(row["form"], (speed, score), offset, textcoords="offset points", ha="center", fontsize=7)
     axis.set_xscale("log")
     axis.set_xlabel("words a second on two threads, logarithmic")
     axis.set_ylabel("entity F1 on test, percent")
@@ -132,7 +133,7 @@ def main() -> None:
     args = parser.parse_args()
     disable_progress_bar()
     torch.set_num_threads(count_threads())
-    trial = TaggingTrial(Path(find_files(args.data_dir)["test"][0]), -1)
+    trial = TaggingTrial(Path(find_files(args.data_dir)["test"][0]))
     head = {"commit": find_commit(), "hardware": describe_hardware(0), "threads": count_threads()}
     for rows in measure_all(args.runs, trial, args.rounds):
         write_whole(FRONTIER, json.dumps(head | {"rows": rows}, indent=2) + "\n")

@@ -9,13 +9,16 @@ from statistics import mean, stdev
 
 from bench.augmentation import format_augmentation
 from bench.claims import format_claims, list_claims, list_students
+from bench.ensembles import format_ensembles, load_ensembles
 from bench.frontier import format_frontier, load_frontier, plot_frontier
 from bench.runs import RESULTS, Run
 from bench.serving_tables import print_serving
 from bench.speed import FOLDER, TABLES
 from bench.tables import print_tables
+from recipe.evaluation.comparison import format_p
 from recipe.evaluation.results import format_markdown, format_mean, mean_tag_f1, read_f1
 from recipe.evaluation.scoring import REFERENCE
+from recipe.evaluation.uncertainty import find_seed_p_value
 
 TITLES = {
     "mlm-minilm": "Masked pretraining, 6 x 384",
@@ -73,13 +76,15 @@ def format_rates(tables: list[dict]) -> str:
 
 
 def format_f1(path: Path = FOLDER / "f1.json") -> str:
-    """A Markdown table of F1 in percent, mean and standard deviation over the seeds."""
-    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
-    lines = []
+    """A Markdown table of F1 in percent, mean and standard deviation over the seeds; p: against the first row."""
+    rows, splits = json.loads(path.read_text(encoding="utf-8"))["rows"], ("dev", "test")
+    first, lines = next(iter(rows.values())), []
     for name, row in rows.items():
-        scores = [f"{100 * row[split]['mean']:.1f} ± {100 * row[split]['sd']:.1f}" for split in ("dev", "test")]
-        lines.append([name, *scores, f"{max(row['peak_mb']['values']) / 1000:.1f}"])
-    return format_markdown(["", "dev F1", "test F1", "highest memory, GB"], lines)
+        scores = [f"{100 * row[split]['mean']:.1f} ± {100 * row[split]['sd']:.1f}" for split in splits]
+        p = [format_p(find_seed_p_value(row[split]["values"], first[split]["values"])) for split in splits]
+        memory = f"{max(row['peak_mb']['values']) / 1000:.1f}"
+        lines.append([name, *scores, "" if row is first else " / ".join(p), memory])
+    return format_markdown(["", "dev F1", "test F1", "p over seeds", "highest memory, GB"], lines)
 
 
 def plot_speed(tables: list[dict], path: Path) -> None:
@@ -243,7 +248,7 @@ def main() -> None:
     print(format_speed(tables), format_rates(tables), format_f1(), sep="\n\n")
     print(format_tags(study, BEST), format_study(study), format_contexts(study), format_trials(study), sep="\n\n")
     print(format_distilled(study), format_augmentation(study), sep="\n\n")
-    print(*map(format_claims, (list_claims(), list_students())), sep="\n\n")
+    print(*map(format_claims, (list_claims(), list_students())), *map(format_ensembles, load_ensembles()), sep="\n\n")
     print_tables()
     print_serving()
     frontier = load_frontier()

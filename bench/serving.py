@@ -64,7 +64,7 @@ class Bench:
     @property
     def trial(self) -> TaggingTrial:
         """The test file, with gold tags in its last column."""
-        return TaggingTrial(self.test, -1)
+        return TaggingTrial(self.test)
 
 
 @contextmanager
@@ -75,7 +75,7 @@ def prepare(run: Path, test: Path, rounds: int, reuse: bool) -> Iterator[Bench]:
     if not missing:
         yield Bench(run, test, exports, rounds, reuse, None)
         return
-    with unwind_on_signals(), hold_folder(run), open_source(run, None, None) as source:
+    with unwind_on_signals(), hold_folder(run), open_source(run, None, {}) as source:
         yield Bench(run, test, exports, rounds, reuse, source)
 
 

@@ -33,6 +33,7 @@ from recipe.settings import check_limits, setting
 from recipe.training.settings import DistillationArguments, TrainingArguments
 
 MOST_NODES = 10_000  # values in one setting of a YAML file
+SEVERAL = ("report_to",)  # of transformers, which reads one value where a list is allowed too; default: none
 LAUNCHER = ("main_process_ip", "mixed_precision", "fsdp_cpu_ram_efficient_loading")  # of `accelerate launch`
 
 
@@ -68,6 +69,8 @@ class _Parser(HfArgumentParser):
         field = copy.copy(field)  # HfArgumentParser passes all metadata on to argparse, which accepts only `help`
         if "resume" in field.metadata:
             field.metadata = {"help": field.metadata["help"].replace("%", "%%")}
+        if field.name in SEVERAL:
+            field.type, field.default, field.default_factory = list[str], dataclasses.MISSING, lambda: ["none"]
         HfArgumentParser._parse_dataclass_field(parser, field)
 
 
@@ -99,7 +102,7 @@ def parse(argv: list[str], *classes: type) -> tuple:
         places[key] = place
     try:
         *parsed, unknown = parser.parse_args_into_dataclasses(
-            [*options, *argv], return_remaining_strings=True, look_for_args_file=False
+            [*options, *_join_lists(argv, classes)], return_remaining_strings=True, look_for_args_file=False
         )
         for arguments in parsed:
             check_limits(arguments)
@@ -115,6 +118,24 @@ def parse(argv: list[str], *classes: type) -> tuple:
         key = unknown[0].removeprefix("--").split("=")[0]
         raise RecipeError(f"command line: unknown argument {unknown[0]}{_suggest(key, names)}")
     return tuple(parsed)
+
+
+def _join_lists(argv: Sequence[str], classes: Sequence[type]) -> list[str]:
+    """`argv` with the values of each list behind one flag: argparse would forget those of all but its last."""
+    lists = {f.name for cls in classes for f in dataclasses.fields(cls) if _format_type(f.type) == LIST} | {*SEVERAL}
+    words, joined, current = [], dict[str, list[str]](), None
+    for word in argv:
+        flag, equals, value = word.partition("=")
+        key = flag.removeprefix("--").replace("-", "_")
+        if word.startswith("--"):
+            current = joined.setdefault(key, []) if key in lists else None
+        if current is None:
+            words.append(word)
+        elif not word.startswith("--"):
+            current.append(word)
+        elif equals:
+            current.append(value)
+    return words + [part for key, values in joined.items() for part in (f"--{key}", *values)]
 
 
 def check_metric(arguments: RunArguments, names: Sequence[str]) -> None:
@@ -206,6 +227,7 @@ COMMON = (  # Trainer settings that most runs set
     *("push_to_hub", "hub_model_id", "hub_strategy"),
 )
 WIDTH = 120
+LIST = "FILE ..."  # of values, most of them files
 
 
 def format_help(classes: tuple[type, ...]) -> str:
@@ -251,5 +273,5 @@ def _format_type(annotation: Any) -> str:
     if typing.get_origin(annotation) is typing.Literal:
         return "|".join(typing.get_args(annotation))
     if typing.get_origin(annotation) is list:
-        return "FILE ..."
+        return LIST
     return {bool: "true|false", int: "INT", float: "FLOAT"}.get(annotation, "TEXT")

@@ -223,14 +223,18 @@ def main(argv: list[str]) -> None:
         type=Path,
         help="file to compare on: columns with gold tags, or for a masked language model text (default: the run's dev)",
     )
-    parser.add_argument("--tag_column", type=int, help="taggers: index of the tags (default: the last column)")
+    parser.add_argument("--encoding", help="of the file (default: utf-8, for a masked language model that of its run)")
+    parser.add_argument("--word_column", type=int, help="taggers: index of the file's words (default: the first)")
+    parser.add_argument("--tag_column", type=int, help="taggers: index of the file's tags (default: the last)")
     parser.add_argument("--force", action="store_true", help="keep an export that loses too much")
     args = parser.parse_args(argv)
     if not args.run.is_dir():
         raise RecipeError(f"{args.run}: no such folder")
     exports = choose_exports(args.backend, args.precision)
-    check_run(args.run, args.tag_column)
+    columns = {name: getattr(args, name) for name in ("encoding", "word_column", "tag_column")}
+    columns = {name: value for name, value in columns.items() if value is not None}
+    check_run(args.run, args.file, columns)
     disable_progress_bar()
-    with unwind_on_signals(), hold_folder(args.run), open_source(args.run, args.file, args.tag_column) as source:
+    with unwind_on_signals(), hold_folder(args.run), open_source(args.run, args.file, columns) as source:
         export_all(source, exports, args.force, fastest="auto" in (args.backend, args.precision))
     write_card(args.run)

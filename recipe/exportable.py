@@ -1,7 +1,7 @@
 """What can be exported: a finished tagger or masked language model, and held-out data to compare its exports on."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -71,34 +71,39 @@ class Source:
 
 
 @contextmanager
-def open_source(folder: Path, file: Path | None, tag_column: int | None) -> Iterator[Source]:
+def open_source(folder: Path, file: Path | None, columns: Mapping[str, Any]) -> Iterator[Source]:
     """Load and measure the model of a run.
 
     file: to compare on; default: for a tagger the predictions on dev in its folder, which have the gold tags, for a
-    masked language model the validation text that its record names. tag_column: of a tagger's file.
+    masked language model the validation text that its record names. columns: see `check_run`.
     Raises RecipeError as `check_run` does, or if there is nothing to compare on.
     """
-    config = check_run(folder, tag_column)
+    config = check_run(folder, file, columns)
     print("the model itself ...", flush=True)
     if is_tagger(config):
-        yield _load_tagger(folder, config, file, tag_column)
+        yield _load_tagger(folder, config, file, columns)
     else:
         with TemporaryDirectory() as place:
-            yield _load_filler(folder, config, file, Path(place) / "rows.npz")
+            yield _load_filler(folder, config, file, columns, Path(place) / "rows.npz")
 
 
-def check_run(folder: Path, tag_column: int | None) -> PreTrainedConfig:
-    """The configuration of a run's model. Raises RecipeError if it is no model that can be exported."""
-    if not (folder / "config.json").exists():
-        raise RecipeError(f"{folder}: has no model (config.json): give the folder of a finished run or a checkpoint")
+def check_run(folder: Path, file: Path | None, columns: Mapping[str, Any]) -> PreTrainedConfig:
+    """The configuration of a run's model.
+
+    columns: how `file` is read: `encoding`, and for a tagger also `tag_column` and `word_column`.
+    Raises RecipeError if the model cannot be exported, and for `columns` that it does not have.
+    """
     config = load_config(ModelArguments(model_name_or_path=str(folder)))
     heads = " ".join(config.architectures or ())
     if getattr(config, KEY, None):
         raise RecipeError(f"{folder}: is an export: give the folder of the run")
     if not is_tagger(config) and "MaskedLM" not in heads:
         raise RecipeError(f"{folder}: is a {heads or config.model_type}: give a run of run_ner.py or run_mlm.py")
-    if not is_tagger(config) and tag_column is not None:
-        raise RecipeError(f"tag_column: {folder} is a masked language model, whose text has no tags: leave it out")
+    for key in columns:
+        if file is None:
+            raise RecipeError(f"{key}: is that of another file than the run's own: set --file too")
+        if not is_tagger(config) and key != "encoding":
+            raise RecipeError(f"{key}: {folder} is a masked language model, whose text has no columns: leave it out")
     return config
 
 
@@ -107,28 +112,29 @@ def is_tagger(config: PreTrainedConfig) -> bool:
     return any("TokenClassification" in name for name in config.architectures or ())
 
 
-def _load_tagger(folder: Path, config: PreTrainedConfig, file: Path | None, tag_column: int | None) -> Source:
+def _load_tagger(folder: Path, config: PreTrainedConfig, file: Path | None, columns: Mapping[str, Any]) -> Source:
     own = folder / "predictions" / "dev.conll"
     if file is None and not own.exists():
         raise RecipeError(f"{own}: no such file to compare the export on: set --file to a column file with gold tags")
-    column = tag_column if tag_column is not None else 1 if file is None else -1
-    documents = read_conll(file or own, tag_column=column, check=False)
+    trial = TaggingTrial(file, dict(columns)) if file else TaggingTrial(own, {"tag_column": 1})  # 2: the predicted tags
+    documents = read_conll(trial.file, check=False, **trial.columns)
     tagger = Tagger.load(folder, "fp32", "cpu")
     check_labels({"dev": documents}, tagger.labels)
     if all(tag == "O" for tags in list_tags(documents) for tag in tags):
-        raise RecipeError(f"{file or own}: has no entities to compare on: set --file to one that has")
+        raise RecipeError(f"{trial.file}: has no entities to compare on: set --file to one that has")
     windows = take_sample(tagger.windows(documents), SAMPLE_ROWS)
     batches = [pad([window["input_ids"]], tagger.tokenizer.pad_token_id) for window in windows]
-    trial = TaggingTrial(file or own, column)
     model = _load_model(AutoModelForTokenClassification, folder, config)
     return Source(folder, tagger.tokenizer, model, trial, batches, measure(folder, trial, "fp32"))
 
 
-def _load_filler(folder: Path, config: PreTrainedConfig, file: Path | None, place: Path) -> Source:
+def _load_filler(
+    folder: Path, config: PreTrainedConfig, file: Path | None, columns: Mapping[str, Any], place: Path
+) -> Source:
     """place: the file to write the masked blocks to."""
     tokenizer = load_tokenizer(ModelArguments(model_name_or_path=str(folder)), training=False)
     with explain_damage(folder):
-        arguments = _read_arguments(folder, config, file)
+        arguments = _read_arguments(folder, config, file, columns)
         rows, targets = _draw_rows(arguments, tokenizer, own_file=file is None)
     write_rows(place, rows, targets)
     batches: list[Batch] = []
@@ -149,12 +155,14 @@ def _load_model(auto_class: Any, folder: Path, config: PreTrainedConfig) -> PreT
     return model
 
 
-def _read_arguments(folder: Path, config: PreTrainedConfig, file: Path | None) -> MlmArguments:
+def _read_arguments(
+    folder: Path, config: PreTrainedConfig, file: Path | None, columns: Mapping[str, Any]
+) -> MlmArguments:
     """The settings of a run's text and masks, as its record names them; the validation text is `file`, if given."""
     known = {field.name for field in dataclasses.fields(MlmArguments)}
     settings = {name: value for name, value in RunFolder(folder).settings.items() if name in known}
     if file:
-        settings |= {"validation_file": [str(file)], "max_eval_samples": None}
+        settings |= {"validation_file": [str(file)], "max_eval_samples": None, **columns}
     arguments = MlmArguments(**settings)
     if not (arguments.validation_file or arguments.train_file or arguments.dataset_name):
         raise RecipeError(f"{folder}: its record names no text to compare on: set --file to a text file")

@@ -38,6 +38,26 @@ def test_yaml_values_keep_their_spelling(config):
     assert data.tag_scheme is None
 
 
+def test_a_list_has_the_values_of_all_its_flags_instead_of_those_in_yaml(config):
+    argv = ["--config", config("teacher: [x, y]\ntrain_file: z\n"), "--teacher", "a", "--seed", "3", "--teacher=b", "c"]
+    _, data, training = parse_ner(*argv, "--report-to", "none")
+    assert data.teacher == ["a", "b", "c"]
+    assert data.train_file == ["z"]
+    assert training.seed == 3
+    with pytest.raises(RecipeError, match="--teacher: expected at least one argument"):
+        parse_ner("--teacher", "--seed", "3")
+
+
+def test_several_trackers_are_a_list_as_elsewhere(config, monkeypatch):
+    monkeypatch.setattr("recipe.training.settings.check_trackers", lambda names: None)
+    expected = ["tensorboard", "wandb"]
+    assert parse_ner("--report_to", *expected)[2].report_to == expected
+    assert parse_ner(*(f"--report_to={name}" for name in expected))[2].report_to == expected
+    assert parse_ner("--config", config("report_to: [tensorboard, wandb]"))[2].report_to == expected
+    assert parse_ner("--config", config("report_to: tensorboard"))[2].report_to == ["tensorboard"]
+    assert parse_ner()[2].report_to == parse_ner("--report_to", "none")[2].report_to == []
+
+
 def test_output_folder_follows_the_configuration(config):
     assert parse_ner("--config", config("seed: 1"))[2].output_dir == "runs/ner/run"
     assert parse_ner("--config", config("seed: 1"), "--output_dir", "x")[2].output_dir == "x"

@@ -118,7 +118,7 @@ def test_layers_stay_in_fp32_until_an_export_passes(run, monkeypatch, tmp_path):
         return judged if len(verdicts) > 2 else replace(judged, reasons=("no",))
 
     monkeypatch.setattr(module, "judge", refuse_twice)
-    with open_source(run, None, None) as source:
+    with open_source(run, None, {}) as source:
         judged = module.make(source, Export("onnx", "int8"), tmp_path / "made")
     assert verdicts[0] is None
     assert 0 < verdicts[1] < verdicts[2] == judged.kept
@@ -151,17 +151,31 @@ def test_what_cannot_be_exported_is_refused_by_name(run, encoder, tmp_path):
     with pytest.raises(RecipeError, match=r"dev\.conll: no such file to compare .*: set --file"):
         export(run)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(RecipeError, match=r"empty: has no model \(config\.json\): give the folder of a finished run"):
+    with pytest.raises(RecipeError, match=r"empty: has no model \(config\.json\): give the folder of one"):
         export(tmp_path / "empty")
     assert list((tmp_path / "empty").iterdir()) == []
-    with pytest.raises(RecipeError, match=r"tag_column: .* is a masked language model, whose text has no tags"):
-        main(["export", encoder, "--tag_column", "1"])
+    for key in ("tag_column", "word_column"):
+        with pytest.raises(RecipeError, match=f"{key}: .* is a masked language model, whose text has no columns"):
+            main(["export", encoder, "--file", "text.txt", f"--{key}", "1"])
+        with pytest.raises(RecipeError, match=f"{key}: is that of another file than the run's own: set --file too"):
+            export(run, f"--{key}", "1")
     with pytest.raises(RecipeError, match="its record names no text to compare on: set --file to a text file"):
         main(["export", encoder])
     file = tmp_path / "dev.conll"
     file.write_text("Oslo B-SHIP\n")
     with pytest.raises(RecipeError, match="SHIP"):
         export(run, "--file", str(file))
+
+
+def test_another_file_has_its_own_columns_and_encoding(run, tmp_path):
+    lines = (run / "predictions" / "dev.conll").read_text().splitlines()
+    rows = [f"1 {gold} {word}é" if line else "" for line in lines for word, gold, *_ in [line.split() or ["", ""]]]
+    (tmp_path / "own.conll").write_text("\n".join(rows), encoding="latin-1")
+    columns = ["--word_column", "2", "--tag_column", "1", "--encoding", "latin-1"]
+    export(run, "--backend", "openvino", "--precision", "fp32", "--file", str(tmp_path / "own.conll"), *columns)
+    figures = json.loads((run / "export" / "openvino-fp32" / "measured.json").read_text())
+    assert figures["file"] == "own.conll"
+    assert figures["export"]["words"] == sum(map(bool, rows))
 
 
 def test_a_file_without_entities_and_a_folder_that_cannot_be_written_are_refused(run, tmp_path):

@@ -14,7 +14,9 @@ from accelerate.commands.launch import _validate_launch_command, launch_command_
 from huggingface_hub import ModelCard
 
 from bench.claims import format_claims, list_claims, list_students
+from bench.ensembles import format_ensembles, load_ensembles
 from bench.errors import format_kinds, format_seen, format_sides, load_errors
+from bench.frontier import format_frontier, load_frontier
 from bench.misc import MISC, format_changes, format_errors
 from bench.report import (
     BEST,
@@ -171,6 +173,7 @@ def test_pages_show_the_tables_that_the_results_make():
     assert format_trials(load_study()) in quality
     assert format_contexts(load_study()) in quality
     assert format_claims(list_claims()) in quality
+    assert all(format_ensembles(result) in quality for result in load_ensembles())
     for format_part in (format_kinds, format_seen, format_sides):
         assert format_part(load_errors()) in quality
     misc = json.loads((MISC / "mpnet-markers-mixed-seed42.json").read_text())
@@ -179,6 +182,7 @@ def test_pages_show_the_tables_that_the_results_make():
     distillation = (ROOT / "docs" / "distillation.md").read_text()
     assert format_distilled(load_study()) in distillation
     assert format_claims(list_students()) in distillation
+    assert format_frontier(load_frontier()) in distillation
     tagging = (ROOT / "docs" / "tagging.md").read_text()
     for format_part in (format_tagging_f1, format_calibration, format_tagging_speed):
         assert format_part(load_tagging()) in tagging

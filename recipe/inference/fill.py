@@ -58,8 +58,8 @@ def main(argv: list[str]) -> None:
     )
     parser.add_argument("--model", required=True, help="a run's folder, a checkpoint or a Hub id")
     masks = parser.add_argument_group("what is masked (default: the masks in the text; [MASK:3] is a word of 3 pieces)")
-    masks.add_argument("--mask_positions", type=int, nargs="+", help="token positions in the encoded text")
-    masks.add_argument("--mask_words", type=int, nargs="+", help="whole words, counted from 1")
+    masks.add_argument("--mask_positions", type=int, nargs="+", action="extend", help="tokens of the encoded text")
+    masks.add_argument("--mask_words", type=int, nargs="+", action="extend", help="whole words, counted from 1")
     masks.add_argument("--mask_fraction", type=float, help="a random share of the tokens, up to 1 (--seed)")
     masks.add_argument(
         "--pieces", default="1", help="pieces to try for a mask without a number, such as 1-4; at most 20 (default: 1)"

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -145,7 +145,7 @@ class Trial(Protocol):
 
 @dataclass(frozen=True)
 class TaggingTrial:
-    """A tagger on a column file with gold tags. tag_column: index of its tags."""
+    """A tagger on a column file with gold tags. columns: how it is read, as `read_conll` takes it."""
 
     items: ClassVar = "sentences"
     places: ClassVar = "words"
@@ -155,7 +155,7 @@ class TaggingTrial:
     keys: ClassVar = ("words", "different_tags")
 
     file: Path
-    tag_column: int
+    columns: dict[str, Any] = field(default_factory=dict)
 
     def describe(self) -> dict[str, Any]:
         """See `Trial`."""
@@ -167,7 +167,7 @@ class TaggingTrial:
 
     def run(self, loaded: Tagger) -> Outcome:
         """See `Trial`."""
-        documents = read_conll(self.file, tag_column=self.tag_column, check=False)
+        documents = read_conll(self.file, check=False, **self.columns)
         windows = loaded.windows(documents)
         logits = collect_logits(chain.from_iterable(loaded.run(windows)), windows)
         lengths = [len(sentence.words) for sentence in list_sentences(documents)]
@@ -180,7 +180,7 @@ class TaggingTrial:
 
     def list_items(self) -> list[list[str]]:
         """The words of each sentence."""
-        documents = read_conll(self.file, tag_column=self.tag_column, check=False)
+        documents = read_conll(self.file, check=False, **self.columns)
         return [sentence.words for sentence in list_sentences(documents)]
 
     def count_places(self, items: Sequence[list[str]]) -> int:

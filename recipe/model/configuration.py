@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import cast
 
 import yaml
@@ -24,7 +25,10 @@ def load_config(arguments: ModelArguments) -> PreTrainedConfig:
     """
     name = arguments.config_name or arguments.model_name_or_path
     if name:
+        _check_folder(Path(name))
         config = load_pretrained(AutoConfig, name, arguments)
+        if not isinstance(config.architectures, list | None):
+            raise RecipeError(f"{name}: config.json: architectures: is not a list: restore the file")
     elif arguments.model_type in CONFIG_MAPPING:
         config = AutoConfig.for_model(arguments.model_type)
     else:
@@ -38,6 +42,14 @@ def load_config(arguments: ModelArguments) -> PreTrainedConfig:
     if arguments.student_layers:
         _check_layers(arguments.student_layers, config, arguments.model_name_or_path)
     return config
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise RecipeError if a folder has no model; it names one inside, because people give the folder of all runs."""
+    if folder.is_dir() and not (folder / "config.json").exists():
+        inside = sorted(file.parent for file in folder.glob("*/config.json"))
+        such = f", such as {inside[0]}" if inside else ""
+        raise RecipeError(f"{folder}: has no model (config.json): give the folder of one{such}")
 
 
 def _check_layers(wanted: int, config: PreTrainedConfig, name: str | None) -> None:

@@ -14,7 +14,7 @@ from recipe.inference.trials import FillingScores, FillingTrial, Outcome, Taggin
 LOGITS = np.array([[2.0, 0.0], [0.0, 1.0]])
 BF16, FP32 = Export("openvino", "bf16"), Export("onnx", "fp32")
 COSTS = Costs(500.0, 7000.0, 50.0, 2.5, 400.0, 90.0)
-TAGGING = TaggingTrial(Path("dev.conll"), 1)
+TAGGING = TaggingTrial(Path("dev.conll"))
 FILLING = FillingTrial(Path("text.txt"), Path("rows.npz"))
 
 

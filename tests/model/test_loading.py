@@ -84,6 +84,22 @@ def test_bad_models_are_refused(settings, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_folder_of_models_names_one_of_them(encoder, tmp_path):
+    with pytest.raises(RecipeError, match=r"has no model \(config.json\): give the folder of one$"):
+        load_config(ModelArguments(model_name_or_path=str(tmp_path)))
+    shutil.copytree(encoder, tmp_path / "name")
+    with pytest.raises(RecipeError, match=f"give the folder of one, such as {tmp_path}/name$"):
+        load_config(ModelArguments(model_name_or_path=str(tmp_path)))
+
+
+def test_architectures_that_are_no_list_are_refused(encoder, tmp_path):
+    shutil.copytree(encoder, tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text()) | {"architectures": "BertForMaskedLM"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(RecipeError, match=f"^{tmp_path}: config.json: architectures: is not a list"):
+        load_config(ModelArguments(model_name_or_path=str(tmp_path)))
+
+
 def test_lengths_and_vocabularies_must_fit(encoder, tokenizer):
     config = load_config(ModelArguments(model_name_or_path=encoder))
     check_length("max_seq_length", 64, tokenizer, config)
