@@ -22,6 +22,7 @@ from recipe.files import open_whole
 DOCUMENT_START = "-DOCSTART-"
 MOST_SLIPS = 0.1  # places that break the scheme of a file, as a share of its entities; more are refused
 LONGEST_LINE = 100_000  # characters
+BREAKS = re.compile(r"[\s\0]")  # would break the columns
 DOCUMENT_MARK = re.compile(r"#\s+newdoc(\s+id\s*=.*)?\s*$|#begin document\b")  # of CoNLL-U and CoNLL-2012
 # Names of columns in a header line.
 WORD_NAMES = {"word", "words", "token", "tokens", "form", "text"}
@@ -279,7 +280,7 @@ def convert_tags(sentences: Sequence[Sentence], tag_scheme: str | None = None) -
     does not have.
     """
     for sentence in sentences:
-        sentence.tags = [tag.replace(" ", "_") for tag in sentence.tags]  # as `write_conll` writes types
+        sentence.tags = [BREAKS.sub("_", tag) for tag in sentence.tags]  # as `write_conll` writes types
     scheme = tag_scheme or _detect_scheme([sentence for sentence in sentences if set(sentence.tags) != {"O"}])
     for sentence in sentences:
         foreign = {split_tag(tag)[0] for tag in sentence.tags} - {"O", *PREFIXES[scheme]}
@@ -313,7 +314,7 @@ def _detect_scheme(sentences: Sequence[Sentence]) -> str:
 
 def format_cells(cells: Sequence[str]) -> str:
     """A line of a column file: `cells` separated by spaces. White space and NUL in a cell become `_`."""
-    return " ".join(re.sub(r"[\s\0]", "_", cell) or "_" for cell in cells)
+    return " ".join(BREAKS.sub("_", cell) or "_" for cell in cells)
 
 
 def write_conll(path: str | Path, documents: Iterable[Document], *columns: Sequence[Sequence[str]]) -> None:

@@ -110,12 +110,17 @@ def write_soft_labels(path: Path, soft: SoftLabels) -> None:
         np.savez(file, **soft._asdict())
 
 
-def read_soft_labels(path: Path, documents: Sequence[Document]) -> SoftLabels | None:
-    """The soft labels of `documents` in a file; None if there is no such file, or if it is damaged."""
+def read_soft_labels(path: Path, documents: Sequence[Document], labels: int) -> SoftLabels | None:
+    """The soft labels of `documents` in a file; None if there is no such file, or if it has something else.
+
+    labels: how many there are.
+    """
     try:
         with np.load(path) as arrays:
             soft = SoftLabels(arrays["ids"], arrays["logs"])
     except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile):
         return None
-    words = sum(len(sentence.words) for sentence in list_sentences(documents))
-    return soft if len(soft.ids) == len(soft.logs) == words else None
+    shape = (sum(len(sentence.words) for sentence in list_sentences(documents)), min(KEPT, labels))
+    if (soft.ids.shape, soft.logs.shape, soft.ids.dtype.kind, soft.logs.dtype) != (shape, shape, "u", np.float16):
+        return None
+    return soft if (soft.ids < labels).all() and (soft.logs < 0.01).all() else None  # rounded; NaN is not

@@ -67,7 +67,7 @@ def prepare_distillation(
         return Teacher(name, tagger, student.labels, constrained=arguments.distil_targets == "posteriors")
 
     cache = Path(arguments.teacher_cache or training_args.folder / SOFT_LABELS)
-    answers = [_ask(name, load, parts, cache, training_args) for name in arguments.teacher]
+    answers = [_ask(name, load, parts, len(student.labels), cache, training_args) for name in arguments.teacher]
     soft = join([average(given, len(student.labels)) for given in zip(*answers, strict=True)])
     weight, temperature = arguments.distil_weight, arguments.distil_temperature
     return Distillation(student.labels, train, unlabelled, soft, weight, temperature)
@@ -100,6 +100,7 @@ def _ask(
     name: str,
     load: Callable[[str], Teacher],
     parts: Sequence[Sequence[Document]],
+    labels: int,
     cache: Path,
     training_args: TrainingArguments,
 ) -> list[SoftLabels]:
@@ -116,7 +117,7 @@ def _ask(
     answers = []
     for part in parts:
         path = cache / name_file(shared[0], part)
-        if teacher and read_soft_labels(path, part) is None:
+        if teacher and read_soft_labels(path, part, labels) is None:
             write_soft_labels(path, teacher.score(part))
             scored += _count_words(part)
         done += _count_words(part)
@@ -125,7 +126,7 @@ def _ask(
             print(f"teacher {name}: {done:,} of {words:,} words", flush=True)
         if several:
             distributed.barrier()  # after each part, so that no process waits for longer than ddp_timeout
-        soft = read_soft_labels(path, part)
+        soft = read_soft_labels(path, part, labels)
         if soft is None:
             raise RecipeError(f"teacher_cache {cache}: not shared by all machines: set a folder on shared storage")
         answers.append(soft)

@@ -1,6 +1,6 @@
 import pytest
 
-from recipe.data.conll import read_columns, read_conll, write_conll
+from recipe.data.conll import convert_tags, read_columns, read_conll, write_conll
 from recipe.data.documents import Document, Notes, Sentence, list_sentences, list_tags
 from recipe.errors import RecipeError
 
@@ -285,3 +285,12 @@ def test_an_unclosed_name_of_conll_2012_is_refused(tmp_path):
     path.write_text("#begin document (x); part 0\n" + " ".join(cells) + "\n\n")
     with pytest.raises(RecipeError, match=r"a.conll:3: the sentence ends inside \(PERSON\*: close the bracket"):
         read_conll(path)
+
+
+@pytest.mark.parametrize("kind", ["a b", "a\u00a0b", "a\tb", "a\0b", "a\u2028b"])
+def test_types_are_the_same_after_writing(tmp_path, kind):
+    sentence = Sentence(["Mara", "left"], [f"B-{kind}", "O"], "")
+    convert_tags([sentence])
+    assert sentence.tags == ["B-a_b", "O"]
+    write_conll(tmp_path / "own.conll", [Document([sentence])])
+    assert list_tags(read_conll(tmp_path / "own.conll")) == [sentence.tags]

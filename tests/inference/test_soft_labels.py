@@ -107,15 +107,32 @@ def test_a_file_belongs_to_weights_settings_words_and_sentences(load):
 def test_a_damaged_file_is_none(tmp_path):
     documents, path = make_documents(), tmp_path / "new" / "part.npz"
     soft = keep_best(np.full((5, 3), 1 / 3))
-    assert read_soft_labels(path, documents) is None
+    assert read_soft_labels(path, documents, 3) is None
     write_soft_labels(path, soft)
-    assert all(map(np.array_equal, read_soft_labels(path, documents), soft))
-    assert read_soft_labels(path, make_documents([["five"]])) is None
+    assert all(map(np.array_equal, read_soft_labels(path, documents, 3), soft))
+    assert read_soft_labels(path, make_documents([["five"]]), 3) is None
     whole = path.read_bytes()
     for spoilt in (whole[:100], b"", whole.replace(soft.logs.tobytes(), soft.logs.tobytes()[::-1])):
         assert spoilt != whole
         path.write_bytes(spoilt)
-        assert read_soft_labels(path, documents) is None
+        assert read_soft_labels(path, documents, 3) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"logs": np.full((5, 3), np.nan, np.float16)},
+        {"logs": np.ones((5, 3), np.float16)},
+        {"logs": np.zeros((5, 3), np.float64)},
+        {"ids": np.full((5, 3), 3, np.uint8)},
+        {"ids": np.zeros((5, 3), float)},
+        {"ids": np.zeros((5, 2), np.uint8), "logs": np.zeros((5, 2), np.float16)},
+        {"ids": np.zeros(5, np.uint8), "logs": np.zeros(5, np.float16)},
+    ],
+)
+def test_a_file_with_something_else_is_none(tmp_path, change):
+    write_soft_labels(tmp_path / "part.npz", keep_best(np.full((5, 3), 1 / 3))._replace(**change))
+    assert read_soft_labels(tmp_path / "part.npz", make_documents(), 3) is None
 
 
 def test_an_export_cannot_teach():
