@@ -118,8 +118,8 @@ def read_soft_labels(path: Path, documents: Sequence[Document], labels: int) -> 
     try:
         with np.load(path) as arrays:
             soft = SoftLabels(arrays["ids"], arrays["logs"])
-    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile):
-        return None
+    except (OSError, ValueError, LookupError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile):
+        return None  # RuntimeError: a spoilt byte of the ZIP file says that it is encrypted
     shape = (sum(len(sentence.words) for sentence in list_sentences(documents)), min(KEPT, labels))
     if (soft.ids.shape, soft.logs.shape, soft.ids.dtype.kind, soft.logs.dtype) != (shape, shape, "u", np.float16):
         return None

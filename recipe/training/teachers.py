@@ -54,7 +54,11 @@ def prepare_distillation(
         return None
     known = {"cache_dir": model_args.cache_dir, "trust_remote_code": model_args.trust_remote_code}
     for name in arguments.teacher:
-        check_teacher(name, read_labels(load_config(ModelArguments(model_name_or_path=name, **known))), student.labels)
+        config = load_config(ModelArguments(model_name_or_path=name, **known))
+        if not any("TokenClassification" in head for head in config.architectures or ()):
+            heads = " ".join(config.architectures or (config.model_type,))
+            raise RecipeError(f"teacher {name}: is a {heads}, without a head for entities: set a finished tagger")
+        check_teacher(name, read_labels(config), student.labels)
         if Path(name).is_dir() and training_args.folder.samefile(name):
             raise RecipeError(f"teacher {name}: is the output folder, where the student would replace it: set another")
     unlabelled = _read_unlabelled(arguments, encoding, student.settings.word_splitter)

@@ -135,6 +135,12 @@ def test_a_file_with_something_else_is_none(tmp_path, change):
     assert read_soft_labels(tmp_path / "part.npz", make_documents(), 3) is None
 
 
+def test_an_array_instead_of_a_file_of_arrays_is_none(tmp_path):
+    with open(tmp_path / "part.npz", "wb") as file:
+        np.save(file, np.zeros(3))
+    assert read_soft_labels(tmp_path / "part.npz", make_documents(), 3) is None
+
+
 def test_an_export_cannot_teach():
     class Graph:
         batch_tokens = 1

@@ -381,6 +381,10 @@ def test_what_cannot_teach_is_refused(flags, tmp_path, encoder):
     message = r"^teacher .*other: predicts the labels O B-Y I-Y, but the student O B-X I-X: set a teacher that was"
     refuse(flags(tmp_path / "run", teacher=other), message)
     refuse(flags(tmp_path / "run", teacher=tmp_path / "none"), "none: no such folder")
+    masked = make_tagger_folder(tmp_path / "masked", LABELS)
+    file = tmp_path / "masked" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"architectures": ["BertForMaskedLM"]}))
+    refuse(flags(tmp_path / "run", teacher=masked), "masked: is a BertForMaskedLM, without a head for entities: set a")
     refuse(flags(tmp_path / "run", teacher=None), "^unlabelled_file: needs a teacher")
     own = make_tagger_folder(tmp_path / "own", LABELS)
     refuse(flags(own, teacher=own), "^teacher .*own: is the output folder, where the student would replace it")
