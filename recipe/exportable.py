@@ -37,7 +37,7 @@ from recipe.inputs.blocks import build_blocks
 from recipe.inputs.masking import draw_masks
 from recipe.inputs.tokenizer import load_tokenizer
 from recipe.inputs.tokens import IGNORED
-from recipe.model.configuration import load_config
+from recipe.model.configuration import is_tagger, load_config
 from recipe.model.loading import load_model
 from recipe.model.objective import resolve_objective
 from recipe.model.settings import ModelArguments
@@ -105,11 +105,6 @@ def check_run(folder: Path, file: Path | None, columns: Mapping[str, Any]) -> Pr
         if not is_tagger(config) and key != "encoding":
             raise RecipeError(f"{key}: {folder} is a masked language model, whose text has no columns: leave it out")
     return config
-
-
-def is_tagger(config: PreTrainedConfig) -> bool:
-    """Whether a model tags, rather than fills masks."""
-    return any("TokenClassification" in name for name in config.architectures or ())
 
 
 def _load_tagger(folder: Path, config: PreTrainedConfig, file: Path | None, columns: Mapping[str, Any]) -> Source:

@@ -78,6 +78,11 @@ def _override(config: PreTrainedConfig, changes: str) -> None:
         config.update_from_string(others)
 
 
+def is_tagger(config: PreTrainedConfig) -> bool:
+    """Whether a checkpoint has a head that tags."""
+    return any("TokenClassification" in name for name in config.architectures or ())
+
+
 def read_labels(config: PreTrainedConfig) -> list[str]:
     """The labels of a classification head, by label id. Raises RecipeError if ids are missing."""
     labels = cast("dict[int, str]", config.id2label)  # transformers turns the keys into numbers
@@ -94,7 +99,7 @@ def set_labels(config: PreTrainedConfig, labels: Sequence[str], name: str | None
     name: name of the model in error messages. Raises RecipeError if an existing head has other labels.
     """
     own = list((config.id2label or {}).values())
-    if not any("TokenClassification" in architecture for architecture in config.architectures or ()):
+    if not is_tagger(config):
         name_labels(config, labels)
     elif sorted(own) != sorted(labels):
         if new_head:

@@ -26,7 +26,7 @@ from recipe.inference.soft_labels import (
 )
 from recipe.inference.tagger import Tagger
 from recipe.inference.texts import fill_buffers
-from recipe.model.configuration import load_config, read_labels
+from recipe.model.configuration import is_tagger, load_config, read_labels
 from recipe.model.settings import ModelArguments
 from recipe.training.distillation import Distillation
 from recipe.training.settings import DistillationArguments, TrainingArguments
@@ -55,7 +55,7 @@ def prepare_distillation(
     known = {"cache_dir": model_args.cache_dir, "trust_remote_code": model_args.trust_remote_code}
     for name in arguments.teacher:
         config = load_config(ModelArguments(model_name_or_path=name, **known))
-        if not any("TokenClassification" in head for head in config.architectures or ()):
+        if not is_tagger(config):
             heads = " ".join(config.architectures or (config.model_type,))
             raise RecipeError(f"teacher {name}: is a {heads}, without a head for entities: set a finished tagger")
         check_teacher(name, read_labels(config), student.labels)
