@@ -14,7 +14,6 @@ distil: CONFIG ?= configs/ner/minilm_distilled_conll2003.yaml
 MLM_CONFIG ?= configs/mlm/minilm_news.yaml
 NER_CONFIG ?= configs/ner/minilm_conll2003.yaml
 TEACHER_CONFIG ?= configs/ner/mpnet_conll2003.yaml
-EVERY ?= 1
 WORKERS ?= 2
 
 # Names of files and folders go to the shell in quotes, where these signs would be run as commands or end the quotes.
@@ -128,7 +127,7 @@ reproduce-local: setup  ## the same from local files: DATA=folder of CoNLL-2003,
 silver: setup  ## a small model, which ARGS are for, learns from text that TEACHER=folder tags; DATA=folder of CoNLL-2003, TEXT="news/*.txt"
 	@test -n "$(TEACHER)" && test -n "$(DATA)" && test -n "$(TEXT)" || { \
 	    echo 'usage: make silver TEACHER=runs/ner/name DATA=path/to/conll2003 TEXT="path/to/*.txt" [EVERY=4]' >&2; exit 2; }
-	$(BIN)/python -m recipe words "$(TEXT)" --every "$(EVERY)" --output runs/ner/silver/words.conll
+	$(BIN)/python -m recipe words "$(TEXT)" $(if $(EVERY),--every "$(EVERY)") --output runs/ner/silver/words.conll
 	$(LAUNCH) run_ner.py --config "$(TEACHER_CONFIG)" --model_name_or_path "$(TEACHER)" --output_dir runs/ner/silver \
 	    --test_file runs/ner/silver/words.conll --encoding utf-8 --word_column 0 --tag_column -1 --comment_prefix "" \
 	    --do_train false --do_eval false --eval_strategy no
@@ -139,7 +138,7 @@ distil: setup  ## the student of CONFIG learns the probabilities that TEACHER=fo
 	@test -n "$(TEACHER)" && test -n "$(DATA)" || { \
 	    echo 'usage: make distil TEACHER=runs/ner/name DATA=path/to/conll2003 [TEXT="path/to/*.txt" EVERY=4]' >&2; exit 2; }
 	$(LAUNCH) run_ner.py --config "$(CONFIG)" --teacher "$(TEACHER)" --data_dir "$(DATA)" \
-	    $(if $(TEXT),--unlabelled_file "$(TEXT)" --unlabelled_every "$(EVERY)") $(ARGS)
+	    $(if $(TEXT),--unlabelled_file "$(TEXT)") $(if $(EVERY),--unlabelled_every "$(EVERY)") $(ARGS)
 
 tag: setup  ## tag text with a finished model: MODEL=runs/ner/name FILES="path/to/*.txt" OUTPUT=entities.jsonl, or ARGS='--text "..."'
 	@test -n "$(MODEL)" && test -n "$(FILES)$(ARGS)" || { \

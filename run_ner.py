@@ -55,13 +55,13 @@ from recipe.model.configuration import (
     read_labels,
     set_labels,
 )
-from recipe.model.loading import grow_embeddings, load_model, replace_head
+from recipe.model.loading import grow_embeddings, load_model, refuse_new_head, replace_head
 from recipe.model.settings import ModelArguments
 from recipe.run import Outcome, Run
 from recipe.training.checkpoints import remove_results
 from recipe.training.distillation import Distillation
 from recipe.training.loss import Loss, token_mean_loss
-from recipe.training.teachers import describe_distillation, prepare_distillation
+from recipe.training.teachers import Teachers, check_teachers, describe_distillation
 from recipe.training.trainer import RecipeTrainer
 
 
@@ -86,6 +86,8 @@ def main(
     with Run(model_args, training_args) as run:
         config = load_config(model_args)
         data_args = resolve_settings(data_args, config)
+        if training_args.do_train:
+            check_teachers(data_args, model_args, run.folder)  # before `restart` moves earlier files
         run.begin(data_args, config)
         own_model = build_model is not None
         build_model = build_model or partial(load_model, AutoModelForTokenClassification, model_args)
@@ -102,9 +104,9 @@ def main(
         check_length("max_seq_length", data_args.max_seq_length, tokenizer, config)
         tagger = make_tagger(labels, tokenizer, combine_settings(data_args, config), documents.get("train"))
         tagger.note_in(config)
-        extended = documents | add_copies(run, documents, data_args)
-        train = extended.get("train")
-        distillation = prepare_distillation(data_args, model_args, training_args, tagger, train, data_args.encoding)
+        teachers = load_teachers(run, data_args, tagger)
+        train = (documents | add_copies(run, documents, data_args)).get("train")
+        distillation = teachers.ask(train) if teachers and train else None
         if distillation:
             run.facts["distillation"] = describe_distillation(data_args, distillation)
         windows = {split: tagger.windows(documents[split]) for split in documents if split != "train"}
@@ -115,6 +117,8 @@ def main(
             return summarize_entities(gold, predicted) | (metrics(gold, predicted) if metrics else {})
 
         model = build_model(config)
+        if not training_args.do_train:
+            refuse_new_head(model, model_args.model_name_or_path)
         grow_embeddings(model, tokenizer)
         if labels != read_labels(model.config):
             replace_head(model, labels)
@@ -176,6 +180,14 @@ def read_documents(
     run.facts["sentences"] = {split: len(list_sentences(documents[split])) for split in documents}
     run.facts["remarks"] = {split: notes[split].count_remarks() for split in documents if notes[split].remarks}
     return documents, labels
+
+
+def load_teachers(run: Run, data_args: NerArguments, student: Tagger) -> Teachers | None:
+    """The teachers of a run that trains, if it has any."""
+    if not (data_args.teacher and run.training_args.do_train):
+        return None
+    splitter = student.settings.word_splitter
+    return Teachers(data_args, run.model_args, run.training_args, student.labels, splitter, data_args.encoding)
 
 
 def add_copies(run: Run, documents: dict[str, list[Document]], data_args: NerArguments) -> dict[str, list[Document]]:

@@ -5,11 +5,12 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, BinaryIO, TextIO
 
 from recipe.errors import RecipeError
 
-BESIDE = ".partial"  # added to the name of a file that is being written
+BESIDE = ".partial"  # ends the name of a file that is being written
 
 
 @contextmanager
@@ -40,10 +41,9 @@ def _open_beside(path: str | Path, mode: str, **options: Any) -> Iterator[Any]:
         with _explain(path), open(path, "w", encoding="utf-8", errors="replace", newline="\n") as file:
             yield file
         return
-    beside = path.with_name(path.name + BESIDE)
+    beside = path.with_name(f"{path.name}.{token_hex(4)}{BESIDE}")  # another process can write the same file
     with _explain(path), _remove_after_error(beside):
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.unlink(missing_ok=True)  # a link could lead elsewhere
         with open(beside, mode, **options) as file:
             yield file
             file.flush()

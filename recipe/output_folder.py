@@ -7,7 +7,7 @@ from typing import TextIO
 
 from recipe.errors import TRACEBACK, RecipeError
 from recipe.evaluation.predictions import PREDICTIONS
-from recipe.files import write_whole
+from recipe.files import BESIDE, write_whole
 from recipe.hub.report import PAGE
 from recipe.training.checkpoints import LOCK, lock_folder, refuse_links
 from recipe.training.teachers import SOFT_LABELS
@@ -23,6 +23,7 @@ PRIVATE = (
     "tokenizer/",
     f"{SOFT_LABELS}/",
     "augmentation/",
+    f"*{BESIDE}",
     LOCK,
 )
 

@@ -44,7 +44,7 @@ from recipe.training.checkpoints import (
     write_manifest,
 )
 from recipe.training.continuation import find_continuation, find_start, list_changes, refuse_trained
-from recipe.training.processes import refuse_unshared, wait_for_gloo
+from recipe.training.processes import let_first, refuse_unshared, wait_for_gloo
 from recipe.training.progress import disable_bars
 from recipe.training.runtime import adapt_precision, prepare
 from recipe.training.settings import find_resume_rules
@@ -108,6 +108,8 @@ class Run(AbstractContextManager):
         limit_silence(PUSH_SILENCE)
         if not training.do_train:
             refuse_trained(self.folder)
+            if self.model_args.student_layers:
+                raise RecipeError("student_layers: only a training starts from fewer layers: remove it")
         name = self.model_args.model_name_or_path
         if training.do_train and name and Path(name).is_dir() and self.folder.samefile(name):
             raise RecipeError(f"output_dir {self.folder}: would overwrite the model of the start: set another folder")
@@ -120,7 +122,7 @@ class Run(AbstractContextManager):
         config: that of the model, which may need another precision than the automatic one.
         """
         training = self.training_args
-        refuse_export(config, self.model_args.model_name_or_path)
+        refuse_export(config, f"model_name_or_path {self.model_args.model_name_or_path}")
         adapt_precision(training, config)
         self.data_args = data_args
         self.settings = self._list_settings()
@@ -168,22 +170,22 @@ class Run(AbstractContextManager):
         """Return the subfolder `name` of the output folder; one process fills it with `make` unless it is up to date.
 
         in_checkpoints: whether checkpoints contain the same files. A resumed run then returns its checkpoint instead.
-        Otherwise only a resumed run uses files of an earlier start, because it needs the same ones.
+        Otherwise only a resumed run uses files of an earlier start, if they were made with its settings.
         """
         if self.checkpoint and in_checkpoints:
             return str(self.checkpoint)
         final, partial = self.folder / name, self.folder / f"{PARTIAL}{name}"
-        with self.training_args.main_process_first(local=False, desc=f"making {name}"):
-            rules = self.rules | {"sharded": "free"}
-            outdated = find_damage(final)
-            if not outdated:
-                outdated = list_changes(final, self.compared, rules) if in_checkpoints else not self.checkpoint
-            if self.training_args.process_index == 0 and outdated:
+
+        def update() -> None:
+            anew = not (self.checkpoint or in_checkpoints)
+            if anew or find_damage(final) or list_changes(final, self.compared, self.rules | {"sharded": "free"}):
                 clear_partial(self.folder)
                 with guard_save(partial):
                     make(partial)
                     write_manifest(partial, 0, self.compared)
                     finalize(partial, final)
+
+        let_first(update, self.training_args.world_size, self.training_args.process_index)
         return str(final)
 
     def train(self, trainer: RecipeTrainer) -> None:

@@ -77,7 +77,7 @@ class AugmentationArguments:
     augmentation_model: str | None = setting(None, "fill: masked language model, a folder or Hub id.")
 
     def __post_init__(self):
-        """Raise ValueError for an unknown or repeated way, or if `fill` has no model."""
+        """Raise ValueError for an unknown or repeated way, if `fill` has no model, and for what has no effect."""
         chosen = self.augmentation or []
         for name in chosen:
             if name not in AUGMENTATIONS:
@@ -88,3 +88,8 @@ class AugmentationArguments:
             )
         if "fill" in chosen and not self.augmentation_model:
             raise ValueError("augmentation_model: fill needs a masked language model: set a folder or Hub id")
+        if self.augmentation_model and "fill" not in chosen:
+            raise ValueError("augmentation_model: has no effect without fill: add fill to augmentation, or remove it")
+        for name in ("augmentation_copies", "augmentation_rate"):
+            if not chosen and getattr(self, name) != getattr(AugmentationArguments, name):
+                raise ValueError(f"{name}: has no effect without augmentation: set augmentation, or remove it")

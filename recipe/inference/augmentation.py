@@ -1,11 +1,13 @@
-"""Changed copies of the training documents as column files, and those whose words a masked language model chooses.
+"""Changed copies of the training documents in files, and those whose words a masked language model chooses.
 
 The methods without a model are in `recipe.data.augmentation`.
 """
 
+import json
 import random
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
@@ -14,22 +16,24 @@ from typing import NamedTuple
 import torch
 
 from recipe.data.augmentation import METHODS, augment
-from recipe.data.conll import read_columns, write_conll
 from recipe.data.documents import Document, Sentence, list_sentences
 from recipe.data.settings import AugmentationArguments
+from recipe.files import write_whole
 from recipe.inference.fill_options import FillOptions
 from recipe.inference.filler import BUFFER, Filler
 from recipe.inference.masks import ANY, FIRST, START, MaskedText, mask_spans
 from recipe.seeds import derive_seed
 
 PASSES = 4  # forward passes for a sentence: the later ones see the words that the earlier ones chose
-SUFFIX = ".conll"
+SUFFIX = ".jsonl"
 
 
 def write_copies(
     documents: Sequence[Document], arguments: AugmentationArguments, seed: int, cache_dir: str | None, folder: Path
 ) -> None:
-    """Write the copies that `arguments` ask for to a new folder, a column file for each method.
+    """Write the copies that `arguments` ask for to a new folder, a file of JSON Lines for each method.
+
+    A line is a document: the words, tags and place of each sentence. Column files could not hold each word as it is.
 
     Raises RecipeError if the model of `fill` cannot be loaded.
     """
@@ -42,12 +46,18 @@ def write_copies(
         copies = augment(documents, methods, arguments.augmentation_copies, arguments.augmentation_rate, seed)
     folder.mkdir()
     for name, made in copies.items():
-        write_conll(folder / f"{name}{SUFFIX}", made)
+        lines = [json.dumps([asdict(sentence) for sentence in document.sentences]) + "\n" for document in made]
+        write_whole(folder / f"{name}{SUFFIX}", "".join(lines))
 
 
 def read_copies(folder: str | Path) -> dict[str, list[Document]]:
     """The copies in a folder of `write_copies`, by method."""
-    return {path.stem: read_columns(path) for path in sorted(Path(folder).glob(f"*{SUFFIX}"))}
+    return {path.stem: _read_documents(path) for path in sorted(Path(folder).glob(f"*{SUFFIX}"))}
+
+
+def _read_documents(path: Path) -> list[Document]:
+    with open(path, encoding="utf-8") as file:
+        return [Document([Sentence(**sentence) for sentence in json.loads(line)]) for line in file]
 
 
 def count_copies(copies: dict[str, list[Document]]) -> dict[str, dict[str, int]]:

@@ -66,10 +66,10 @@ def read_export(config: PreTrainedConfig) -> Export | None:
     return found[0]
 
 
-def refuse_export(config: PreTrainedConfig, name: str | None) -> None:
-    """Raise RecipeError if `config`, that of the model `name`, is of an export, which is only to be used."""
+def refuse_export(config: PreTrainedConfig, name: str) -> None:
+    """Raise RecipeError if `config`, that of the model `name` (setting and value), is of an export, only to be used."""
     if getattr(config, KEY, None) is not None:
-        raise RecipeError(f"model_name_or_path {name}: is an export: give the model that it was made of")
+        raise RecipeError(f"{name}: is an export: give the model that it was made of")
 
 
 def load_graph(export: Export, arguments: ModelArguments, threads: int | None = None) -> Backend:

@@ -66,15 +66,13 @@ def average(given: Sequence[SoftLabels], labels: int) -> SoftLabels:
 class Teacher:
     """A finished tagger, which gives soft labels.
 
-    labels: the label of each label id in the soft labels; the tagger can have them in another order (`check_teacher`).
-    constrained: see `Tagger.weigh_labels`.
-    Raises RecipeError if the tagger is an export.
+    tagger: one that is no export. labels: the label of each label id in the soft labels; the tagger can have them in
+    another order (`check_teacher`). constrained: see `Tagger.weigh_labels`.
     """
 
     def __init__(self, name: str, tagger: Tagger, labels: Sequence[str], constrained: bool):
-        if not isinstance(tagger.backend, TorchBackend):
-            raise RecipeError(f"teacher {name}: is an export: set the folder of the model that it was made from")
-        self._tagger, self._constrained = tagger, constrained
+        assert isinstance(tagger.backend, TorchBackend)  # its weights are part of the digest
+        self._name, self._tagger, self._constrained = name, tagger, constrained
         self._order = [tagger.labels.index(label) for label in labels]
         settings = [VERSION, KEPT, list(labels), tagger.labels, asdict(tagger.settings), constrained]
         digest = hashlib.sha256(json.dumps(settings).encode())
@@ -85,8 +83,12 @@ class Teacher:
         self.digest = digest.hexdigest()
 
     def score(self, documents: Sequence[Document]) -> SoftLabels:
-        """The soft labels of all words of `documents`, in order."""
-        return keep_best(self._tagger.weigh_labels(documents, self._constrained)[:, self._order])
+        """The soft labels of all words of `documents`, in order. Raises RecipeError if the model predicts NaN."""
+        try:
+            found = self._tagger.weigh_labels(documents, self._constrained)
+        except RecipeError as error:
+            raise RecipeError(f"teacher {self._name}: {error}") from None
+        return keep_best(found[:, self._order])
 
 
 def check_teacher(name: str, own: Sequence[str], labels: Sequence[str]) -> None:

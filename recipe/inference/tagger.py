@@ -280,11 +280,17 @@ class Tagger:
     def _collect(
         self, documents: Sequence[Document], windows: Sequence[Window], batches: Iterable[np.ndarray]
     ) -> tuple[np.ndarray, list[int]]:
-        """The logits of all words, (words, labels), and the number of words in each sentence."""
+        """The logits of all words, (words, labels), and the number of words in each sentence.
+
+        Raises RecipeError if they are not all finite: each tag would be the first label, whatever the words.
+        """
         lengths = [len(sentence.words) for sentence in list_sentences(documents)]
         if not windows:
             return np.zeros((0, len(self.labels))), lengths
-        return collect_logits(chain.from_iterable(batches), windows), lengths
+        logits = collect_logits(chain.from_iterable(batches), windows)
+        if not np.isfinite(logits).all():
+            raise RecipeError("the model predicts NaN or infinity: restore its weights, or set precision to fp32")
+        return logits, lengths
 
     def _prepare(self, items: list[str | Document]) -> _Prepared:
         places = [

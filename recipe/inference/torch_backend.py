@@ -11,7 +11,7 @@ from recipe.inference.backends import BATCH_TOKENS, Batch
 from recipe.inference.placing import place_model
 from recipe.model.attention import allow_cudnn
 from recipe.model.compilation import compile_layers, keep_compiled
-from recipe.model.loading import load_model
+from recipe.model.loading import load_model, refuse_new_head
 from recipe.model.settings import ModelArguments
 from recipe.precision import fast_matmul
 
@@ -57,9 +57,11 @@ def load_torch(
 ) -> TorchBackend:
     """Load a model with `auto_class` (`AutoModelFor...`); see `place_model` for `precision` and `device`.
 
-    Raises RecipeError if it is to be compiled, and there is no compiler.
+    Raises RecipeError if its head has no weights, or if it is to be compiled, and there is no compiler.
     """
-    model = place_model(load_model(auto_class, arguments, config), precision, device)
+    model = load_model(auto_class, arguments, config)
+    refuse_new_head(model, arguments.model_name_or_path)
+    model = place_model(model, precision, device)
     if compiled:
         keep_compiled()
         compile_layers(model, dynamic=True)

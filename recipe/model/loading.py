@@ -95,6 +95,12 @@ def load_model(auto_class: Any, arguments: ModelArguments, config: PreTrainedCon
     return model
 
 
+def refuse_new_head(model: PreTrainedModel, name: str | None) -> None:
+    """Raise RecipeError if the head of the model `name`, which is to be used as it is, has no trained weights."""
+    if getattr(model, "new_head", False):
+        raise RecipeError(f"{name}: has no weights for its head: restore the file, or choose a finished model")
+
+
 def grow_embeddings(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Give a model embeddings for the tokenizer's new words, in place: each starts at the mean of its pieces."""
     new = find_new_words(tokenizer)

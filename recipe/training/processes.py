@@ -1,11 +1,12 @@
-"""Additions to Accelerate for several processes: FSDP units, the network interface of gloo, a shared output folder."""
+"""Additions to Accelerate for several processes: FSDP units, gloo, a shared output folder, work that one does."""
 
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import psutil
 from accelerate.utils import FullyShardedDataParallelPlugin
@@ -14,6 +15,8 @@ from transformers import PreTrainedModel
 
 from recipe.errors import RecipeError
 from recipe.model.depth import find_layers
+
+Result = TypeVar("Result")
 
 
 @contextmanager
@@ -72,6 +75,24 @@ def wait_for_gloo() -> None:
     """
     if distributed.is_initialized():
         time.sleep(0.1)  # there is no way to check whether they have finished
+
+
+def let_first(make: Callable[[], Result], world_size: int, rank: int) -> Result:
+    """Let the first process make something small, such as a number or text; returns it in all processes.
+
+    The others wait. If the first one raises RecipeError, all of them do, so that none fails for want of the others.
+    """
+    made: list[Any] = [None, None]
+    if rank == 0:
+        try:
+            made[0] = make()
+        except RecipeError as error:
+            made[1] = error
+    if world_size > 1:
+        distributed.broadcast_object_list(made)
+    if made[1]:
+        raise made[1]
+    return made[0]
 
 
 def refuse_unshared(folder: Path, world_size: int, rank: int) -> None:

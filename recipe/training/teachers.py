@@ -7,13 +7,14 @@ where it was, and other runs with the same teachers and documents find them.
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import torch
-from torch import distributed
 
 from recipe.data.documents import Document, list_sentences
 from recipe.data.words import list_texts, read_words
 from recipe.errors import RecipeError
+from recipe.inference.exports import refuse_export
 from recipe.inference.soft_labels import (
     SoftLabels,
     Teacher,
@@ -29,52 +30,116 @@ from recipe.inference.texts import fill_buffers
 from recipe.model.configuration import is_tagger, load_config, read_labels
 from recipe.model.settings import ModelArguments
 from recipe.training.distillation import Distillation
+from recipe.training.processes import Result, let_first
 from recipe.training.settings import DistillationArguments, TrainingArguments
 
+NEEDED = {"distil_weight": "teacher", "distil_temperature": "teacher", "distil_targets": "teacher"}
+NEEDED |= {"unlabelled_file": "teacher", "teacher_cache": "teacher", "unlabelled_every": "unlabelled_file"}
 SOFT_LABELS = "teacher"  # folder of the soft labels, in the output folder
 REPORT_SECONDS = 60  # between two lines about a teacher's progress
 
 
-def prepare_distillation(
-    arguments: DistillationArguments,
-    model_args: ModelArguments,
-    training_args: TrainingArguments,
-    student: Tagger,
-    train: Sequence[Document] | None,
-    encoding: str,
-) -> Distillation | None:
-    """The documents and soft labels that a student learns from; None if the run has no teacher or does not train.
+def check_teachers(arguments: DistillationArguments, model_args: ModelArguments, folder: Path) -> None:
+    """Raise RecipeError if a teacher is no finished tagger, or is in the output folder `folder`.
 
-    student: the tagger of the run. train: its training split. encoding: that of the unlabelled text.
-    Raises RecipeError if a teacher cannot be loaded or has other labels, or if the text cannot be read.
+    Also for settings that have no effect without a teacher, or without unlabelled text.
     """
-    if not arguments.teacher and arguments.unlabelled_file:
-        raise RecipeError("unlabelled_file: needs a teacher that predicts its labels: set teacher, or remove it")
-    if not arguments.teacher or train is None:
-        return None
-    known = {"cache_dir": model_args.cache_dir, "trust_remote_code": model_args.trust_remote_code}
-    for name in arguments.teacher:
-        config = load_config(ModelArguments(model_name_or_path=name, **known))
+    for name, needed in NEEDED.items():
+        if getattr(arguments, name) != getattr(DistillationArguments, name) and not getattr(arguments, needed):
+            raise RecipeError(f"{name}: has no effect without {needed}: set {needed}, or remove it")
+    for name in arguments.teacher or ():
+        config = load_config(_name(name, model_args))
+        refuse_export(config, f"teacher {name}")
         if not is_tagger(config):
             heads = " ".join(config.architectures or (config.model_type,))
             raise RecipeError(f"teacher {name}: is a {heads}, without a head for entities: set a finished tagger")
-        check_teacher(name, read_labels(config), student.labels)
-        if Path(name).is_dir() and training_args.folder.samefile(name):
-            raise RecipeError(f"teacher {name}: is the output folder, where the student would replace it: set another")
-    unlabelled = _read_unlabelled(arguments, encoding, student.settings.word_splitter)
-    parts = [*fill_buffers(train), *fill_buffers(unlabelled)]
+        if Path(name).is_dir() and Path(name).resolve().is_relative_to(folder.resolve()):
+            raise RecipeError(f"teacher {name}: is in the output folder, which the student is written to: set another")
 
-    def load(name: str) -> Teacher:
+
+class Teachers:
+    """The teachers of a run and its unlabelled text, all of them loaded, so that what is missing costs no time.
+
+    labels, splitter: those of the student; the splitter finds the words of the unlabelled text.
+    encoding: of the unlabelled text.
+    Raises RecipeError if a teacher cannot be loaded or has other labels, if the text cannot be read, and if the cache
+    cannot be written.
+    """
+
+    def __init__(
+        self,
+        arguments: DistillationArguments,
+        model_args: ModelArguments,
+        training_args: TrainingArguments,
+        labels: Sequence[str],
+        splitter: str,
+        encoding: str,
+    ):
+        self._arguments, self._training_args, self._labels = arguments, training_args, labels
+        self._cache = Path(arguments.teacher_cache or training_args.folder / SOFT_LABELS).expanduser()
+        self._unlabelled = _read_unlabelled(arguments, encoding, splitter)
+        self._teachers: list[Teacher] = []  # in the first process
+        constrained = arguments.distil_targets == "posteriors"
         precision = "fp32" if training_args.mixed_precision == "no" else training_args.mixed_precision
-        with torch.random.fork_rng(devices=[]):  # the student starts from the same weights as without a teacher
-            tagger = Tagger.load(name, precision, str(training_args.device), **known)
-        return Teacher(name, tagger, student.labels, constrained=arguments.distil_targets == "posteriors")
 
-    cache = Path(arguments.teacher_cache or training_args.folder / SOFT_LABELS)
-    answers = [_ask(name, load, parts, len(student.labels), cache, training_args) for name in arguments.teacher]
-    soft = join([average(given, len(student.labels)) for given in zip(*answers, strict=True)])
-    weight, temperature = arguments.distil_weight, arguments.distil_temperature
-    return Distillation(student.labels, train, unlabelled, soft, weight, temperature)
+        def load() -> list[str]:
+            for name in arguments.teacher or ():
+                check_teacher(name, read_labels(load_config(_name(name, model_args))), labels)
+                with torch.random.fork_rng(devices=[]):  # the student starts from the same weights as without a teacher
+                    tagger = Tagger.open(_name(name, model_args), precision, str(training_args.device))
+                self._teachers.append(Teacher(name, tagger, labels, constrained))
+            _make_cache(self._cache)
+            return [teacher.digest for teacher in self._teachers]
+
+        self.digests = self._let_first(load)
+
+    def ask(self, train: Sequence[Document]) -> Distillation:
+        """The soft labels of the training split `train` and of the unlabelled text; the teachers are then given up."""
+        parts = [*fill_buffers(train), *fill_buffers(self._unlabelled)]
+        answers = [self._ask(name, digest, parts) for name, digest in zip(self._names, self.digests, strict=True)]
+        soft = join([average(given, len(self._labels)) for given in zip(*answers, strict=True)])
+        weight, temperature = self._arguments.distil_weight, self._arguments.distil_temperature
+        return Distillation(self._labels, train, self._unlabelled, soft, weight, temperature)
+
+    @property
+    def _names(self) -> list[str]:
+        return self._arguments.teacher or []
+
+    def _let_first(self, make: Callable[[], Result]) -> Result:
+        return let_first(make, self._training_args.world_size, self._training_args.process_index)
+
+    def _ask(self, name: str, digest: str, parts: Sequence[Sequence[Document]]) -> list[SoftLabels]:
+        """The soft labels of each part of the documents by one teacher, which the first process asks for new parts."""
+        teacher = self._teachers.pop(0) if self._teachers else None
+        started = said = time.perf_counter()
+        words, done, scored = sum(map(_count_words, parts)), 0, 0
+        if teacher:
+            print(f"teacher {name}: {words:,} words", flush=True)
+        answers = []
+        for part in parts:
+            path = self._cache / name_file(digest, part)
+
+            def score(part=part, path=path) -> int:
+                assert teacher is not None  # in the first process
+                if read_soft_labels(path, part, len(self._labels)) is not None:
+                    return 0
+                write_soft_labels(path, teacher.score(part))
+                return _count_words(part)
+
+            scored += self._let_first(score)  # after each part, so that no process waits for longer than ddp_timeout
+            done += _count_words(part)
+            if teacher and time.perf_counter() - said > REPORT_SECONDS:
+                said = time.perf_counter()
+                print(f"teacher {name}: {done:,} of {words:,} words", flush=True)
+            soft = read_soft_labels(path, part, len(self._labels))
+            if soft is None:
+                raise RecipeError(f"teacher_cache {self._cache}: not shared by all machines: set a folder that is")
+            answers.append(soft)
+        if teacher:
+            seconds = time.perf_counter() - started
+            others = f"; {words - scored:,} were in {self._cache}" if scored < words else ""
+            print(f"teacher {name}: scored {scored:,} words in {seconds:.0f} s{others}", flush=True)
+        return answers
 
 
 def describe_distillation(arguments: DistillationArguments, distillation: Distillation) -> dict:
@@ -100,45 +165,20 @@ def _read_unlabelled(arguments: DistillationArguments, encoding: str, splitter: 
     return documents
 
 
-def _ask(
-    name: str,
-    load: Callable[[str], Teacher],
-    parts: Sequence[Sequence[Document]],
-    labels: int,
-    cache: Path,
-    training_args: TrainingArguments,
-) -> list[SoftLabels]:
-    """The soft labels of each part of the documents by one teacher, which the first process asks for new parts."""
-    several = training_args.world_size > 1
-    teacher = load(name) if training_args.process_index == 0 else None
-    started = said = time.perf_counter()
-    words, done, scored = sum(map(_count_words, parts)), 0, 0
-    if teacher:
-        print(f"teacher {name}: {words:,} words", flush=True)
-    shared = [teacher.digest if teacher else ""]
-    if several:
-        distributed.broadcast_object_list(shared)
-    answers = []
-    for part in parts:
-        path = cache / name_file(shared[0], part)
-        if teacher and read_soft_labels(path, part, labels) is None:
-            write_soft_labels(path, teacher.score(part))
-            scored += _count_words(part)
-        done += _count_words(part)
-        if teacher and time.perf_counter() - said > REPORT_SECONDS:
-            said = time.perf_counter()
-            print(f"teacher {name}: {done:,} of {words:,} words", flush=True)
-        if several:
-            distributed.barrier()  # after each part, so that no process waits for longer than ddp_timeout
-        soft = read_soft_labels(path, part, labels)
-        if soft is None:
-            raise RecipeError(f"teacher_cache {cache}: not shared by all machines: set a folder on shared storage")
-        answers.append(soft)
-    if teacher:
-        seconds = time.perf_counter() - started
-        others = f"; {words - scored:,} were in {cache}" if scored < words else ""
-        print(f"teacher {name}: scored {scored:,} words in {seconds:.0f} s{others}", flush=True)
-    return answers
+def _name(teacher: str, model_args: ModelArguments) -> ModelArguments:
+    """What loads a teacher: its name, and what the student's own loading says about the Hub."""
+    return ModelArguments(
+        model_name_or_path=teacher, cache_dir=model_args.cache_dir, trust_remote_code=model_args.trust_remote_code
+    )
+
+
+def _make_cache(cache: Path) -> None:
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=cache):
+            pass
+    except OSError as error:
+        raise RecipeError(f"teacher_cache {cache}: {error.strerror}: set a folder that you can write to") from None
 
 
 def _count_words(documents: Sequence[Document]) -> int:

@@ -18,11 +18,12 @@ from recipe.data.augmentation import METHODS, augment
 from recipe.data.conll import read_columns
 from recipe.data.documents import Document, Sentence, list_sentences, list_tags
 from recipe.data.schemes import is_well_formed, list_entities, to_iob2
-from recipe.data.settings import AUGMENTATIONS
+from recipe.data.settings import AUGMENTATIONS, AugmentationArguments
 from recipe.data.splits import take_share
 from recipe.errors import RecipeError
 from recipe.evaluation.buckets import count_mentions
 from recipe.evaluation.predictions import read_mentions
+from recipe.inference.augmentation import read_copies, write_copies
 from recipe.model.settings import ModelArguments
 from recipe.training.trainer import RecipeTrainer
 
@@ -242,9 +243,21 @@ def test_the_settings_name_the_methods_there_are():
         ),
         (["--augmentation", "tokens", "tokens"], "augmentation: tokens tokens: name each one only once"),
         (["--augmentation", "fill"], "augmentation_model: fill needs a masked language model: set a folder or Hub id"),
-        (["--augmentation_rate", "0"], "augmentation_rate: 0.0 is too small: it must be at least 0.001"),
-        (["--augmentation_rate", "1.1"], "augmentation_rate: 1.1 is too large: it must be at most 1"),
-        (["--augmentation_copies", "0"], "augmentation_copies: 0 is too small: it must be at least 1"),
+        (["--augmentation_rate", "0.2"], "augmentation_rate: has no effect without augmentation: set augmentation, or"),
+        (["--augmentation_copies", "2"], "augmentation_copies: has no effect without augmentation"),
+        (["--augmentation", "tokens", "--augmentation_model", "x"], "augmentation_model: has no effect without fill"),
+        (
+            ["--augmentation", "tokens", "--augmentation_rate", "0"],
+            "augmentation_rate: 0.0 is too small: it must be at least 0.001",
+        ),
+        (
+            ["--augmentation", "tokens", "--augmentation_rate", "1.1"],
+            "augmentation_rate: 1.1 is too large: it must be at most 1",
+        ),
+        (
+            ["--augmentation", "tokens", "--augmentation_copies", "0"],
+            "augmentation_copies: 0 is too small: it must be at least 1",
+        ),
         (["--train_share", "0"], "train_share: 0.0 is too small"),
         (["--train_share", "5"], "train_share: 5.0 is too large: it must be at most 1"),
     ],
@@ -306,9 +319,7 @@ def test_a_run_trains_on_the_copies_and_says_so(start, capsys, monkeypatch):
     assert added.keys() == METHODS.keys()
     assert all((one["documents"], one["sentences"]) == (2 * 11, 2 * sentences) for one in added.values())
     assert added["tokens"]["words"] == added["segments"]["words"] == 2 * words
-    assert (
-        added["mentions"]["words"] == count_words(read_columns(folder / "augmentation" / "mentions.conll")) != 2 * words
-    )
+    assert added["mentions"]["words"] == count_words(read_copies(folder / "augmentation")["mentions"]) != 2 * words
     labels = sum(label != -100 for window in trained for label in window["labels"])
     assert labels == words + sum(one["words"] for one in added.values())
     line = f"augmentation: tokens: 22 documents, {2 * sentences:,} sentences, {2 * words:,} words added"
@@ -349,3 +360,23 @@ def test_a_run_is_not_resumed_with_another_augmentation(start):
     start("fixed", **AUGMENTED)
     with pytest.raises(RecipeError, match="made with other settings, augmentation_rate"):
         start("fixed", **AUGMENTED, augmentation_rate=0.5)
+
+
+def test_a_run_that_is_resumed_all_the_same_has_the_copies_of_its_settings(start):
+    folder = start("forced", **AUGMENTED)
+    before = read_copies(folder / "augmentation")
+    start("forced", **AUGMENTED, augmentation_rate=0.9, max_steps=8, resume_from_checkpoint="last")
+    after = read_copies(folder / "augmentation")
+    assert after == read_copies(start("fresh", **AUGMENTED, augmentation_rate=0.9, max_steps=8) / "augmentation")
+    assert after != before
+
+
+def test_words_of_any_signs_are_kept(tmp_path):
+    words = ["two words", "a\tb\n", "\u2028", "", "-DOCSTART-", "\ud800", "x" * 300_000]
+    documents = [Document([Sentence(words, ["O"] * len(words), "odd.json:3"), Sentence(["a"], ["B-X"])]), Document()]
+    write_copies(documents, AugmentationArguments(augmentation=["segments"]), 1, None, tmp_path / "copies")
+    copies = read_copies(tmp_path / "copies")["segments"]
+    assert sorted(copies[0].sentences[0].words) == sorted(words)
+    assert copies[0].sentences[0].place == "odd.json:3"
+    assert copies[0].sentences[1:] == documents[0].sentences[1:]
+    assert copies[1] == Document()

@@ -6,7 +6,6 @@ import torch
 
 from conftest import make_tagger_folder
 from recipe.data.documents import Document, Sentence
-from recipe.errors import RecipeError
 from recipe.inference import soft_labels
 from recipe.inference.decoding import compute_posteriors
 from recipe.inference.soft_labels import (
@@ -139,12 +138,3 @@ def test_an_array_instead_of_a_file_of_arrays_is_none(tmp_path):
     with open(tmp_path / "part.npz", "wb") as file:
         np.save(file, np.zeros(3))
     assert read_soft_labels(tmp_path / "part.npz", make_documents(), 3) is None
-
-
-def test_an_export_cannot_teach():
-    class Graph:
-        batch_tokens = 1
-
-    tagger = Tagger(LABELS, tokenizer=None, backend=Graph())
-    with pytest.raises(RecipeError, match="teacher tutor: is an export: set the folder of the model"):
-        Teacher("tutor", tagger, LABELS, constrained=False)

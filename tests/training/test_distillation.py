@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import BertForTokenClassification, DataCollatorForTokenClassification
 
 import run_ner
@@ -209,15 +210,26 @@ def test_neither_packing_nor_accumulation_changes_the_loss(flags, reference_curv
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
-def test_two_processes_change_neither_loss_nor_gradient(flags, reference_curve, tmp_path):
+def launch_two(words):
     command = [sys.executable, "-m", "accelerate.commands.launch"]
     command += ["--config_file", "configs/accelerate/multi_cpu.yaml", "--main_process_port", "0", "run_ner.py"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    words = flags(tmp_path / "run", per_device_train_batch_size=4)
-    run = subprocess.run([*command, *words], cwd=ROOT, env=environment, capture_output=True, text=True)
+    return subprocess.run([*command, *words], cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+def test_two_processes_change_neither_loss_nor_gradient(flags, reference_curve, tmp_path):
+    run = launch_two(flags(tmp_path / "run", per_device_train_batch_size=4))
     assert run.returncode == 0, run.stderr
     assert run.stdout.count(": scored ") == 1
     np.testing.assert_allclose(read_curve(tmp_path / "run"), reference_curve(flags, tmp_path / "one"), rtol=1e-4)
+
+
+def test_of_two_processes_only_the_one_that_asks_the_teacher_says_what_is_wrong(flags, tmp_path):
+    broken = make_tagger_folder(tmp_path / "broken", LABELS)
+    spoil(tmp_path / "broken", {"classifier.weight": torch.full((3, 32), math.nan)})
+    run = launch_two(flags(tmp_path / "run", teacher=broken))
+    errors = [line for line in run.stderr.splitlines() if line.startswith("error: ")]
+    assert [line.partition(": the model")[0] for line in errors] == [f"error: teacher {broken}"]
 
 
 class Killed(BaseException):
@@ -385,10 +397,77 @@ def test_what_cannot_teach_is_refused(flags, tmp_path, encoder):
     file = tmp_path / "masked" / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"architectures": ["BertForMaskedLM"]}))
     refuse(flags(tmp_path / "run", teacher=masked), "masked: is a BertForMaskedLM, without a head for entities: set a")
-    refuse(flags(tmp_path / "run", teacher=None), "^unlabelled_file: needs a teacher")
-    own = make_tagger_folder(tmp_path / "own", LABELS)
-    refuse(flags(own, teacher=own), "^teacher .*own: is the output folder, where the student would replace it")
+    export = make_tagger_folder(tmp_path / "export", LABELS)
+    file = tmp_path / "export" / "config.json"
+    record = {"backend": "torch", "precision": "bf16"}
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"export": record}))
+    refuse(flags(tmp_path / "run", teacher=export), "^teacher .*export: is an export: give the model that it was made")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("place", ["", "teacher", "link"])
+def test_a_teacher_in_the_output_folder_is_refused_before_a_restart_moves_it(flags, tmp_path, place):
+    run_ner.main(flags(tmp_path / "run", teacher_cache=tmp_path / "cache"))
+    own = make_tagger_folder(tmp_path / "run" / "teacher", LABELS) if place == "teacher" else tmp_path / "run"
+    if place == "link":
+        own = tmp_path / "link"
+        own.symlink_to(tmp_path / "run")
+    held = sorted(tmp_path.rglob("*"))
+    refuse(
+        flags(tmp_path / "run", teacher=own, restart=True), "^teacher .*: is in the output folder, which the student"
+    )
+    refuse(flags(tmp_path / "run", teacher=tmp_path / "none", restart=True), "none: no such folder")
+    assert sorted(tmp_path.rglob("*")) == held
+
+
+def spoil(folder, weights):
+    """Replace some weights of a tagger; None removes one."""
+    file = folder / "model.safetensors"
+    left = {name: weight for name, weight in (load_file(file) | weights).items() if weight is not None}
+    save_file(left, file, {"format": "pt"})
+    return str(folder)
+
+
+def test_a_teacher_without_trained_weights_is_refused_before_another_is_asked(flags, tmp_path, teacher, scored):
+    beheaded, broken = (make_tagger_folder(tmp_path / name, LABELS, seed=3) for name in ("beheaded", "broken"))
+    spoil(tmp_path / "beheaded", {"classifier.weight": None})
+    (tmp_path / "broken" / "model.safetensors").write_bytes(b"")
+    for other, message in ((beheaded, "beheaded: has no weights for its head"), (broken, "broken: ")):
+        refuse([*flags(tmp_path / "run", teacher=None), "--teacher", teacher, other], message)
+    assert scored[0] == []
+    spoil(
+        tmp_path / "beheaded", {"classifier.weight": torch.full((3, 32), math.nan), "classifier.bias": torch.zeros(3)}
+    )
+    message = "^teacher .*beheaded: the model predicts NaN or infinity: restore its weights, or set precision to fp32"
+    refuse(flags(tmp_path / "run", teacher=beheaded), message)
+
+
+def test_a_cache_that_cannot_be_written_is_refused_before_a_teacher_is_asked(flags, tmp_path, scored):
+    (tmp_path / "file").write_text("")
+    for cache in (tmp_path / "file", tmp_path / "file" / "inside", "/proc/cache"):
+        refuse(flags(tmp_path / "run", teacher_cache=cache), f"^teacher_cache {cache}: .*: set a folder that you can")
+    assert scored[0] == []
+
+
+def test_the_home_folder_can_be_part_of_the_cache(flags, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    run_ner.main(flags(tmp_path / "run", teacher_cache="~/cache", max_steps=1))
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "unlabelled_file: has no effect without teacher: set teacher, or remove it"),
+        ({"unlabelled_file": None, "distil_weight": 0.4}, "distil_weight: has no effect without teacher"),
+        ({"unlabelled_file": None, "distil_targets": "posteriors"}, "distil_targets: has no effect without teacher"),
+        ({"unlabelled_file": None, "teacher_cache": "x"}, "teacher_cache: has no effect without teacher"),
+        ({"unlabelled_file": None, "unlabelled_every": 2}, "unlabelled_every: has no effect without unlabelled_file"),
+    ],
+)
+def test_settings_without_effect_are_refused(flags, tmp_path, settings, message):
+    words = flags(tmp_path / "run", **({"teacher": None, "distil_temperature": None} | settings))
+    refuse(words, f"^{message}")
 
 
 @pytest.mark.parametrize(
