@@ -28,7 +28,7 @@ from recipe.errors import RecipeError, exit_with
 from recipe.evaluation.filled import write_filled
 from recipe.evaluation.masked import break_down, score_positions, summarize_positions
 from recipe.inference.recovery import try_examples
-from recipe.inputs.blocks import build_blocks
+from recipe.inputs.blocks import build_blocks, digest_blocks
 from recipe.inputs.masking import MaskingCollator, build_collator, draw_masks
 from recipe.inputs.overview import format_text_overview, list_ids
 from recipe.inputs.stream import BlockStream
@@ -84,6 +84,8 @@ def main(
         check_length("block_size", data_args.block_size, tokenizer, config)
         collator = build_collator(tokenizer, data_args, training_args.seed)
         blocks = prepare_blocks(articles, tokenizer, collator, data_args, training_args)
+        if isinstance(train := blocks.get("train"), Dataset):
+            run.pin("training_data", partial(digest_blocks, train))
         outputs: list[EvalPrediction] = []  # of the last evaluation
 
         def summarize(output: EvalPrediction) -> dict[str, float]:

@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from recipe.arguments import NerArguments, RunArguments, check_metric, check_type_metric, parse
-from recipe.data.documents import Document, Notes, list_sentences, list_tags
+from recipe.data.documents import Document, Notes, digest_documents, list_sentences, list_tags
 from recipe.data.raw_text import choose_splitter
 from recipe.data.splits import check_labels, limit_sentences, list_labels, load_splits, take_share
 from recipe.errors import exit_with
@@ -177,6 +177,8 @@ def read_documents(
     if training_args.do_train:
         documents["train"] = take_share(documents["train"], data_args.train_share, training_args.seed)
     documents = limit_sentences(documents, data_args)
+    if training_args.do_train:
+        run.pin("training_data", partial(digest_documents, documents["train"]))
     run.facts["sentences"] = {split: len(list_sentences(documents[split])) for split in documents}
     run.facts["remarks"] = {split: notes[split].count_remarks() for split in documents if notes[split].remarks}
     return documents, labels
@@ -187,7 +189,10 @@ def load_teachers(run: Run, data_args: NerArguments, student: Tagger) -> Teacher
     if not (data_args.teacher and run.training_args.do_train):
         return None
     splitter = student.settings.word_splitter
-    return Teachers(data_args, run.model_args, run.training_args, student.labels, splitter, data_args.encoding)
+    teachers = Teachers(data_args, run.model_args, run.training_args, student.labels, splitter, data_args.encoding)
+    run.pin("teachers", lambda: " ".join(teachers.digests))
+    run.pin("unlabelled_documents", partial(digest_documents, teachers.unlabelled))
+    return teachers
 
 
 def add_copies(run: Run, documents: dict[str, list[Document]], data_args: NerArguments) -> dict[str, list[Document]]:

@@ -43,7 +43,13 @@ from recipe.training.checkpoints import (
     remove_unused,
     write_manifest,
 )
-from recipe.training.continuation import find_continuation, find_start, list_changes, refuse_trained
+from recipe.training.continuation import (
+    find_continuation,
+    find_start,
+    list_changes,
+    refuse_other_content,
+    refuse_trained,
+)
 from recipe.training.processes import let_first, refuse_unshared, wait_for_gloo
 from recipe.training.progress import disable_bars
 from recipe.training.runtime import adapt_precision, prepare
@@ -83,6 +89,7 @@ class Run(AbstractContextManager):
         self.scores: dict[str, dict] = {}
         self._lock: TextIO | None = None
         self._made_folder = False
+        self._pinned: dict[str, str] = {}
         self._config = self._read_config()  # of an earlier start
 
     def __enter__(self) -> "Run":
@@ -158,13 +165,29 @@ class Run(AbstractContextManager):
 
     @property
     def compared(self) -> dict:
-        """The values compared with those of a checkpoint: the settings, the processes, FSDP or not, and the threads.
+        """The values compared with those of a checkpoint: settings, processes, FSDP or not, threads, what was pinned.
 
         Sums over several threads are rounded in another order than over one, so their number changes the weights.
         """
         training = self.training_args
         threads = torch.get_num_threads() if training.use_cpu else None
-        return self.settings | {"processes": training.world_size, "sharded": is_sharded(), "threads_in_use": threads}
+        machine = {"processes": training.world_size, "sharded": is_sharded(), "threads_in_use": threads}
+        return self.settings | machine | self._pinned
+
+    def pin(self, name: str, find_digest: Callable[[], str]) -> None:
+        """Record the digest of what is trained on under `name`, one of `PINNED`, for checkpoints and `make_once`.
+
+        Raises RecipeError if it is not that of the checkpoint, unless the user insists on continuing.
+        """
+        insists = self.training_args.resume_from_checkpoint is not None
+
+        def check() -> str:
+            digest = find_digest()
+            if self.checkpoint:
+                refuse_other_content(self.checkpoint, name, digest, insists)
+            return digest
+
+        self._pinned[name] = let_first(check, self.training_args.world_size, self.training_args.process_index)
 
     def make_once(self, name: str, make: Callable[[Path], object], in_checkpoints: bool = True) -> str:
         """Return the subfolder `name` of the output folder; one process fills it with `make` unless it is up to date.

@@ -1,5 +1,7 @@
 """Documents and sentences of words with tags, as all readers of entity data return them."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,6 +68,15 @@ def list_sentences(documents: Iterable[Document]) -> list[Sentence]:
 def list_tags(documents: Iterable[Document]) -> list[list[str]]:
     """The tags of all sentences of `documents`, in order."""
     return [sentence.tags for sentence in list_sentences(documents)]
+
+
+def digest_documents(documents: Iterable[Document]) -> str:
+    """A SHA-256 digest of all words and tags, and of where sentences and documents begin."""
+    digest = hashlib.sha256()
+    for document in documents:
+        content = [[sentence.words, sentence.tags] for sentence in document.sentences]
+        digest.update(json.dumps(content).encode())
+    return digest.hexdigest()
 
 
 def _check_words(sentences: Any) -> Iterator[list[str]]:

@@ -67,6 +67,17 @@ def _tokenize_and_pack(
     return {"input_ids": [prefix + block + suffix for block in pack_blocks(ids, size, separator)]}
 
 
+def digest_blocks(blocks: datasets.Dataset) -> str:
+    """A SHA-256 digest of all token ids, and of where blocks begin."""
+    digest = hashlib.sha256()
+    tables: Any = blocks.with_format("arrow").iter(BATCH)
+    for table in tables:
+        ids = table.column("input_ids").combine_chunks()
+        for values in (ids.value_lengths(), ids.flatten()):
+            digest.update(values.to_numpy(zero_copy_only=False))
+    return digest.hexdigest()
+
+
 def pack_blocks(articles: Iterable[list[int]], size: int, separator: int) -> Iterator[list[int]]:
     """Cut token ids into blocks of `size`, with `separator` between two articles that share a block.
 

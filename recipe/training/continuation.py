@@ -10,6 +10,8 @@ from recipe.settings import Resume
 from recipe.training.checkpoints import find_checkpoint, find_damage, list_checkpoints, read_manifest, set_aside
 from recipe.training.settings import TrainingArguments
 
+# Beside the settings of a checkpoint: digests of what it was trained on.
+PINNED = ("training_data", "teachers", "unlabelled_documents")
 STATE = "trainer_state.json"  # a finished training writes this file to its folder
 
 
@@ -40,8 +42,23 @@ def find_start(folder: Path, arguments: TrainingArguments, settings: dict, rules
             f"resume_from_checkpoint {checkpoint}: damaged ({damage}): set a whole checkpoint that the recipe wrote"
         )
     _refuse_other_state(checkpoint, settings)
-    _refuse_other_settings(checkpoint, settings, rules, insists=wanted is not None)
+    known_later: dict[str, Resume] = dict.fromkeys(PINNED, "free")  # `refuse_other_content` compares them
+    _refuse_other_settings(checkpoint, settings, {**rules, **known_later}, insists=wanted is not None)
     return checkpoint
+
+
+def refuse_other_content(checkpoint: Path, name: str, digest: str, insists: bool) -> None:
+    """Raise RecipeError if `checkpoint` was trained on something else under `name`, such as `training_data`.
+
+    digest: of what this run trains on. insists: whether the user wants to continue all the same. Checkpoints of earlier
+    versions say nothing about it.
+    """
+    made = read_manifest(checkpoint)["settings"] or {}
+    if not insists and made.get(name, digest) != digest:
+        raise RecipeError(
+            f"{checkpoint}: the {name.replace('_', ' ')} have changed since: restore them, set another output_dir, "
+            "start over with --restart, or continue anyway with --resume_from_checkpoint last"
+        )
 
 
 def refuse_trained(folder: Path) -> None:

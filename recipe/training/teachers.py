@@ -48,6 +48,8 @@ def check_teachers(arguments: DistillationArguments, model_args: ModelArguments,
         if getattr(arguments, name) != getattr(DistillationArguments, name) and not getattr(arguments, needed):
             raise RecipeError(f"{name}: has no effect without {needed}: set {needed}, or remove it")
     for name in arguments.teacher or ():
+        if not name.strip():
+            raise RecipeError("teacher: is empty: set the folder or Hub id of a finished tagger")
         config = load_config(_name(name, model_args))
         refuse_export(config, f"teacher {name}")
         if not is_tagger(config):
@@ -77,7 +79,7 @@ class Teachers:
     ):
         self._arguments, self._training_args, self._labels = arguments, training_args, labels
         self._cache = Path(arguments.teacher_cache or training_args.folder / SOFT_LABELS).expanduser()
-        self._unlabelled = _read_unlabelled(arguments, encoding, splitter)
+        self.unlabelled = _read_unlabelled(arguments, encoding, splitter)
         self._teachers: list[Teacher] = []  # in the first process
         constrained = arguments.distil_targets == "posteriors"
         precision = "fp32" if training_args.mixed_precision == "no" else training_args.mixed_precision
@@ -95,11 +97,11 @@ class Teachers:
 
     def ask(self, train: Sequence[Document]) -> Distillation:
         """The soft labels of the training split `train` and of the unlabelled text; the teachers are then given up."""
-        parts = [*fill_buffers(train), *fill_buffers(self._unlabelled)]
+        parts = [*fill_buffers(train), *fill_buffers(self.unlabelled)]
         answers = [self._ask(name, digest, parts) for name, digest in zip(self._names, self.digests, strict=True)]
         soft = join([average(given, len(self._labels)) for given in zip(*answers, strict=True)])
         weight, temperature = self._arguments.distil_weight, self._arguments.distil_temperature
-        return Distillation(self._labels, train, self._unlabelled, soft, weight, temperature)
+        return Distillation(self._labels, train, self.unlabelled, soft, weight, temperature)
 
     @property
     def _names(self) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 from recipe.arguments import MlmArguments
 from recipe.data.articles import load_articles, name_source
 from recipe.errors import RecipeError
-from recipe.inputs.blocks import build_blocks, pack_blocks
+from recipe.inputs.blocks import build_blocks, digest_blocks, pack_blocks
 from recipe.inputs.masking import draw_masks
 
 SEP = 0
@@ -68,3 +68,13 @@ def test_block_size_must_leave_room(tokenizer, articles_file):
     arguments = MlmArguments(train_file=[articles_file], block_size=2)
     with pytest.raises(RecipeError, match="block_size"):
         build_blocks(load_articles(arguments)["train"], tokenizer, arguments)
+
+
+def test_a_digest_tells_tokens_and_blocks_apart():
+    ids = [[1, 2, 3], [4, 5]]
+    many = [[number % 97, 5] for number in range(3000)]
+    others = [[1, 2], [3, 4, 5]], [[1, 2, 3], [4, 6]], [[4, 5], [1, 2, 3]], many, [*many[:2500], [0, 0], *many[2501:]]
+    digests = [digest_blocks(datasets.Dataset.from_dict({"input_ids": blocks})) for blocks in (ids, *others)]
+    assert len(set(digests)) == len(digests)
+    reversed_ids = datasets.Dataset.from_dict({"input_ids": ids[::-1]})
+    assert digest_blocks(reversed_ids.select([1, 0])) == digests[0]

@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -262,6 +263,21 @@ def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(flags, tmp_p
     assert fingerprint(tmp_path / "killed") == fingerprint(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("changed", ["teachers", "unlabelled documents"])
+def test_a_run_is_not_continued_with_what_teaches_something_else(flags, tmp_path, text_file, changed):
+    file, more = tmp_path / "text.txt", {"max_steps": 3, "save_strategy": "steps", "save_steps": 2}
+    file.write_text(Path(text_file).read_text())
+    teacher = make_tagger_folder(tmp_path / "own", LABELS, seed=3)
+    words = flags(tmp_path / "run", **more, teacher=teacher, unlabelled_file=file)
+    run_ner.main(words)
+    if changed == "teachers":
+        make_tagger_folder(tmp_path / "own", LABELS, seed=4)
+    else:
+        file.write_text("abc d")
+    refuse(words, f"checkpoint-3: the {changed} have changed since: restore them")
+    run_ner.main([*words, "--resume_from_checkpoint=last"])
+
+
 @pytest.fixture
 def scored(monkeypatch):
     """The number of words in each part that a teacher scores; a part of the number `dies_at` ends the run."""
@@ -393,6 +409,7 @@ def test_what_cannot_teach_is_refused(flags, tmp_path, encoder):
     message = r"^teacher .*other: predicts the labels O B-Y I-Y, but the student O B-X I-X: set a teacher that was"
     refuse(flags(tmp_path / "run", teacher=other), message)
     refuse(flags(tmp_path / "run", teacher=tmp_path / "none"), "none: no such folder")
+    refuse(flags(tmp_path / "run", teacher=" "), "^teacher: is empty: set the folder")
     masked = make_tagger_folder(tmp_path / "masked", LABELS)
     file = tmp_path / "masked" / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"architectures": ["BertForMaskedLM"]}))

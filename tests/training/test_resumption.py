@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -338,6 +339,28 @@ def test_changed_settings_are_refused_by_name(start, interrupt, tmp_path):
     assert steps(tmp_path)[-1] == 9
 
 
+@pytest.mark.parametrize("name", ["ner", "mlm"])
+def test_changed_training_data_are_refused(start, interrupt, tmp_path, uneven_file, articles_file, name):
+    file = tmp_path / "train.txt"
+    text = Path(uneven_file if name == "ner" else articles_file).read_text()
+    file.write_text(text)
+    interrupt(3, kill)
+    with pytest.raises(Killed):
+        start(name, tmp_path / "run", train_file=file)
+    file.write_text(text.replace(" B-X", " O", 1) if name == "ner" else text.replace("port 7.", "port 8."))
+    message = "checkpoint-2: the training data have changed since: restore them, set another output_dir, start over"
+    with pytest.raises(RecipeError, match=message):
+        start(name, tmp_path / "run", train_file=file)
+    file.write_text(text)
+    interrupt(5, kill)
+    with pytest.raises(Killed):
+        start(name, tmp_path / "run", train_file=file)
+    file.write_text(text[: len(text) // 2])
+    start(name, tmp_path / "run", train_file=file, resume_from_checkpoint="last")
+    assert steps(tmp_path / "run")[-1] == 9
+    start(name, tmp_path / "run", train_file=file)  # the last checkpoint is of these data
+
+
 @pytest.mark.parametrize(
     ("more", "change"),
     [
@@ -502,7 +525,7 @@ DAMAGE = {
         "optimizer.pt has changed",
     ),
     "no manifest": (lambda folder: (folder / "manifest.json").unlink(), "manifest.json is missing"),
-    "manifest cut": (lambda folder: cut(folder / "manifest.json"), "Expecting"),
+    "manifest cut": (lambda folder: cut(folder / "manifest.json"), "column"),
     "manifest a list": (lambda folder: (folder / "manifest.json").write_text("[]"), "manifest.json is not an object"),
     "manifest nested": (lambda folder: (folder / "manifest.json").write_text("[" * 10**5), "recursion"),
     "manifest binary": (lambda folder: (folder / "manifest.json").write_bytes(b"\xff\xfe"), "codec can't decode"),
