@@ -11,6 +11,7 @@ from pathlib import Path
 from recipe.console import tolerant_output
 
 UNFORESEEN = 70  # status of an unforeseen error, as in sysexits.h
+NOT_FINITE = "the model predicts NaN or infinity: restore its weights, or set precision to fp32"
 TRACEBACK = "traceback: "  # begins the note of an error whose traceback is in a file
 
 

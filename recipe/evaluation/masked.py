@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from transformers import EvalPrediction
 
+from recipe.errors import NOT_FINITE, RecipeError
 from recipe.evaluation.buckets import name_range
 from recipe.inputs.tokens import IGNORED
 from recipe.model.sparse_head import find_positions, select_labelled
@@ -33,9 +34,12 @@ def summarize_positions(output: EvalPrediction) -> dict[str, float]:
     """Loss (nats), perplexity and accuracy, averaged over all masked tokens.
 
     output: for each batch, the result of `score_positions` as predictions, and the labels.
+    Raises RecipeError if the model predicts NaN.
     """
     scores, _ = _collect(output)
     loss, accuracy = scores.mean(0).tolist()
+    if len(scores) and math.isnan(loss):
+        raise RecipeError(NOT_FINITE)
     perplexity = math.exp(min(loss, 700))  # after a diverged training, exp would overflow
     return {"loss": loss, "perplexity": perplexity, "masked_accuracy": accuracy, "masked_tokens": len(scores)}
 

@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from math import isnan
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from recipe.errors import RecipeError
+from recipe.errors import NOT_FINITE, RecipeError
 from recipe.inference.backends import Backend, pad
 from recipe.inference.exports import GRAPHS, load_graph, read_export
 from recipe.inference.loading import find_export, name_model, needing_torch
@@ -124,6 +125,7 @@ class MaskedModel:
         """Log-probabilities, batch by batch: the numbers of the rows, and the scores at their positions.
 
         The positions are those of the rows of a batch, one row after another. Rows of similar length share a batch.
+        Raises RecipeError if the model predicts NaN.
         """
         order = sorted(range(len(rows)), key=lambda number: len(rows[number].ids))
         limit = self.predictor.batch_tokens
@@ -132,7 +134,12 @@ class MaskedModel:
             places = max(1, max(len(rows[number].positions) for number in order[-limit // width :]))
             count = max(1, min(limit // width, BATCH_POSITIONS // places))
             numbers, order = order[-count:], order[:-count]
-            yield numbers, self.predictor.run([rows[number] for number in numbers], self.tokenizer.pad_token_id)
+            batch = [rows[number] for number in numbers]
+            scores = self.predictor.run(batch, self.tokenizer.pad_token_id)
+            count = sum(len(row.positions) for row in batch)
+            if any(map(isnan, scores.find([0] * count))):  # one NaN makes all of a position NaN
+                raise RecipeError(NOT_FINITE)
+            yield numbers, scores
 
 
 def _warn_of_head(name: str, config: PreTrainedConfig, new_head: bool) -> None:

@@ -18,7 +18,7 @@ from transformers import AutoModelForTokenClassification, PreTrainedConfig, PreT
 from recipe.data.documents import Document, list_sentences, list_tags
 from recipe.data.raw_text import Word, find_sentences
 from recipe.data.schemes import is_iob2, list_entities
-from recipe.errors import RecipeError
+from recipe.errors import NOT_FINITE, RecipeError
 from recipe.files import write_whole
 from recipe.inference.backends import Backend, Batch, pad
 from recipe.inference.decoding import compute_posteriors, decode, fit_temperature
@@ -289,7 +289,7 @@ class Tagger:
             return np.zeros((0, len(self.labels))), lengths
         logits = collect_logits(chain.from_iterable(batches), windows)
         if not np.isfinite(logits).all():
-            raise RecipeError("the model predicts NaN or infinity: restore its weights, or set precision to fp32")
+            raise RecipeError(NOT_FINITE)
         return logits, lengths
 
     def _prepare(self, items: list[str | Document]) -> _Prepared:

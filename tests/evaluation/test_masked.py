@@ -3,6 +3,7 @@ import pytest
 import torch
 from transformers import EvalPrediction
 
+from recipe.errors import RecipeError
 from recipe.evaluation.masked import break_down, score_positions, summarize_positions
 
 
@@ -21,6 +22,12 @@ def test_every_masked_token_counts_the_same():
         "masked_accuracy": pytest.approx(2 / 3),
         "masked_tokens": 3,
     }
+
+
+def test_a_loss_that_is_nan_is_refused():
+    scores, labels = np.array([[[np.nan, 0], [1, 1]]]), np.array([[3, 4]])
+    with pytest.raises(RecipeError, match=r"^the model predicts NaN or infinity"):
+        summarize_positions(EvalPrediction([scores], [labels]))
 
 
 def test_scores_are_broken_down_by_part_and_by_frequency_in_training():

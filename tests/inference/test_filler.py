@@ -28,6 +28,7 @@ from recipe.inference.masks import (
     mask_typed,
     mask_words,
 )
+from recipe.inference.scorer import Scorer
 from recipe.inputs.case_markers import MARKERS, add_case_markers
 from recipe.model.objective import Pretraining, note_pretraining
 
@@ -473,6 +474,16 @@ def test_an_untrained_head_is_warned_about_with_the_command_that_trains_it(tmp_p
     model.save_pretrained(tmp_path)
     Filler.load(tmp_path)
     assert not caplog.text
+
+
+def test_a_model_that_predicts_nan_is_refused(tmp_path, tokenizer):
+    model = BertForMaskedLM(make_config())
+    torch.nn.init.constant_(model.bert.encoder.layer[0].output.dense.weight, math.nan)
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    for use in (lambda: Filler.load(tmp_path)("a [MASK]"), lambda: Scorer.load(tmp_path)("a b")):
+        with pytest.raises(RecipeError, match=r"^the model predicts NaN or infinity: restore its weights, or set prec"):
+            use()
 
 
 def test_texts_that_cannot_be_filled_are_named_or_counted(encoder, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """A finished model, used as it was scored: from raw text, from words and from documents."""
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -8,13 +9,15 @@ import sys
 from dataclasses import asdict, replace
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedConfig
 
 import recipe
 import run_ner
-from conftest import ROOT, make_tokenizer
+from conftest import ROOT, make_tagger_folder, make_tokenizer
 from recipe.data.conll import read_conll
 from recipe.data.documents import list_sentences
 from recipe.errors import RecipeError
@@ -294,3 +297,18 @@ def test_compiling_needs_a_compiler_and_a_model_on_torch(folder, monkeypatch):
     monkeypatch.setattr("shutil.which", lambda name: None)
     with pytest.raises(RecipeError, match=r"compiled: needs a C\+\+ compiler: install g\+\+, or leave it out"):
         Tagger.load(folder, "fp32", compiled=True)
+
+
+def test_a_tagger_whose_weights_are_missing_or_spoilt_is_refused(tmp_path):
+    labels = ["O", "B-X", "I-X"]
+    folder = make_tagger_folder(tmp_path / "tagger", labels)
+    file = tmp_path / "tagger" / "model.safetensors"
+    weights = load_file(file)
+    save_file(weights | {"classifier.bias": torch.full((3,), math.inf)}, file, {"format": "pt"})
+    with pytest.raises(
+        RecipeError, match=r"^the model predicts NaN or infinity: restore its weights, or set precision"
+    ):
+        Tagger.load(folder, "fp32", "cpu")("abc d")
+    save_file({name: weight for name, weight in weights.items() if name != "classifier.bias"}, file, {"format": "pt"})
+    with pytest.raises(RecipeError, match="tagger: has no weights for its head: restore the file, or choose a"):
+        Tagger.load(folder, "fp32", "cpu")
