@@ -66,6 +66,7 @@ def list_students() -> Iterator[Claim]:
     mixed, teacher = Run("minilm", context="mixed"), Run("mpnet", context="mixed")
     student = replace(mixed, extra="distilled")
     yield Claim("MiniLM: taught by MPNet", mixed, student)
+    yield Claim("MiniLM: taught by three seeds of itself", mixed, replace(mixed, extra="ensemble"))
     yield Claim("MPNet, its student MiniLM", teacher, student)
     yield Claim("student: 14 M tokens of masked pretraining before", student, replace(student, millions=14))
     for layers in (3, 2):

@@ -11,7 +11,7 @@ from bench.augmentation import format_augmentation
 from bench.claims import format_claims, list_claims, list_students
 from bench.ensembles import format_ensembles, load_ensembles
 from bench.frontier import format_frontier, load_frontier, plot_frontier
-from bench.runs import RESULTS, Run
+from bench.runs import RESULTS, TAUGHT, Run
 from bench.serving_tables import print_serving
 from bench.speed import FOLDER, TABLES
 from bench.tables import print_tables
@@ -128,7 +128,7 @@ def format_study(study: list[tuple[Run, dict]]) -> str:
     """A Markdown table of the crossed factors: F1 of dev / test / CoNLL++ in percent, mean ± sd over the seeds."""
     cells = defaultdict(list)
     for run, report in study:
-        if not (run.trial or run.percent or run.extra == "distilled"):
+        if not (run.trial or run.percent or run.extra in TAUGHT):
             row = (run.encoder, run.millions, run.autoregressive, run.extra)
             cells[*row, run.context, run.markers].append(report)
     columns = list(product(("none", "document"), (False, True)))

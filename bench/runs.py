@@ -50,8 +50,8 @@ class Run:
     """One fine-tuning: its encoder, pretraining and data, and for a trial its name and changed settings.
 
     autoregressive: pretrain with the objective masked_autoregressive.
-    extra: additional training data: "dev", or "silver" for text tagged by MPNet, or "distilled" for the probabilities
-    that MPNet finds, also in text.
+    extra: additional training data: "dev", or "silver" for text tagged by MPNet, or a key of `TAUGHT` for the
+    probabilities that finished taggers find, also in text.
     layers: start from so many layers of the encoder; 0: from all.
     changes, mlm_changes: changed settings of the fine-tuning and of the masked pretraining.
     articles: also pretrain on the articles of the training split.
@@ -128,6 +128,10 @@ def _join(*parts: str) -> str:
 
 TEACHER = Run("mpnet")
 SOFT_TEACHER = Run("mpnet", context="mixed")
+TAUGHT = {  # "distilled" by MPNet, or by the "ensemble" of three seeds of the student itself
+    "distilled": (SOFT_TEACHER,),
+    "ensemble": tuple(Run("minilm", context="mixed", seed=seed) for seed in SEEDS),
+}
 FILLER = Run("minilm", 14)  # its masked pretraining chooses words for the augmentation `fill`
 SILVER_SHARE, SILVER_EPOCHS = 4, 3  # one article in four gives three times the words of the training split
 
@@ -175,9 +179,10 @@ def list_runs() -> list[Run]:
 
 
 def list_distilled() -> list[Run]:
-    """Students of `SOFT_TEACHER`, of all layers and of fewer, and one after masked pretraining."""
+    """Students of `SOFT_TEACHER`, of all layers and of fewer, and after masked pretraining, and one of an ensemble."""
     students = [Run("minilm", extra="distilled", context="mixed", layers=layers) for layers in (0, 3, 2)]
-    return [*students, Run("minilm", 14, extra="distilled", context="mixed")]
+    students += [Run("minilm", 14, extra="distilled", context="mixed")]
+    return [*students, Run("minilm", extra="ensemble", context="mixed")]
 
 
 def list_augmented() -> list[Run]:

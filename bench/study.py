@@ -32,7 +32,7 @@ from bench.runs import (
     RUNS,
     SILVER_EPOCHS,
     SILVER_SHARE,
-    SOFT_TEACHER,
+    TAUGHT,
     TEACHER,
     Run,
     list_runs,
@@ -90,7 +90,7 @@ def fine_tune(run: Run, data: Data, restart: bool = False) -> dict:
     if run.context == "none":
         settings["per_device_train_batch_size"] = ENCODERS[run.encoder].sentences
     if run.extra:
-        settings |= distil(data) if run.extra == "distilled" else extend_training(run, data)
+        settings |= distil(run, data) if run.extra in TAUGHT else extend_training(run, data)
     if run.layers:
         settings["student_layers"] = run.layers
     if run.percent:
@@ -128,11 +128,13 @@ def extend_training(run: Run, data: Data) -> dict:
     return {"extra_train_file": tagged / "predictions" / "test.conll", "num_train_epochs": SILVER_EPOCHS}
 
 
-def distil(data: Data) -> dict:
-    """Settings of a training on the probabilities of `SOFT_TEACHER`, also for unlabelled text."""
-    if not (SOFT_TEACHER.folder / "report.json").exists():
-        fine_tune(SOFT_TEACHER, data)
-    settings: dict[str, Any] = {"config": DISTILLED_CONFIG, "teacher": SOFT_TEACHER.folder}
+def distil(run: Run, data: Data) -> dict:
+    """Settings of a training on the probabilities of the teachers of `run`, also for unlabelled text."""
+    for teacher in TAUGHT[run.extra]:
+        if not (teacher.folder / "report.json").exists():
+            fine_tune(teacher, data)
+    settings: dict[str, Any] = {"config": DISTILLED_CONFIG}
+    settings["teacher"] = [teacher.folder for teacher in TAUGHT[run.extra]]
     settings |= {"unlabelled_file": data.silver, "unlabelled_every": SILVER_SHARE}
     return settings | {"teacher_cache": RUNS / "teacher"}  # one for all students
 

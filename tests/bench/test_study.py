@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import chain
 
 import pytest
 import torch
@@ -42,8 +43,9 @@ def launched(monkeypatch, tmp_path):
     monkeypatch.setattr(study, "read_calibration", lambda folder: {"test": 0.02})
     (tmp_path / study.TEACHER.name / "silver").mkdir(parents=True)
     (tmp_path / study.TEACHER.name / "silver" / "report.json").touch()
-    (tmp_path / study.SOFT_TEACHER.name).mkdir()
-    (tmp_path / study.SOFT_TEACHER.name / "report.json").touch()
+    for teacher in chain(*runs.TAUGHT.values()):
+        (tmp_path / teacher.name).mkdir()
+        (tmp_path / teacher.name / "report.json").touch()
     monkeypatch.setattr(study, "read_report", lambda folder: make_report(0.5))
     return started
 
@@ -70,9 +72,9 @@ def test_a_run_is_started_with_what_its_name_says(launched, run):
     assert training.do_predict != bool(run.trial)
     silver = study.RUNS / study.TEACHER.name / "silver" / "predictions" / "test.conll"
     assert data.extra_train_file == {"": None, "dev": FILES["dev"], "silver": [str(silver)]}.get(run.extra)
-    teacher = str(study.RUNS / study.SOFT_TEACHER.name)
-    assert data.teacher == ([teacher] if run.extra == "distilled" else None)
-    assert data.unlabelled_file == ([DATA.silver] if run.extra == "distilled" else None)
+    teachers = [str(study.RUNS / teacher.name) for teacher in runs.TAUGHT.get(run.extra, ())]
+    assert (data.teacher or []) == teachers
+    assert data.unlabelled_file == ([DATA.silver] if teachers else None)
     assert model.student_layers == (run.layers or None)
     assert training.do_eval == (run.extra != "dev")  # what is trained on is no measure
     assert all(report[split]["documents"] == COUNTS for split in report.keys() - {"run", "study"})
