@@ -395,6 +395,9 @@ def test_options_that_no_model_has_are_refused(run, mlm_run):
         Filler.load(mlm_run, compiled=True)
     with pytest.raises(RecipeError, match="export: is not one of torch-fp32"):
         Tagger.load(run, export="")  # an empty variable of a shell
+    for name in (None, 3, ["a"]):
+        with pytest.raises(RecipeError, match="expected the folder or Hub id of a model, as text or path"):
+            Tagger.load(name)
     with pytest.raises(RecipeError, match=r"precision: int8 is not one of .*: make an export"):
         Tagger.load(run, "int8")
 

@@ -41,10 +41,12 @@ def name_model(name: str | Path, export: str | None, **options: Any) -> ModelArg
     """The settings that load a model, or with `export`, such as `onnx-int8`, that export of the model.
 
     name: folder of a run, checkpoint or export, or a Hub id. options: other fields of `ModelArguments`.
-    Raises RecipeError for other options, if there is no such export, and if it is damaged.
+    Raises RecipeError for other options and other kinds of names, if there is no such export, and if it is damaged.
     """
     if unknown := set(options) - {field.name for field in fields(ModelArguments)}:
         raise RecipeError(f"{name}: unknown options: {' '.join(sorted(unknown))}: leave them out")
+    if not isinstance(name, str | Path):
+        raise RecipeError(f"{name}: expected the folder or Hub id of a model, as text or path")
     arguments = ModelArguments(model_name_or_path=str(name), **options)
     if export is not None:
         return replace(arguments, model_name_or_path=str(find_folder(export, arguments)))
