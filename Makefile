@@ -87,13 +87,14 @@ mlm: setup  ## masked pretraining with CONFIG (default: BERT base cased from the
 COMMA := ,
 SPACE := $(subst ,, )
 NAME = $(basename $(notdir $(CONFIG)))
+keep_finished = { test -e "$$folder/report.json" && echo "$$folder: finished before, and kept: remove it if ARGS have changed" >&2; }
 list_seeds = "$(subst $(SPACE),$(COMMA),$(foreach seed,$(SEEDS),$(1)-seed$(seed)))"
 
 ner: setup  ## named-entity recognition with CONFIG (default: BERT base cased and CoNLL-2003 from the Hub); SEEDS="1 2 3" for a run each
 ifdef SEEDS
 	@for seed in $(SEEDS); do \
 	    folder="runs/ner/$(NAME)-seed$$seed"; \
-	    test -e "$$folder/report.json" || $(LAUNCH) run_ner.py --config "$(CONFIG)" $(ARGS) \
+	    $(keep_finished) || $(LAUNCH) run_ner.py --config "$(CONFIG)" $(ARGS) \
 	        --seed "$$seed" --output_dir "$$folder" || exit 2; \
 	done
 	@$(BIN)/python -m recipe compare $(call list_seeds,runs/ner/$(NAME))
@@ -105,7 +106,7 @@ sweep: setup  ## a run for each learning rate and seed, and a comparison: CONFIG
 	@test -n "$(LR)" && test -n "$(SEEDS)" || { echo 'usage: make sweep CONFIG=configs/ner/name.yaml LR="3e-4 8e-4" SEEDS="1 2 3" [ARGS="..."]' >&2; exit 2; }
 	@for rate in $(LR); do for seed in $(SEEDS); do \
 	    folder="runs/sweep/$(NAME)-lr$$rate-seed$$seed"; \
-	    test -e "$$folder/report.json" || $(LAUNCH) run_ner.py --config "$(CONFIG)" $(ARGS) \
+	    $(keep_finished) || $(LAUNCH) run_ner.py --config "$(CONFIG)" $(ARGS) \
 	        --learning_rate "$$rate" --seed "$$seed" --output_dir "$$folder" || exit 2; \
 	done; done
 	@$(BIN)/python -m recipe tables $(foreach rate,$(LR),$(foreach seed,$(SEEDS),runs/sweep/$(NAME)-lr$(rate)-seed$(seed)/report.json))

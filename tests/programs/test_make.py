@@ -47,6 +47,18 @@ def test_seeds_are_a_run_each_and_end_in_a_comparison():
     assert "compare" not in run_make("ner", *words[:2]).stdout
 
 
+def test_runs_that_were_finished_before_are_named(tmp_path):
+    """Of the commands that make prints, the loop is run in another folder, where nothing is trained."""
+    said = run_make("ner", "CONFIG=configs/ner/own_data.yaml", "SEEDS=1 2").stdout
+    done = tmp_path / "runs" / "ner" / "own_data-seed1"
+    done.mkdir(parents=True)
+    (done / "report.json").touch()
+    loop = said[said.index("for seed") : said.index("done\n") + 5].replace(".venv/bin/accelerate", "echo would")
+    run = subprocess.run(["sh", "-c", loop], cwd=tmp_path, capture_output=True, text=True)
+    assert run.stderr == "runs/ner/own_data-seed1: finished before, and kept: remove it if ARGS have changed\n"
+    assert [line.split()[-1] for line in run.stdout.splitlines()] == ["runs/ner/own_data-seed2"]
+
+
 def test_a_sweep_ends_in_a_table_and_a_comparison_of_the_learning_rates():
     said = run_make("sweep", "CONFIG=configs/ner/own_data.yaml", "LR=3e-4 8e-4", "SEEDS=1 2").stdout.splitlines()
     assert said[-2].startswith(".venv/bin/python -m recipe tables runs/sweep/own_data-lr3e-4-seed1/report.json ")
