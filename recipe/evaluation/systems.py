@@ -74,10 +74,13 @@ class System:
         return [read_f1(report, split) for report in self.reports]
 
     def count(self, split: str, types: Sequence[str]) -> np.ndarray | None:
-        """The counts by document as `Counts.select` returns them, mean over the seeds; None if a run has none."""
+        """The counts by document of each run as `Counts.select` returns them; None if a run has none.
+
+        Returns (units, len(types) + 1, 3, runs).
+        """
         counts = [result.count(split) for result in self.results]
         known = [one.select(types) for one in counts if one]
-        return np.mean(known, axis=0) if len(known) == len(counts) else None
+        return np.stack(known, -1) if len(known) == len(counts) else None
 
 
 def read_systems(arguments: Sequence[str]) -> list[System]:
