@@ -1,17 +1,19 @@
 """The systems that a comparison is about: finished runs, their seeds, and files of predictions of any program."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from glob import glob
-from itertools import chain
+from itertools import chain, zip_longest
 from pathlib import Path
 from string import ascii_uppercase
 
 import numpy as np
 
+from recipe.data.conll import format_cells
 from recipe.data.documents import list_tags
 from recipe.errors import RecipeError
-from recipe.evaluation.counts import Counts, count_entities, unpack_counts
+from recipe.evaluation.counts import Counts, count_entities, list_units, unpack_counts
+from recipe.evaluation.examples import shorten
 from recipe.evaluation.results import SPLITS, list_settings, list_splits, name_run, read_f1, read_report
 from recipe.evaluation.scoring import describe_units, read_predictions, score_entities
 
@@ -190,7 +192,10 @@ def check_gold(first: Result, other: Result) -> None:
 
 
 def find_gold_difference(first: Result, split: str, other: Result, other_split: str) -> str:
-    """What tells the gold of two splits apart: number of documents, or support; empty if nothing does."""
+    """What tells the gold of two splits apart: number of documents, support or a word; empty if nothing does.
+
+    Words and tags are compared if the predictions of both are at hand.
+    """
     ours, theirs = first.count(split), other.count(other_split)
     if ours is None or theirs is None:
         rows = [result.report[name]["entities"] for result, name in ((first, split), (other, other_split))]
@@ -204,7 +209,8 @@ def find_gold_difference(first: Result, split: str, other: Result, other_split: 
     supports = [counts.select(types)[..., :-1, 2] for counts in (ours, theirs)]
     places = np.argwhere(supports[0] != supports[1])
     if not len(places):
-        return ""
+        files = [result.predictions.get(name) for result, name in ((first, split), (other, other_split))]
+        return _find_other_word(*files) if all(files) else ""
     place = places[0][0]
     rows = [dict(zip(types, support[place].tolist(), strict=True)) for support in supports]
     return _describe_supports(f"{ours.unit} {place + 1}", *rows)
@@ -216,3 +222,33 @@ def _describe_supports(place: str, ours: dict[str, int], theirs: dict[str, int])
         if numbers[0] != numbers[1]:
             return f"{place} has {numbers[0]} entities {name}, in the other {numbers[1]}"
     return ""
+
+
+def _find_other_word(first: Path, other: Path) -> str:
+    """The first line of `other` with another word or gold tag than `first`, or in another unit; empty if there is none.
+
+    Sentences can end elsewhere, unless they are what entities are counted by.
+    """
+    for theirs, ours in zip_longest(_list_words(other), _list_words(first)):
+        if theirs is None or ours is None:
+            return f"{other} ends before {ours[0]}" if ours else f"{first} ends before {theirs[0]}"
+        if theirs[1:] != ours[1:]:
+            return f"{_describe_word(*theirs)}, but {_describe_word(*ours)}"
+    return ""
+
+
+def _list_words(file: Path) -> Iterator[tuple[str, str, str, str]]:
+    """The place, document or sentence, word and gold tag of each word of a file of predictions.
+
+    Words are as the recipe writes them: those of other programs can have no-break spaces.
+    """
+    unit, groups = list_units(read_predictions(file)[0])
+    for number, group in enumerate(groups, 1):
+        for sentence in group.sentences:
+            path, _, line = sentence.place.rpartition(":")
+            for offset, (word, tag) in enumerate(zip(sentence.words, sentence.tags, strict=True)):
+                yield f"{path}:{int(line) + offset}", f"{unit} {number}", format_cells([word]), tag
+
+
+def _describe_word(place: str, unit: str, word: str, tag: str) -> str:
+    return f"{place} has {shorten(word)!r} {tag} in {unit}"

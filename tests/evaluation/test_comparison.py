@@ -19,13 +19,13 @@ from recipe.evaluation.scoring import score, score_documents
 RUN = {"seed": 1, "train_minutes": 2.0, "total_minutes": 3.0, "model": "m", "data": "d", "hardware": "h"}
 
 
-def make_gold(documents=20):
+def make_gold(documents=20, left="left"):
     draw = random.Random(0)
     return [
         Document(
             [
                 Sentence(
-                    [draw.choice(["Oslo", "Lima", "left", "met"]) for _ in range(9)],
+                    [draw.choice(["Oslo", "Lima", left, "met"]) for _ in range(9)],
                     to_iob2([draw.choice(["O", "B-LOC", "I-LOC", "B-PER"]) for _ in range(9)]),
                 )
                 for _ in range(4)
@@ -145,6 +145,51 @@ def test_other_support_is_refused_by_the_document_and_type(tmp_path):
             place = "the split"
         with pytest.raises(RecipeError, match=rf"{place} has \d+ entities LOC, in the other \d+"):
             compare(paths)
+
+
+@pytest.mark.parametrize(
+    ("place", "word", "tag", "found"),
+    [
+        (1, "Quito", "O", "'Quito' O"),
+        (1, "left\x1b[31m\u202e", "O", "'left\\x1b[31m\\u202e' O"),
+        (3, "met", "O", "'met' O"),  # an entity moved to another word
+    ],
+)
+def test_other_words_and_tags_with_the_same_counts_are_refused_by_their_line(tmp_path, place, word, tag, found):
+    sentence = Sentence(["Mara", "left", "Oslo", "met", "Lima"], ["B-PER", "O", "O", "B-LOC", "I-LOC"])
+    changed = Sentence([*sentence.words], [*sentence.tags])
+    changed.words[place], changed.tags[place] = word, tag
+    changed.tags[4] = "B-LOC" if place == 3 else "I-LOC"
+    for number in (1, 12):  # sentences are compared, and documents
+        same = [Document([sentence])] * number
+        files = [write_file(tmp_path / "a.conll", 0, gold=same)]
+        files.append(write_file(tmp_path / "b.conll", 0, gold=[*same[1:], Document([changed])]))
+        unit, line = ("sentence 1" if number == 1 else "document 12"), 8 * number - 5 + place
+        message = f"b.conll:{line} has {found} in {unit}, but {files[0]}:{line} has {sentence.words[place]!r} "
+        with pytest.raises(RecipeError, match=re.escape(message)):
+            compare(files)
+        run = write_run(tmp_path / f"run{number}", 0, gold=same)
+        with pytest.raises(RecipeError, match=re.escape(f" has {found} in {unit}, but {run}/predictions/dev.conll")):
+            compare([run, files[1]])
+
+
+def test_words_with_no_break_spaces_are_those_that_the_recipe_writes(tmp_path):
+    file = Path(write_file(tmp_path / "a.conll", 0))
+    run = write_run(tmp_path / "run", 0, gold=make_gold(left="le_ft"))
+    file.write_text(file.read_text().replace("left", "le\u00a0ft"))
+    assert compare([run, str(file)])
+
+
+def test_a_file_with_words_at_its_end_that_the_other_lacks_is_refused(tmp_path):
+    longer = make_gold()
+    longer[-1].sentences[-1] = Sentence(["Oslo"], ["O"])
+    gold = make_gold()
+    gold[-1].sentences[-1] = Sentence(["Oslo", "left"], ["O", "O"])
+    files = [write_file(tmp_path / f"{name}.conll", 0, gold=one) for name, one in (("a", gold), ("b", longer))]
+    with pytest.raises(RecipeError, match=r"b\.conll ends before .*a\.conll:\d+"):
+        compare(files)
+    with pytest.raises(RecipeError, match=r"b\.conll ends before .*a\.conll:\d+"):
+        compare(files[::-1])
 
 
 def test_files_with_and_without_marked_documents_are_not_compared(tmp_path):
