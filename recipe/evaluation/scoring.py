@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import chain
+from math import isclose
 from pathlib import Path
 
 from recipe.command_line import VerbParser
@@ -14,7 +15,7 @@ from recipe.data.conll import convert_tags, read_columns
 from recipe.data.documents import Document, list_sentences, list_tags
 from recipe.data.schemes import PREFIXES, is_iob2, is_well_formed, to_iob2
 from recipe.errors import RecipeError
-from recipe.evaluation.counts import count_entities, pair_entities
+from recipe.evaluation.counts import Counts, count_entities, pair_entities
 from recipe.evaluation.uncertainty import find_intervals
 
 Row = dict[str, float]  # precision, recall, f1, support
@@ -66,6 +67,25 @@ def score_entities(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[s
         hits.update(kind for _, _, kind in true & guessed)
     rows = {kind: count_row(hits[kind], guesses[kind], support[kind]) for kind in sorted(support | guesses)}
     return rows | _average(rows, count_row(hits.total(), guesses.total(), support.total()))
+
+
+def score_counts(counts: Counts) -> dict[str, Row]:
+    """The rows of `score_entities` that follow from counts by document: those of the types, and the micro average."""
+    totals = counts.select(counts.types).sum(0).tolist()
+    return {name: count_row(*total) for name, total in zip([*counts.types, MICRO], totals, strict=True)}
+
+
+def find_other_row(rows: dict[str, Row], reported: dict[str, Row]) -> str:
+    """The first support or F1 of `rows` that is another one in a report's entities; empty if there is none.
+
+    Averages other than the micro average are not compared, because they follow from the rows.
+    """
+    for name in [MICRO, *sorted({*rows, *reported} - {MICRO, "macro avg", "weighted avg"})]:
+        for key in ("support", "f1"):
+            found, known = (part.get(name, {}).get(key, 0) for part in (rows, reported))
+            if not isclose(found, known, abs_tol=1e-9):
+                return f"{name}: {key} {found:.10g}, reported {known:.10g}"
+    return ""
 
 
 def _average(rows: dict[str, Row], micro: Row) -> dict[str, Row]:

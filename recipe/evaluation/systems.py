@@ -15,7 +15,7 @@ from recipe.errors import RecipeError
 from recipe.evaluation.counts import Counts, count_entities, list_units, unpack_counts
 from recipe.evaluation.examples import shorten
 from recipe.evaluation.results import SPLITS, list_settings, list_splits, name_run, read_f1, read_report
-from recipe.evaluation.scoring import describe_units, read_predictions, score_entities
+from recipe.evaluation.scoring import describe_units, find_other_row, read_predictions, score_counts, score_entities
 
 UNNAMED = "predictions"  # the split of a file whose name does not say which one it is
 WEIGHTS = "model.safetensors"
@@ -38,15 +38,22 @@ class Result:
     def count(self, split: str) -> Counts | None:
         """The counts by document; None for the report of an earlier version without predictions beside it.
 
-        Raises RecipeError if they are damaged.
+        Raises RecipeError if they are damaged, or do not add up to the scores of the split.
         """
         if "documents" not in self.report[split]:
             return None
         try:
-            return unpack_counts(self.report[split]["documents"])
+            counts = unpack_counts(self.report[split]["documents"])
+            difference = find_other_row(score_counts(counts), self.report[split]["entities"])
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             reason = f"{type(error).__name__}: {error}"
             raise RecipeError(f"{self.path}: {split}: damaged counts ({reason}): restore the file") from None
+        if difference:
+            raise RecipeError(
+                f"{self.path}: {split}: its counts by document do not add up to its scores ({difference}): restore the "
+                "file, or score the run again"
+            )
+        return counts
 
 
 @dataclass(frozen=True)

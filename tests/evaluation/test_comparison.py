@@ -225,6 +225,37 @@ def test_damaged_counts_are_refused_by_file_and_split(tmp_path):
         compare([folder, write_run(tmp_path / "b", 0.1)])
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "found"),
+    [("hits", "LOC", "micro avg: f1"), ("guesses", "PER", "micro avg: f1"), ("support", "LOC", "micro avg: support")],
+)
+def test_counts_that_do_not_add_up_to_the_scores_are_refused(tmp_path, kind, name, found):
+    run = write_run(tmp_path / "a", 0.3)
+    report = json.loads((tmp_path / "a" / "report.json").read_text())
+    counts = report["test"]["documents"][kind][name].split()
+    place = next(place for place, count in enumerate(counts) if count != "0")
+    step = -1 if kind == "hits" else 1
+    report["test"]["documents"][kind][name] = " ".join(
+        [*counts[:place], str(int(counts[place]) + step), *counts[place + 1 :]]
+    )
+    (tmp_path / "a" / "report.json").write_text(json.dumps(report))
+    message = rf"a/report\.json: test: its counts by document do not add up to its scores \({found} .*, reported .*\)"
+    for systems in ([run], [run, write_run(tmp_path / "b", 0.1)]):
+        with pytest.raises(RecipeError, match=message):
+            compare(systems)
+
+
+def test_counts_whose_types_are_exchanged_are_refused(tmp_path):
+    run = write_run(tmp_path / "a", 0.3)
+    report = json.loads((tmp_path / "a" / "report.json").read_text())
+    for kind in ("hits", "guesses", "support"):
+        counts = report["test"]["documents"][kind]
+        counts["LOC"], counts["PER"] = counts["PER"], counts["LOC"]
+    (tmp_path / "a" / "report.json").write_text(json.dumps(report))
+    with pytest.raises(RecipeError, match=r"do not add up to its scores \(LOC: support \d+, reported \d+\)"):
+        compare([run])
+
+
 def write_seeds(folder, name, mistakes, seeds=(1, 2, 3), **options):
     return [write_run(folder / f"{name}-seed{seed}", mistakes, seed, **options) for seed in seeds]
 

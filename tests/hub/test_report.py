@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ SECRET = "Zyxwia"
 GOLD = [["B-PER", "O", "B-LOC"], ["O", "B-ORG"]]
 PREDICTED = [["B-PER", "O", "B-ORG"], ["O", "B-ORG"]]
 DOCUMENTS = [Document([Sentence([SECRET, "left", "Oslo"], GOLD[0]), Sentence(["the", "yard"], GOLD[1])])]
+CONFIDENCES = [Confidences([0.9, 0.9, 0.95], [0.9, 0.95]), Confidences([0.9, 0.6], [0.6])]
 HISTORY = [{"step": step, "loss": 1 / step, "eval_f1": 0.5} for step in (1, 2, 3)]
 
 
@@ -38,9 +40,8 @@ def folder(tmp_path):
     settings = {"do_train": True, "learning_rate": 0.5, "model_name_or_path": str(tmp_path / "encoder")}
     record = {"settings": settings, "data": "newswire-mini", "model": "encoder", "train_minutes": 1.5}
     (folder / "run.yaml").write_text(yaml.safe_dump(record | {"precision": "bf16", "sentences": {"test": 2}}))
-    confidences = [Confidences([0.9, 0.9, 0.95], [0.9, 0.95]), Confidences([0.9, 0.6], [0.6])]
     for split in ("dev", "test"):
-        write_predictions(folder, split, DOCUMENTS, PREDICTED, confidences)
+        write_predictions(folder, split, DOCUMENTS, PREDICTED, CONFIDENCES)
     write_mentions(folder, list_sentences(DOCUMENTS))
     return folder
 
@@ -104,6 +105,30 @@ def test_an_older_folder_gives_a_page_that_says_what_is_left_out(folder):
     made = make_report(folder)
     assert made.page.count(report.NO_PREDICTIONS) == 1
     assert list(made.figures) == ["dev"]
+
+
+@pytest.mark.parametrize(
+    ("tags", "found"),
+    [
+        ([["B-PER", "O", "B-LOC"], ["O", "B-ORG"]], "micro avg: f1 1, reported 0.6666666667"),
+        ([["B-ORG", "O", "B-LOC"], ["O", "B-ORG"]], "LOC: f1 1, reported 0"),  # as many hits, of other types
+    ],
+)
+def test_predictions_of_another_model_are_refused(folder, tags, found):
+    write_predictions(
+        folder, "dev", DOCUMENTS, tags, [Confidences([1.0] * 3, [1.0] * 2), Confidences([1.0] * 2, [1.0])]
+    )
+    message = f"predictions/dev.conll: not the predictions that report.json scores ({found}): score the run again, or"
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        main([str(folder)])
+    assert not (folder / "report.html").exists()
+
+
+def test_predictions_of_other_data_are_refused(folder):
+    gold = [Document([Sentence(["Mara", "left", "Oslo"], ["O", "O", "B-LOC"]), DOCUMENTS[0].sentences[1]])]
+    write_predictions(folder, "dev", gold, PREDICTED, CONFIDENCES)
+    with pytest.raises(RecipeError, match=r"dev\.conll: .* \(micro avg: support 2, reported 3\)"):
+        main([str(folder)])
 
 
 def test_a_pushed_folder_without_predictions_and_record_has_a_page(folder):
