@@ -7,6 +7,7 @@ is made from files that contain only figures.
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ from recipe.files import write_whole
 from recipe.hub.run_folder import REPORT, RunFolder, explain_damage
 
 PAGE, ANALYSIS = "report.html", "analysis.json"
-NO_PREDICTIONS = "The predictions of this split are not in the folder: the analysis of its errors is left out."
+NO_PREDICTIONS = "The predictions of this split are not in the folder: its errors in context are left out."
 NO_CONFIDENCES = "Confidences were not recorded: calibration and labels that may be wrong are left out."
 NO_ANALYSIS = "The analysis of the errors of this split is not in the folder, so it is left out."
 NO_MENTIONS = "The entities of training were not recorded: scores of seen and unseen entities are left out."
@@ -35,7 +36,10 @@ logger = logging.getLogger(__name__)
 
 
 class Report(NamedTuple):
-    """The page of a run, and the figures of the analysis by split, which are empty if no predictions were analysed."""
+    """The page of a run, and the figures of the analysis by split, which are empty if there is no analysis.
+
+    A split whose predictions are gone keeps the figures of the `analysis.json` that is there.
+    """
 
     page: str
     figures: dict[str, Mapping[str, Any]]
@@ -96,7 +100,8 @@ def _analyze_split(run: RunFolder, split: str, mentions: Mentions | None) -> Spl
         return SplitPart(split, scores, filled=read_filled(run.folder, split))
     sentences = read_predictions(run.folder, split)
     if not sentences:
-        return SplitPart(split, scores, notes=[NO_PREDICTIONS])
+        part = _read_split(run, split)
+        return replace(part, notes=[*part.notes, NO_PREDICTIONS])
     _check_predictions(name_predictions(run.folder, split), scores, sentences)
     cases = list_cases(sentences)
     notes = [NO_CONFIDENCES] if sentences[0].word_scores is None else []

@@ -107,6 +107,22 @@ def test_an_older_folder_gives_a_page_that_says_what_is_left_out(folder):
     assert list(made.figures) == ["dev"]
 
 
+@pytest.mark.parametrize("gone", [["test"], ["dev", "test"]])
+def test_the_analysis_of_a_split_whose_predictions_are_gone_is_kept(folder, gone):
+    main([str(folder)])
+    figures = (folder / "analysis.json").read_text()
+    for split in gone:
+        (folder / "predictions" / f"{split}.conll").unlink()
+    main([str(folder)])
+    assert (folder / "analysis.json").read_text() == figures
+    page = (folder / "report.html").read_text()
+    assert page.count(report.NO_PREDICTIONS) == len(gone)
+    assert page.count('class="matrix') == 2  # the confusion of both splits
+    assert page.count('class="browser"') == 2 - len(gone)
+    assert "None found." not in page
+    assert ('id="labels"' in page) == (len(gone) == 1)
+
+
 @pytest.mark.parametrize(
     ("tags", "found"),
     [
@@ -115,9 +131,7 @@ def test_an_older_folder_gives_a_page_that_says_what_is_left_out(folder):
     ],
 )
 def test_predictions_of_another_model_are_refused(folder, tags, found):
-    write_predictions(
-        folder, "dev", DOCUMENTS, tags, [Confidences([1.0] * 3, [1.0] * 2), Confidences([1.0] * 2, [1.0])]
-    )
+    write_predictions(folder, "dev", DOCUMENTS, tags, CONFIDENCES)
     message = f"predictions/dev.conll: not the predictions that report.json scores ({found}): score the run again, or"
     with pytest.raises(RecipeError, match=re.escape(message)):
         main([str(folder)])
