@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from glob import glob
-from itertools import chain, zip_longest
+from itertools import chain, combinations, zip_longest
 from pathlib import Path
 from string import ascii_uppercase
 
@@ -29,6 +29,11 @@ class Result:
     name: str
     report: dict
     predictions: dict[str, Path]
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that it was read from."""
+        return [self.path, *self.predictions.values()]
 
     @property
     def splits(self) -> list[str]:
@@ -68,6 +73,11 @@ class System:
     def reports(self) -> list[dict]:
         """The report of each run."""
         return [result.report for result in self.results]
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that its runs were read from."""
+        return [file for result in self.results for file in result.files]
 
     @property
     def is_group(self) -> bool:
@@ -122,9 +132,6 @@ def _find_paths(argument: str) -> list[Path]:
     if Path(argument).exists():
         return [Path(argument)]
     found = [path for part in argument.split(",") if part for path in sorted(glob(part)) or [part]]
-    for number, path in enumerate(found):
-        if path in found[:number]:
-            raise RecipeError(f"{argument}: {path} is in this group twice: give each run once")
     return [Path(path) for path in found or [argument]]
 
 
@@ -174,7 +181,10 @@ def _name_splits(groups: list[list[Result]]) -> None:
 
 
 def _check_seeds(group: list[Result]) -> None:
-    """Raise RecipeError if the runs of a group have other settings than their seeds, or if a seed is there twice."""
+    """Raise RecipeError if runs of a group differ in more than their seeds, or if a run or a seed is there twice."""
+    for earlier, result in combinations(group, 2):
+        if any(ours.samefile(theirs) for ours in earlier.files for theirs in result.files):
+            raise RecipeError(f"{result.path}: is in this group twice, also as {earlier.path}: give each run once")
     first = group[0]
     for result in group[1:]:
         ours, theirs = list_settings(first.report), list_settings(result.report)

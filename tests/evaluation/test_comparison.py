@@ -303,10 +303,51 @@ def test_runs_with_other_settings_or_the_same_seed_are_no_group(tmp_path):
         compare([str(tmp_path / "a-seed*")])
 
 
-def test_a_run_twice_in_one_group_is_refused(tmp_path):
-    write_run(tmp_path / "a-seed1", 0.1, 1)
-    with pytest.raises(RecipeError, match="a-seed1 is in this group twice: give each run once"):
-        compare([f"{tmp_path / 'a-seed1'},{tmp_path / 'a-seed*'}"])
+@pytest.mark.parametrize(
+    "other", ["a-seed1", "./a-seed1", "../{}/a-seed1/", "link", "a-seed1/report.json", "a-seed1/predictions/dev.conll"]
+)
+def test_a_run_twice_in_one_group_is_refused(tmp_path, monkeypatch, other):
+    monkeypatch.chdir(tmp_path)
+    write_run(tmp_path / "a-seed1", 0.1)
+    (tmp_path / "link").symlink_to("a-seed1")
+    other = other.format(tmp_path.name)
+    with pytest.raises(RecipeError, match=r": is in this group twice, also as a-seed1/report\.json: give each run"):
+        compare([f"a-seed1,{other}"])
+    if other != "a-seed1":
+        with pytest.raises(RecipeError, match=r"is in this group twice, also as"):
+            compare([f"{other},a-seed*"])
+
+
+@pytest.mark.parametrize("other", ["a.conll", "./a.conll", "link.conll", "hard.conll"])
+def test_a_file_twice_in_one_group_is_refused(tmp_path, monkeypatch, other):
+    monkeypatch.chdir(tmp_path)
+    write_file(tmp_path / "a.conll", 0.1)
+    (tmp_path / "link.conll").symlink_to("a.conll")
+    (tmp_path / "hard.conll").hardlink_to("a.conll")
+    with pytest.raises(RecipeError, match=r"\.conll: is in this group twice, also as a\.conll: give each run once"):
+        compare([f"a.conll,{other}"])
+
+
+@pytest.mark.parametrize("name", ["report.json", "predictions/dev.conll", "predictions/link.conll"])
+def test_an_input_is_not_overwritten(tmp_path, name):
+    run = write_run(tmp_path / "a", 0.1)
+    (tmp_path / "a" / "predictions" / "link.conll").symlink_to("test.conll")
+    with pytest.raises(RecipeError, match=rf"output .*{name}: is one of the input files: set another file"):
+        main([run, "--output", f"{run}/{name}"])
+    file = str(tmp_path / "a" / "predictions" / "test.conll")
+    with pytest.raises(RecipeError, match=r"output .*test\.conll: is one of the input files: set another file"):
+        main([f"{tmp_path}/*/predictions/test.conll", "--output", file])
+
+
+@pytest.mark.parametrize(
+    ("output", "found"), [("", "output .: is a folder: set a file"), ("-", "output -: reads like standard output")]
+)
+def test_an_output_that_is_no_file_is_refused(tmp_path, monkeypatch, output, found):
+    monkeypatch.chdir(tmp_path)
+    file = write_file(tmp_path / "a.conll", 0.1)
+    with pytest.raises(RecipeError, match=found):
+        main([file, "--output", output])
+    assert [path.name for path in tmp_path.iterdir()] == ["a.conll"]
 
 
 def test_reports_of_an_earlier_version_are_compared_without_intervals(tmp_path):
