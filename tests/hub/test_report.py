@@ -220,6 +220,70 @@ def test_a_damaged_file_is_refused_in_one_line_and_only_warned_about_at_the_end_
     assert warning.endswith(f"(python -m recipe report {folder} makes it later)")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("report.json", {"test": 1}, "test: 1 is not an object with keys: fix the file"),
+        (
+            "report.json",
+            {"test": {"entities": {"micro avg": {"f1": 2}}}},
+            "test.entities.micro avg.f1: 2 is not between",
+        ),
+        ("report.json", {"test": {"entities": {}}}, "test.entities: has no 'micro avg': fix"),
+        ("report.json", {"dev": {"loss": -1}}, "dev: has no 'perplexity': fix"),
+        (
+            "run.yaml",
+            {"settings": {"model_name_or_path": 5}},
+            "settings.model_name_or_path: 5 is not text: fix the file",
+        ),
+        ("run.yaml", {"settings": {"test_file": 5}}, "settings.test_file: 5 is not a list: fix the file"),
+        ("run.yaml", {"sentences": {"test": "x"}}, "sentences.test: 'x' is not a whole number of at least 0: fix"),
+        ("run.yaml", {"train_minutes": "x" * 99}, f"train_minutes: '{'x' * 59}... is not a number: fix the file"),
+        ("trainer_state.json", {"log_history": [{"loss": 1}]}, "log_history[0]: has no 'step': fix the file"),
+        (
+            "trainer_state.json",
+            {"log_history": [{"step": 1, "eval_f1": 2}]},
+            "log_history[0].eval_f1: 2 is not between",
+        ),
+        ("config.json", {"architectures": 7}, "architectures: 7 is not a list: fix the file"),
+        ("analysis.json", {"test": {"buckets": {"a": {"b": {"f1": -1}}}}}, "test.buckets.a.b.f1: -1 is not between 0"),
+        (
+            "analysis.json",
+            {"test": {"kinds": {"missed": -1}}},
+            "test.kinds.missed: -1 is not a whole number of at least 0",
+        ),
+        (
+            "predictions/test.filled.jsonl",
+            {"rank": -1},
+            "line 1.rank: -1 is not a whole number of at least 1: evaluate",
+        ),
+        ("predictions/test.filled.jsonl", {"probability": 3}, "line 1.probability: 3 is not between 0 and 1: evaluate"),
+        (
+            "predictions/test.filled.jsonl",
+            {"candidates": [["a", 0.5], ["b", 3.0]]},
+            "line 1.candidates[1]: 3.0 is not between 0 and 1: evaluate",
+        ),
+        ("predictions/train_mentions.json", {"Oslo": {"LOC": -1}}, "Oslo.LOC: -1 is not a whole number of at least 0"),
+    ],
+)
+def test_a_value_that_the_recipe_does_not_write_is_named_with_its_file(folder, name, content, message):
+    if name.endswith(".filled.jsonl"):
+        write_json(folder / "report.json", {"test": {"loss": 2.0, "perplexity": 7.4, "masked_accuracy": 0.5}})
+        piece = ["a", False, False]
+        example = {"block": 3, "before": [piece], "original": piece, "after": [], "candidates": []}
+        content = example | {"rank": 1, "probability": 0.5} | content
+    (folder / name).write_text(json.dumps(content))
+    with pytest.raises(RecipeError, match=re.escape(f"{folder / name}: {message}")):
+        make_report(folder, with_text=name != "analysis.json")
+
+
+def test_a_probability_of_a_word_that_is_none_is_named(folder):
+    path = name_confidences(folder, "test")
+    path.write_text(path.read_text().replace("0.6", "3"))
+    with pytest.raises(RecipeError, match=r"test.confidences.jsonl: line 2: 3 is not between 0 and 1: score the run"):
+        make_report(folder)
+
+
 def test_an_unforeseen_error_of_the_page_ends_no_run(folder, monkeypatch, caplog):
     monkeypatch.setattr(report, "render_page", lambda page: 1 / 0)
     try_report(folder)
