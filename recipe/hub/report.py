@@ -6,6 +6,7 @@ is made from files that contain only figures.
 
 import json
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -161,7 +162,7 @@ def _find_curves(run: RunFolder) -> list[Curves]:
     """The curves of the training, and of the pretraining if the folder of its model is at hand."""
     found = [Curves(_name_task(run), run.history)] if run.is_trained else []
     start = run.settings.get("model_name_or_path")
-    if start and Path(start).is_dir() and not Path(start).samefile(run.folder):
+    if start and os.path.isdir(start) and not os.path.samefile(start, run.folder):  # it can be longer than a path
         try:
             before = RunFolder(Path(start))
             found.append(Curves(f"Before: {Path(start).name}", before.history))

@@ -165,6 +165,12 @@ def test_curves_of_the_pretraining_are_shown_where_its_folder_is_at_hand(folder,
     assert "trainer_state.json" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["x" * 5000, "x/" * 5000, "a\0b", "~nobody"])
+def test_a_model_whose_name_can_be_no_folder_has_no_curves(folder, name):
+    (folder / "run.yaml").write_text(yaml.safe_dump({"settings": {"model_name_or_path": name}}))
+    assert "Before: " not in make_report(folder).page
+
+
 def test_a_masked_language_model_has_a_page(tmp_path):
     scores = {"loss": 2.0, "perplexity": 7.4, "masked_accuracy": 0.5}  # of an earlier version
     write_json(tmp_path / "metrics.json", {"dev": scores, "run": {}})
