@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from recipe.data.conll import read_columns, write_conll
+from recipe.data.conll import read_columns, reading_predictions, write_conll
 from recipe.data.documents import Document, Sentence, list_sentences
 from recipe.errors import RecipeError
 from recipe.evaluation.buckets import Mentions, count_mentions
@@ -80,7 +80,8 @@ def read_predictions(folder: Path, split: str) -> list[ScoredSentence]:
     path = name_predictions(folder, split)
     if not path.exists():
         return []
-    gold, predicted = (list_sentences(read_columns(path, tag_column=column)) for column in (1, 2))
+    with reading_predictions():
+        gold, predicted = (list_sentences(read_columns(path, tag_column=column)) for column in (1, 2))
     confidences = _read_confidences(name_confidences(folder, split), predicted)
     return [
         ScoredSentence(

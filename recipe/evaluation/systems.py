@@ -129,6 +129,8 @@ def _list_letters(number: int) -> list[str]:
 
 
 def _find_paths(argument: str) -> list[Path]:
+    if not argument:
+        raise RecipeError("a system without a name: give a run's folder, a copy of report.json or a prediction file")
     if Path(argument).exists():
         return [Path(argument)]
     found = [path for part in argument.split(",") if part for path in sorted(glob(part)) or [part]]
@@ -138,9 +140,13 @@ def _find_paths(argument: str) -> list[Path]:
 def read_result(path: Path) -> Result:
     """Read a run's folder, a copy of report.json, or a column file. Raises RecipeError for anything else."""
     if path.is_dir():
+        if not (path / "report.json").exists() and (path / "metrics.json").exists():
+            raise _explain_masked(path / "metrics.json")
         path = path / "report.json"
     if not path.exists():
         raise RecipeError(f"{path}: no such file: expected a scored run, a copy of report.json or a prediction file")
+    if path.name == "metrics.json":
+        raise _explain_masked(path)
     if path.suffix == ".json":
         beside = path.parent.glob("predictions/*.conll") if path.name == "report.json" else ()
         result = Result(path, name_run(path), read_report(path), {file.stem: file for file in beside})
@@ -157,6 +163,11 @@ def read_result(path: Path) -> Result:
     if not result.splits:
         raise RecipeError(f"{path}: has no scores: run run_ner.py with do_eval or do_predict")
     return result
+
+
+def _explain_masked(path: Path) -> RecipeError:
+    """The error for a run of masked pretraining. path: of its metrics.json."""
+    return RecipeError(f"{path}: a masked language model has no entities to compare: look at its perplexity there")
 
 
 def _name_group(group: list[Result]) -> str:

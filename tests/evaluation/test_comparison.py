@@ -13,6 +13,7 @@ from recipe.data.schemes import to_iob2
 from recipe.errors import RecipeError
 from recipe.evaluation.comparison import compare, main
 from recipe.evaluation.disagreements import find_disagreements
+from recipe.evaluation.predictions import read_predictions
 from recipe.evaluation.rendering import FORMATS, Part, render
 from recipe.evaluation.scoring import score, score_documents
 
@@ -205,6 +206,36 @@ def test_what_is_no_system_is_refused_in_one_line(tmp_path, name):
     (tmp_path / "a.json").write_text('{"run": {}}')
     with pytest.raises(RecipeError, match=rf"{name}.*: (no such file: expected a scored run|has no scores)"):
         compare([write_run(tmp_path / "run", 0.1), str(tmp_path / name)])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"Oslo B-LOC\n", ":1: expected lines of a word, its gold tag and its predicted tag"),
+        (b"Oslo\tO\t\nLima\tO\tO\n", ":1: expected lines of a word, its gold tag and its predicted tag"),
+        (b"R\xe9mi B-PER O\n", ":1: byte 0xe9 is not utf-8: convert the file to UTF-8"),
+        (b"Os\0lo O O\n", ":1: a NUL byte: convert the file to UTF-8"),
+        (b"Oslo S-LOC O\nis I-LOC O\nLima L-PER O\n" * 9, "fix the tags"),
+    ],
+)
+def test_errors_of_a_file_advise_no_setting_that_the_verbs_do_not_have(tmp_path, content, message):
+    (tmp_path / "predictions").mkdir()
+    file = tmp_path / "predictions" / "test.conll"
+    file.write_bytes(content)
+    with pytest.raises(RecipeError, match=rf"^{file}.*{message}$"):
+        compare([str(file)])
+    if "tags" not in message:  # the page takes tags as the recipe writes them
+        with pytest.raises(RecipeError, match=rf"^{file}{message}$"):
+            read_predictions(tmp_path, "test")
+
+
+def test_an_empty_name_and_a_masked_language_model_are_no_systems(tmp_path):
+    with pytest.raises(RecipeError, match="a system without a name: give a run's folder, a copy of"):
+        compare([""])
+    (tmp_path / "metrics.json").write_text('{"dev": {"loss": 1.0, "perplexity": 2.7}, "run": {}}')
+    for name in (tmp_path, tmp_path / "metrics.json"):
+        with pytest.raises(RecipeError, match=r"metrics\.json: a masked language model has no entities to compare"):
+            compare([str(name)])
 
 
 def test_systems_without_a_common_split_are_refused(tmp_path):
