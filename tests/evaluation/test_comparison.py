@@ -467,7 +467,7 @@ def test_text_of_the_data_cannot_break_a_page(kind):
     assert "left out" not in page
     if kind == "html":
         assert "<script>" not in page
-        assert "<td>&lt;i&gt;|</td><td>a|b</td>" in page
+        assert "<td><bdi>&lt;i&gt;|</bdi></td><td><bdi>a|b</bdi></td>" in page
         assert page.startswith("<!doctype html>")
         assert not re.search(r"(src|href)=|url\(", page)
     if kind == "markdown":
@@ -475,6 +475,22 @@ def test_text_of_the_data_cannot_break_a_page(kind):
         assert "<script>" not in page.replace("\\<script>", "")
     if kind == "text":
         assert page.splitlines()[-2:] == ["<i>|  a|b", "&"]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_controls_of_a_terminal_and_of_directions_are_shown_as_escapes(kind):
+    hostile = "a\x1b[2Jb\u202ec\u2066d\x07e\x9bf\u2028g\u0085"
+    kept = "\u05e9\u05dc\u05d5\u05dd \u200d caf\u00e9\u00a0\u4e2d"  # letters of any direction, joiners and spaces
+    page = render("T", [Part(hostile, [hostile], [hostile, "y"], [[hostile, kept]])], kind)
+    assert not {"\x1b", "\u202e", "\u2066", "\x07", "\x9b", "\u2028", "\u0085"} & set(page)
+    assert page.count("u202ec") == 4
+    assert "\\x1b" in page
+    assert kept.split()[0] in page
+    if kind != "markdown":  # which has its own escapes and spaces
+        assert r"a\x1b[2Jb\u202ec\u2066d\x07e\x9bf\u2028g\x85" in page
+        assert kept in page
+    if kind == "html":
+        assert f"<td><bdi>{kept}</bdi></td>" in page
 
 
 @pytest.mark.parametrize("kind", FORMATS)
