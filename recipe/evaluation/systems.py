@@ -19,6 +19,7 @@ from recipe.evaluation.scoring import describe_units, find_other_row, read_predi
 
 UNNAMED = "predictions"  # the split of a file whose name does not say which one it is
 WEIGHTS = "model.safetensors"
+END = ("", "", "", "")  # in place of a word, after the last one
 
 
 @dataclass(frozen=True)
@@ -237,8 +238,8 @@ def find_gold_difference(first: Result, split: str, other: Result, other_split: 
     supports = [counts.select(types)[..., :-1, 2] for counts in (ours, theirs)]
     places = np.argwhere(supports[0] != supports[1])
     if not len(places):
-        files = [result.predictions.get(name) for result, name in ((first, split), (other, other_split))]
-        return _find_other_word(*files) if all(files) else ""
+        files = first.predictions.get(split), other.predictions.get(other_split)
+        return _find_other_word(files[0], files[1]) if files[0] and files[1] else ""
     place = places[0][0]
     rows = [dict(zip(types, support[place].tolist(), strict=True)) for support in supports]
     return _describe_supports(f"{ours.unit} {place + 1}", *rows)
@@ -257,11 +258,9 @@ def _find_other_word(first: Path, other: Path) -> str:
 
     Sentences can end elsewhere, unless they are what entities are counted by.
     """
-    for theirs, ours in zip_longest(_list_words(other), _list_words(first)):
-        if theirs is None or ours is None:
-            return f"{other} ends before {ours[0]}" if ours else f"{first} ends before {theirs[0]}"
+    for theirs, ours in zip_longest(_list_words(other), _list_words(first), fillvalue=END):
         if theirs[1:] != ours[1:]:
-            return f"{_describe_word(*theirs)}, but {_describe_word(*ours)}"
+            return f"{_describe_word(other, *theirs)}, but {_describe_word(first, *ours)}"
     return ""
 
 
@@ -278,5 +277,5 @@ def _list_words(file: Path) -> Iterator[tuple[str, str, str, str]]:
                 yield f"{path}:{int(line) + offset}", f"{unit} {number}", format_cells([word]), tag
 
 
-def _describe_word(place: str, unit: str, word: str, tag: str) -> str:
-    return f"{place} has {shorten(word)!r} {tag} in {unit}"
+def _describe_word(file: Path, place: str, unit: str, word: str, tag: str) -> str:
+    return f"{place} has {shorten(word)!r} {tag} in {unit}" if place else f"{file} ends"
