@@ -10,10 +10,12 @@ from pathlib import Path
 from recipe.command_line import VerbParser
 from recipe.errors import RecipeError
 from recipe.evaluation.scoring import REFERENCE, is_conll2003_test
-from recipe.evaluation.shapes import ENTITY_SCORES, keys
+from recipe.evaluation.shapes import FIGURES, each, keys
 
 VARYING = ("seed", "data_seed", "output_dir", "run_name", "logging_dir", "hub_model_id", "restart", "config")
 SPLITS = ("dev", "test")  # every finished run has at least one of them; a report can have others
+ROWS = each(keys(FIGURES, ["f1"]))
+TABLES = keys({"entities": ROWS, "tags": ROWS}, ["entities", "tags"])  # of a split
 HEADER = ["recipe", "dev F1", "test F1", "seeds", "minutes", "rebuild it with"]
 
 
@@ -116,7 +118,7 @@ def read_report(path: str | Path) -> dict:
         raise RecipeError(f"{path}: not the report of a run: expected a copy of report.json")
     try:
         splits = list_splits(report)
-        keys(dict.fromkeys(splits, ENTITY_SCORES))(report, "")
+        keys(dict.fromkeys(splits, TABLES))(report, "")
         figures = [row["support"] for split in splits for row in report[split]["tags"].values()]
         figures += [read_f1(report, split) for split in splits]
         figures += [report["run"]["total_minutes"], report["run"]["seed"]] if splits else []

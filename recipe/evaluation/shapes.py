@@ -7,6 +7,8 @@ the value if the value is not as the recipe writes it. Keys that a check does no
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from recipe.evaluation.matches import KINDS
+
 Check = Callable[[Any, str], None]
 
 LONGEST_VALUE = 60  # characters of a value in a message
@@ -82,12 +84,12 @@ def keys(known: Mapping[str, Check], needed: Sequence[str] = (), others: Check |
     def check_keys(value: Any, place: str) -> None:
         if not isinstance(value, dict):
             _refuse(value, place, "an object with keys")
-        for key in needed:
-            if key not in value:
-                raise ValueError(f"{_begin(place)}has no {key!r}")
         for key, item in value.items():
             if check := known.get(key, others):
                 check(item, f"{place}.{key}" if place else str(key))
+        for key in needed:
+            if key not in value:
+                raise ValueError(f"{_begin(place)}has no {key!r}")
 
     return check_keys
 
@@ -110,16 +112,22 @@ def scores(value: Any, place: str) -> None:
 
 
 OBJECT = keys({})
-ROW = keys({"precision": share, "recall": share, "f1": share, "support": count}, ["f1"])
+FIGURES: dict[str, Check] = {"precision": share, "recall": share, "f1": share, "support": count}
+ROW = keys(FIGURES, list(FIGURES))
 TABLE = keys({}, ["micro avg"], others=ROW)
 ENTITY_SCORES = keys(
     {
         **{"entities": TABLE, "tags": each(ROW), "alone": TABLE},
-        "documents": keys({"number": count, "intervals": each(optional(interval))}),
-        "running_text": keys({"sentences": count, "tagger": share, "pipeline": share}),
+        "documents": keys(
+            {"unit": text, "number": count, "intervals": keys({}, ["micro avg"], others=optional(interval))},
+            ["unit", "number", "intervals"],
+        ),
+        "running_text": keys(
+            {"sentences": count, "tagger": share, "pipeline": share}, ["sentences", "tagger", "pipeline"]
+        ),
     }
 )
-TOKENS = keys({"loss": amount, "accuracy": share, "tokens": count})
+TOKENS = keys({"loss": amount, "accuracy": share, "tokens": count}, ["loss", "accuracy", "tokens"])
 TOKEN_SCORES = keys(
     {
         **{"loss": amount, "perplexity": amount, "masked_accuracy": share, "masked_tokens": count},
@@ -128,10 +136,12 @@ TOKEN_SCORES = keys(
     ["loss", "perplexity", "masked_accuracy"],
 )
 BIN = keys({"low": share, "high": share, "count": count, "confidence": optional(share), "accuracy": optional(share)})
+CASES = keys({}, KINDS, others=count)
 ANALYSIS = keys(  # of a split
     {
-        **{"kinds": each(count), "shares": each(share), "kinds_by_type": each(each(count))},
+        **{"kinds": CASES, "shares": each(share), "kinds_by_type": each(CASES)},
         **{"confusion": each(each(count)), "buckets": each(each(ROW)), "suspects": each(count)},
         "calibration": keys({"ece": share, "count": count, "bins": rows(BIN)}),
-    }
+    },
+    ["kinds", "shares", "kinds_by_type", "confusion", "buckets"],
 )

@@ -236,7 +236,14 @@ def test_a_damaged_file_is_refused_in_one_line_and_only_warned_about_at_the_end_
             "test.entities.micro avg.f1: 2 is not between",
         ),
         ("report.json", {"test": {"entities": {}}}, "test.entities: has no 'micro avg': fix"),
-        ("report.json", {"dev": {"loss": -1}}, "dev: has no 'perplexity': fix"),
+        ("report.json", {"dev": {"loss": -1}}, "dev.loss: -1 is not at least 0: fix"),
+        ("report.json", {"dev": {"loss": 1}}, "dev: has no 'perplexity': fix"),
+        (
+            "report.json",
+            {"test": {"entities": {"micro avg": {"f1": 1}}}},
+            "test.entities.micro avg: has no 'precision'",
+        ),
+        ("analysis.json", {"test": {"kinds": {"missed": 1}}}, "test.kinds: has no 'correct': fix the file"),
         (
             "run.yaml",
             {"settings": {"model_name_or_path": 5}},
