@@ -41,8 +41,8 @@ def format_augmentation(study: list[tuple[Run, dict]], split: str = "test") -> s
 
 
 def _count(reports: list[dict], split: str) -> np.ndarray:
-    """Hits, guesses and support of all types in sum by document, mean over the seeds: (documents, 1, 3)."""
-    return np.mean([unpack_counts(report[split]["documents"]).select([]) for report in reports], axis=0)
+    """Hits, guesses and support of all types in sum by document, of each seed: (documents, 1, 3, seeds)."""
+    return np.stack([unpack_counts(report[split]["documents"]).select([]) for report in reports], -1)
 
 
 def _format_f1_interval(reports: list[dict], split: str) -> str:

@@ -1,4 +1,4 @@
-"""Standard output that does not end a run: a closed pipe, a full disk, characters that the terminal lacks."""
+"""Standard output that does not end a run, and text that does not change a terminal."""
 
 import errno
 import io
@@ -7,6 +7,19 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
+from unicodedata import bidirectional, category
+
+CONTROLS = {"Cc", "Zl", "Zp"}  # categories: control characters, and what separates lines and paragraphs
+DIRECTIONS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}  # turn the direction of what follows
+
+
+def show_controls(text: str) -> str:
+    """`text` with escapes, as Python writes them, in place of characters that control a terminal or a direction."""
+    if text.isprintable():
+        return text
+    return "".join(
+        repr(sign)[1:-1] if category(sign) in CONTROLS or bidirectional(sign) in DIRECTIONS else sign for sign in text
+    )
 
 
 class _Tolerant:

@@ -69,8 +69,10 @@ def _remove_after_error(path: Path) -> Iterator[None]:
         raise
 
 
-def check_output(output: Path, inputs: Iterable[str]) -> None:
-    """Raise RecipeError if a file to write is a folder or one of the input files."""
+def check_output(output: Path, inputs: Iterable[str | Path]) -> None:
+    """Raise RecipeError if a file to write is a folder, one of the input files, or named `-`."""
+    if str(output) == "-":
+        raise RecipeError("output -: reads like standard output: leave it out for that, or set another file")
     if output.is_dir() or not output.name:
         raise RecipeError(f"output {output}: is a folder: set a file")
     if output.resolve() in [Path(file).resolve() for file in inputs]:

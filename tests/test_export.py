@@ -443,7 +443,7 @@ def test_a_comparison_on_very_little_says_so(run, mlm_run, tmp_path, capsys):
 def test_an_odd_record_of_a_run_is_named(mlm_run, settings):
     path = mlm_run / "run.yaml"
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"settings": settings}))
-    with pytest.raises(RecipeError, match=f"{mlm_run}: "):
+    with pytest.raises(RecipeError, match=f"{path}: settings"):
         export(mlm_run, "--backend", "torch", "--precision", "fp32")
 
 

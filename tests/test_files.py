@@ -1,15 +1,17 @@
 """Files are whole or absent, and standard output ends no run."""
 
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from conftest import ROOT
 from recipe.errors import RecipeError
-from recipe.files import open_whole, write_whole
+from recipe.files import check_output, open_whole, write_whole
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path):
@@ -21,6 +23,24 @@ def test_a_file_appears_when_it_is_complete(tmp_path):
     write_whole(path, "two \ud800")
     assert path.read_text() == "two ?"
     assert os.listdir(path.parent) == ["a.json"]
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("-", "output -: reads like standard output: leave it out for that, or set another file"),
+        ("", "output .: is a folder: set a file"),
+        ("./a.json", "output a.json: is one of the input files: set another file"),
+        ("link", "output link: is one of the input files: set another file"),
+    ],
+)
+def test_what_is_no_file_to_write_is_refused(tmp_path, monkeypatch, output, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.json").write_text("one")
+    (tmp_path / "link").symlink_to("a.json")
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        check_output(Path(output), ["a.json"])
+    check_output(Path("new.json"), ["a.json"])
 
 
 class FullDiskError(OSError):

@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Sequence
 from math import isnan, nan
+from pathlib import Path
 from statistics import mean
 
 from recipe.command_line import VerbParser
@@ -22,7 +23,7 @@ from recipe.evaluation.uncertainty import (
     find_p_values,
     find_seed_p_value,
 )
-from recipe.files import write_whole
+from recipe.files import check_output, write_whole
 
 NO_COUNTS = (
     "has reports of an earlier version, without counts by document, so there are no intervals and p-values over "
@@ -38,7 +39,11 @@ def compare(arguments: Sequence[str], examples: int = 5) -> list[Part]:
     The first system is the baseline that each other one is compared with; a single system is only described.
     Raises RecipeError if the systems cannot be compared.
     """
-    systems = read_systems(arguments)
+    return compare_systems(read_systems(arguments), examples)
+
+
+def compare_systems(systems: Sequence[System], examples: int = 5) -> list[Part]:
+    """`compare` for systems that were read."""
     results = [result for system in systems for result in system.results]
     splits = [split for split in results[0].splits if all(split in result.splits for result in results)]
     if not splits:
@@ -251,12 +256,15 @@ def main(argv: list[str]) -> None:
     )
     parser.add_argument("--format", choices=FORMATS, default="text", help="(default: text)")
     parser.add_argument("--examples", type=int, default=5, help="examples of each kind and split (default: 5)")
-    parser.add_argument("--output", help="file to write (default: standard output)")
+    parser.add_argument("--output", type=Path, help="file to write (default: standard output)")
     args = parser.parse_args(argv)
     if args.examples < 0:
         raise RecipeError(f"--examples {args.examples}: must be at least 0")
-    page = render("Comparison", compare(args.systems, args.examples), args.format)
-    if args.output:
+    systems = read_systems(args.systems)
+    if args.output is not None:
+        check_output(args.output, [file for system in systems for file in system.files])
+    page = render("Comparison", compare_systems(systems, args.examples), args.format)
+    if args.output is not None:
         write_whole(args.output, page)
     else:
         print(page, end="")

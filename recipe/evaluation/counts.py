@@ -71,14 +71,20 @@ def pair_entities(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[st
         yield set(list_entities(true_tags)), set(list_entities(guessed_tags))
 
 
+def list_units(documents: Sequence[Document]) -> tuple[str, Sequence[Document]]:
+    """What entities are counted by, "document" or "sentence", and the documents, or each sentence as one."""
+    if len(documents) >= FEWEST:
+        return "document", documents
+    return "sentence", [Document([sentence]) for sentence in list_sentences(documents)]
+
+
 def count_entities(documents: Sequence[Document], predicted: Sequence[Sequence[str]]) -> Counts:
     """Count the entities by document, or by sentence if there are fewer than `FEWEST` documents.
 
     predicted: the predicted IOB2 tags of each sentence of all documents.
     """
-    by_document = len(documents) >= FEWEST
-    groups = documents if by_document else [Document([sentence]) for sentence in list_sentences(documents)]
-    owners = [number for number, document in enumerate(groups) for _ in document.sentences]
+    unit, groups = list_units(documents)
+    owners = [number for number, group in enumerate(groups) for _ in group.sentences]
     pairs = list(pair_entities(list_tags(documents), predicted))
     types = sorted({name for pair in pairs for entities in pair for _, _, name in entities})
     rows = {name: row for row, name in enumerate(types)}
@@ -87,4 +93,4 @@ def count_entities(documents: Sequence[Document], predicted: Sequence[Sequence[s
         for kind, entities in enumerate((true & guessed, guessed, true)):
             for _, _, name in entities:
                 values[owner, rows[name], kind] += 1
-    return Counts("document" if by_document else "sentence", types, values)
+    return Counts(unit, types, values)

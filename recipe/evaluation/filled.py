@@ -6,11 +6,20 @@ The file contains text of the data, and is never pushed.
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from recipe.errors import RecipeError
 from recipe.evaluation.predictions import PREDICTIONS
+from recipe.evaluation.shapes import count, keys, rank, rows, share
 from recipe.files import open_whole
+
+
+def _check_candidate(value: Any, place: str) -> None:
+    _, probability = value
+    share(probability, place)
+
+
+EXAMPLE = keys({"block": count, "candidates": rows(_check_candidate), "rank": rank, "probability": share})
 
 
 class FilledPiece(NamedTuple):
@@ -62,12 +71,13 @@ def read_filled(folder: Path, split: str) -> list[FilledExample]:
         return []
     try:
         with open(path, encoding="utf-8") as file:
-            return [_read_example(json.loads(line)) for line in file]
+            return [_read_example(json.loads(line), f"line {number}") for number, line in enumerate(file, 1)]
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise RecipeError(f"{path}: {error}: evaluate the run again, or delete the file") from None
 
 
-def _read_example(row: dict) -> FilledExample:
+def _read_example(row: dict, place: str) -> FilledExample:
+    EXAMPLE(row, place)
     return FilledExample(
         block=int(row["block"]),
         before=[FilledPiece(*piece) for piece in row["before"]],

@@ -133,6 +133,7 @@ def _list_sections(page: Page, has_curves: bool) -> dict[str, str]:
     """The anchors of the page's sections and their names in the menu, in order; what was not recorded has none."""
     analysed = any(split.analysis for split in page.splits)
     calibrated = any(split.analysis.get("calibration") for split in page.splits)
+    quoted = any(split.examples for split in page.splits)
     sections = {
         "scores": (bool(page.types), "Scores"),
         "curves": (has_curves, "Curves"),
@@ -142,8 +143,8 @@ def _list_sections(page: Page, has_curves: bool) -> dict[str, str]:
         "errors": (analysed, "Errors"),
         "buckets": (analysed, "Buckets"),
         "calibration": (calibrated, "Calibration"),
-        "examples": (analysed and page.with_text, "Examples"),
-        "labels": (calibrated and page.with_text, "Labels"),
+        "examples": (quoted, "Examples"),
+        "labels": (calibrated and quoted, "Labels"),
     }
     return {anchor: name for anchor, (is_shown, name) in sections.items() if is_shown}
 

@@ -5,14 +5,16 @@ They contain text of the data, and are never pushed.
 
 import json
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from recipe.data.conll import read_columns, write_conll
+from recipe.data.conll import read_columns, reading_predictions, write_conll
 from recipe.data.documents import Document, Sentence, list_sentences
 from recipe.errors import RecipeError
 from recipe.evaluation.buckets import Mentions, count_mentions
 from recipe.evaluation.matches import ScoredSentence
+from recipe.evaluation.shapes import count, each, share
 from recipe.files import open_whole, write_whole
 
 PREDICTIONS = "predictions"  # folder with the tagged splits
@@ -64,9 +66,8 @@ def read_mentions(folder: Path) -> Mentions | None:
         return None
     try:
         mentions = json.loads(path.read_text(encoding="utf-8"))
-        if any(type(count) is not int for kinds in mentions.values() for count in kinds.values()):
-            raise ValueError("a number is missing")
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        each(each(count))(mentions, "")
+    except (OSError, ValueError, RecursionError) as error:
         raise RecipeError(f"{path}: {error}: score the run again, or delete the file") from None
     return mentions
 
@@ -79,7 +80,8 @@ def read_predictions(folder: Path, split: str) -> list[ScoredSentence]:
     path = name_predictions(folder, split)
     if not path.exists():
         return []
-    gold, predicted = (list_sentences(read_columns(path, tag_column=column)) for column in (1, 2))
+    with reading_predictions():
+        gold, predicted = (list_sentences(read_columns(path, tag_column=column)) for column in (1, 2))
     confidences = _read_confidences(name_confidences(folder, split), predicted)
     return [
         ScoredSentence(
@@ -101,9 +103,9 @@ def _read_confidences(path: Path, sentences: Sequence[Sentence]) -> Sequence[Con
     try:
         with open(path, encoding="utf-8") as file:
             rows = [Confidences(**json.loads(line)) for line in file]
-        numbers = (score for row in rows for scores in row for score in scores)
-        if not all(type(score) in (int, float) and 0 <= score <= 1 for score in numbers):
-            raise ValueError("a confidence is not between 0 and 1")
+        for number, row in enumerate(rows, 1):
+            for score in chain(*row):
+                share(score, f"line {number}")
         if [len(row.words) for row in rows] != [len(sentence.words) for sentence in sentences]:
             raise ValueError("has other sentences than the predictions")
     except (OSError, ValueError, TypeError, RecursionError) as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from recipe.console import show_controls
 from recipe.evaluation.results import escape_markdown, format_markdown
 
 FORMATS = ("text", "markdown", "html")
@@ -22,8 +23,11 @@ class Part:
 
 
 def render(title: str, parts: Sequence[Part], kind: str = "text") -> str:
-    """The page in a format of `FORMATS`, with a line feed at its end. Parts without notes and rows are left out."""
-    kept = [part for part in parts if part.notes or part.rows]
+    """The page in a format of `FORMATS`, with a line feed at its end. Parts without notes and rows are left out.
+
+    Characters of the data that control a terminal or a direction become escapes.
+    """
+    kept = [_show_controls(part) for part in parts if part.notes or part.rows]
     if kind == "html":
         folder = FileSystemLoader(Path(__file__).parent)
         environment = Environment(
@@ -33,6 +37,11 @@ def render(title: str, parts: Sequence[Part], kind: str = "text") -> str:
     if kind == "markdown":
         return "\n\n".join([f"# {escape_markdown(title)}", *map(_format_markdown_part, kept)]) + "\n"
     return "\n\n".join([title, *map(_format_text_part, kept)]) + "\n"
+
+
+def _show_controls(part: Part) -> Part:
+    notes, header, *rows = [list(map(show_controls, row)) for row in (part.notes, part.header, *part.rows)]
+    return Part(show_controls(part.title), notes, header, rows)
 
 
 def _format_markdown_part(part: Part) -> str:

@@ -7,14 +7,14 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import chain
+from math import isclose
 from pathlib import Path
 
 from recipe.command_line import VerbParser
-from recipe.data.conll import convert_tags, read_columns
+from recipe.data.conll import convert_tags, read_columns, reading_predictions
 from recipe.data.documents import Document, list_sentences, list_tags
 from recipe.data.schemes import PREFIXES, is_iob2, is_well_formed, to_iob2
-from recipe.errors import RecipeError
-from recipe.evaluation.counts import count_entities, pair_entities
+from recipe.evaluation.counts import Counts, count_entities, pair_entities
 from recipe.evaluation.uncertainty import find_intervals
 
 Row = dict[str, float]  # precision, recall, f1, support
@@ -66,6 +66,25 @@ def score_entities(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[s
         hits.update(kind for _, _, kind in true & guessed)
     rows = {kind: count_row(hits[kind], guesses[kind], support[kind]) for kind in sorted(support | guesses)}
     return rows | _average(rows, count_row(hits.total(), guesses.total(), support.total()))
+
+
+def score_counts(counts: Counts) -> dict[str, Row]:
+    """The rows of `score_entities` that follow from counts by document: those of the types, and the micro average."""
+    totals = counts.select(counts.types).sum(0).tolist()
+    return {name: count_row(*total) for name, total in zip([*counts.types, MICRO], totals, strict=True)}
+
+
+def find_other_row(rows: dict[str, Row], reported: dict[str, Row]) -> str:
+    """The first support or F1 of `rows` that is another one in a report's entities; empty if there is none.
+
+    Averages other than the micro average are not compared, because they follow from the rows.
+    """
+    for name in [MICRO, *sorted({*rows, *reported} - {MICRO, "macro avg", "weighted avg"})]:
+        for key in ("support", "f1"):
+            found, known = (part.get(name, {}).get(key, 0) for part in (rows, reported))
+            if not isclose(found, known, abs_tol=1e-9):
+                return f"{name}: {key} {found:.10g}, reported {known:.10g}"
+    return ""
 
 
 def _average(rows: dict[str, Row], micro: Row) -> dict[str, Row]:
@@ -158,34 +177,37 @@ def is_conll2003_test(report: Report) -> bool:
 
 def score_file(path: str, tag_scheme: str | None = None) -> Report:
     """Score a column file whose last two columns are gold and predicted tags. tag_scheme: see `read_predictions`."""
-    documents, predicted = read_predictions(path, tag_scheme)
+    documents, predicted = read_predictions(path, tag_scheme, ["tag_scheme"])
     return score(list_tags(documents), predicted) | {"documents": score_documents(documents, predicted)}
 
 
-def read_predictions(path: str | Path, tag_scheme: str | None = None) -> tuple[list[Document], list[list[str]]]:
+def read_predictions(
+    path: str | Path, tag_scheme: str | None = None, settings: Sequence[str] = ()
+) -> tuple[list[Document], list[list[str]]]:
     """The documents of a column file with their gold tags in IOB2, and the predicted tags of each sentence.
 
     The last two columns are gold and predicted tags. tag_scheme: the scheme of both; default: detected.
     If both are in IOB2, the predictions are scored strictly. Predictions in any other scheme are converted to IOB2
     first; as in conlleval, an ill-formed tag then starts an entity. Predictions that all follow the rules of IOB1 are
-    treated as IOB1, unless `tag_scheme` is IOB2.
+    treated as IOB1, unless `tag_scheme` is IOB2. settings: those that errors can advise to change.
     """
-    try:
-        gold = read_columns(path, tag_column=-2)
-    except RecipeError as error:
-        if "tag_column" not in str(error):  # a setting that this command does not have
-            raise
-        place = str(error).partition(": ")[0]
-        raise RecipeError(f"{place}: expected lines of a word, its gold tag and its predicted tag") from None
-    predicted = list_tags(read_columns(path, tag_column=-1))
+    with reading_predictions(settings):
+        gold, predicted = (read_columns(path, tag_column=column) for column in (-2, -1))
+        return gold, _convert_predictions(gold, list_tags(predicted), tag_scheme)
+
+
+def _convert_predictions(
+    gold: Sequence[Document], predicted: list[list[str]], tag_scheme: str | None
+) -> list[list[str]]:
+    """The predicted tags in IOB2; the tags of `gold` are converted in place."""
     if tag_scheme and tag_scheme != "IOB2":
         convert_tags(list_sentences(gold), tag_scheme)
-        return gold, [to_iob2(tags) for tags in predicted]
+        return [to_iob2(tags) for tags in predicted]
     foreign = not all(is_iob2(tag) for tags in predicted for tag in tags)
     iob1 = all(is_well_formed(tags, "IOB1") for tags in predicted)
     if convert_tags(list_sentences(gold), tag_scheme) != "IOB2" or foreign or (iob1 and not tag_scheme):
         predicted = [to_iob2(tags) for tags in predicted]
-    return gold, predicted
+    return predicted
 
 
 def count_row(hits: int, guesses: int, support: int) -> Row:

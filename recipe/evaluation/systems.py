@@ -1,22 +1,25 @@
 """The systems that a comparison is about: finished runs, their seeds, and files of predictions of any program."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from glob import glob
-from itertools import chain
+from itertools import chain, combinations, zip_longest
 from pathlib import Path
 from string import ascii_uppercase
 
 import numpy as np
 
+from recipe.data.conll import format_cells
 from recipe.data.documents import list_tags
 from recipe.errors import RecipeError
-from recipe.evaluation.counts import Counts, count_entities, unpack_counts
+from recipe.evaluation.counts import Counts, count_entities, list_units, unpack_counts
+from recipe.evaluation.examples import shorten
 from recipe.evaluation.results import SPLITS, list_settings, list_splits, name_run, read_f1, read_report
-from recipe.evaluation.scoring import describe_units, read_predictions, score_entities
+from recipe.evaluation.scoring import describe_units, find_other_row, read_predictions, score_counts, score_entities
 
 UNNAMED = "predictions"  # the split of a file whose name does not say which one it is
 WEIGHTS = "model.safetensors"
+END = ("", "", "", "")  # in place of a word, after the last one
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,11 @@ class Result:
     predictions: dict[str, Path]
 
     @property
+    def files(self) -> list[Path]:
+        """The files that it was read from."""
+        return [self.path, *self.predictions.values()]
+
+    @property
     def splits(self) -> list[str]:
         """The names of the scored splits, dev and test first."""
         return sorted(list_splits(self.report), key=lambda split: (split not in SPLITS, split))
@@ -36,15 +44,22 @@ class Result:
     def count(self, split: str) -> Counts | None:
         """The counts by document; None for the report of an earlier version without predictions beside it.
 
-        Raises RecipeError if they are damaged.
+        Raises RecipeError if they are damaged, or do not add up to the scores of the split.
         """
         if "documents" not in self.report[split]:
             return None
         try:
-            return unpack_counts(self.report[split]["documents"])
+            counts = unpack_counts(self.report[split]["documents"])
+            difference = find_other_row(score_counts(counts), self.report[split]["entities"])
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             reason = f"{type(error).__name__}: {error}"
             raise RecipeError(f"{self.path}: {split}: damaged counts ({reason}): restore the file") from None
+        if difference:
+            raise RecipeError(
+                f"{self.path}: {split}: its counts by document do not add up to its scores ({difference}): restore the "
+                "file, or score the run again"
+            )
+        return counts
 
 
 @dataclass(frozen=True)
@@ -61,6 +76,11 @@ class System:
         return [result.report for result in self.results]
 
     @property
+    def files(self) -> list[Path]:
+        """The files that its runs were read from."""
+        return [file for result in self.results for file in result.files]
+
+    @property
     def is_group(self) -> bool:
         """Whether there are several seeds."""
         return len(self.results) > 1
@@ -74,10 +94,13 @@ class System:
         return [read_f1(report, split) for report in self.reports]
 
     def count(self, split: str, types: Sequence[str]) -> np.ndarray | None:
-        """The counts by document as `Counts.select` returns them, mean over the seeds; None if a run has none."""
+        """The counts by document of each run as `Counts.select` returns them; None if a run has none.
+
+        Returns (units, len(types) + 1, 3, runs).
+        """
         counts = [result.count(split) for result in self.results]
         known = [one.select(types) for one in counts if one]
-        return np.mean(known, axis=0) if len(known) == len(counts) else None
+        return np.stack(known, -1) if len(known) == len(counts) else None
 
 
 def read_systems(arguments: Sequence[str]) -> list[System]:
@@ -107,21 +130,24 @@ def _list_letters(number: int) -> list[str]:
 
 
 def _find_paths(argument: str) -> list[Path]:
+    if not argument:
+        raise RecipeError("a system without a name: give a run's folder, a copy of report.json or a prediction file")
     if Path(argument).exists():
         return [Path(argument)]
     found = [path for part in argument.split(",") if part for path in sorted(glob(part)) or [part]]
-    for number, path in enumerate(found):
-        if path in found[:number]:
-            raise RecipeError(f"{argument}: {path} is in this group twice: give each run once")
     return [Path(path) for path in found or [argument]]
 
 
 def read_result(path: Path) -> Result:
     """Read a run's folder, a copy of report.json, or a column file. Raises RecipeError for anything else."""
     if path.is_dir():
+        if not (path / "report.json").exists() and (path / "metrics.json").exists():
+            raise _explain_masked(path / "metrics.json")
         path = path / "report.json"
     if not path.exists():
         raise RecipeError(f"{path}: no such file: expected a scored run, a copy of report.json or a prediction file")
+    if path.name == "metrics.json":
+        raise _explain_masked(path)
     if path.suffix == ".json":
         beside = path.parent.glob("predictions/*.conll") if path.name == "report.json" else ()
         result = Result(path, name_run(path), read_report(path), {file.stem: file for file in beside})
@@ -138,6 +164,11 @@ def read_result(path: Path) -> Result:
     if not result.splits:
         raise RecipeError(f"{path}: has no scores: run run_ner.py with do_eval or do_predict")
     return result
+
+
+def _explain_masked(path: Path) -> RecipeError:
+    """The error for a run of masked pretraining. path: of its metrics.json."""
+    return RecipeError(f"{path}: a masked language model has no entities to compare: look at its perplexity there")
 
 
 def _name_group(group: list[Result]) -> str:
@@ -162,7 +193,10 @@ def _name_splits(groups: list[list[Result]]) -> None:
 
 
 def _check_seeds(group: list[Result]) -> None:
-    """Raise RecipeError if the runs of a group have other settings than their seeds, or if a seed is there twice."""
+    """Raise RecipeError if runs of a group differ in more than their seeds, or if a run or a seed is there twice."""
+    for earlier, result in combinations(group, 2):
+        if any(ours.samefile(theirs) for ours in earlier.files for theirs in result.files):
+            raise RecipeError(f"{result.path}: is in this group twice, also as {earlier.path}: give each run once")
     first = group[0]
     for result in group[1:]:
         ours, theirs = list_settings(first.report), list_settings(result.report)
@@ -187,7 +221,10 @@ def check_gold(first: Result, other: Result) -> None:
 
 
 def find_gold_difference(first: Result, split: str, other: Result, other_split: str) -> str:
-    """What tells the gold of two splits apart: number of documents, or support; empty if nothing does."""
+    """What tells the gold of two splits apart: number of documents, support or a word; empty if nothing does.
+
+    Words and tags are compared if the predictions of both are at hand.
+    """
     ours, theirs = first.count(split), other.count(other_split)
     if ours is None or theirs is None:
         rows = [result.report[name]["entities"] for result, name in ((first, split), (other, other_split))]
@@ -201,7 +238,8 @@ def find_gold_difference(first: Result, split: str, other: Result, other_split: 
     supports = [counts.select(types)[..., :-1, 2] for counts in (ours, theirs)]
     places = np.argwhere(supports[0] != supports[1])
     if not len(places):
-        return ""
+        files = first.predictions.get(split), other.predictions.get(other_split)
+        return _find_other_word(files[0], files[1]) if files[0] and files[1] else ""
     place = places[0][0]
     rows = [dict(zip(types, support[place].tolist(), strict=True)) for support in supports]
     return _describe_supports(f"{ours.unit} {place + 1}", *rows)
@@ -213,3 +251,31 @@ def _describe_supports(place: str, ours: dict[str, int], theirs: dict[str, int])
         if numbers[0] != numbers[1]:
             return f"{place} has {numbers[0]} entities {name}, in the other {numbers[1]}"
     return ""
+
+
+def _find_other_word(first: Path, other: Path) -> str:
+    """The first line of `other` with another word or gold tag than `first`, or in another unit; empty if there is none.
+
+    Sentences can end elsewhere, unless they are what entities are counted by.
+    """
+    for theirs, ours in zip_longest(_list_words(other), _list_words(first), fillvalue=END):
+        if theirs[1:] != ours[1:]:
+            return f"{_describe_word(other, *theirs)}, but {_describe_word(first, *ours)}"
+    return ""
+
+
+def _list_words(file: Path) -> Iterator[tuple[str, str, str, str]]:
+    """The place, document or sentence, word and gold tag of each word of a file of predictions.
+
+    Words are as the recipe writes them: those of other programs can have no-break spaces.
+    """
+    unit, groups = list_units(read_predictions(file)[0])
+    for number, group in enumerate(groups, 1):
+        for sentence in group.sentences:
+            path, _, line = sentence.place.rpartition(":")
+            for offset, (word, tag) in enumerate(zip(sentence.words, sentence.tags, strict=True)):
+                yield f"{path}:{int(line) + offset}", f"{unit} {number}", format_cells([word]), tag
+
+
+def _describe_word(file: Path, place: str, unit: str, word: str, tag: str) -> str:
+    return f"{place} has {shorten(word)!r} {tag} in {unit}" if place else f"{file} ends"

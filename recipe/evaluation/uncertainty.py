@@ -1,12 +1,13 @@
 """How sure a score or a difference is: bootstrap intervals, and tests of the difference between two systems.
 
 Arrays of counts have the shape (units, rows, 3): for each unit (a document or a sentence) and row (an entity type or
-all types in sum) its hits, guesses and support, as in `recipe.evaluation.counts`. All draws are seeded.
+all types in sum) its hits, guesses and support, as in `recipe.evaluation.counts`. Those of a group of runs have the
+shape (units, rows, 3, runs); the F1 of a group is the mean of the F1 of its runs. All draws are seeded.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
-from math import comb, sqrt
+from math import comb, lcm, sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -17,11 +18,11 @@ LEVEL = 0.95  # of the intervals
 SIGNIFICANT = 0.05
 DRAWS = 2_000  # of a bootstrap
 SWAPS = 10_000  # of a test
-MOST_WEIGHTS = 20_000_000  # held in memory at a time
+MOST_NUMBERS = 20_000_000  # weights and totals of draws, held in memory at a time
 MOST_DIVISIONS = 200_000  # of seeds into two groups; of more, `SWAPS` are drawn
 EQUAL = 1e-12  # differences of F1 that rounding alone can make
 
-Statistic = Callable[[np.ndarray], np.ndarray]  # counts in sum, (draws, rows, 3, ...) -> (draws, rows)
+Statistic = Callable[[np.ndarray], np.ndarray]  # counts in sum, (draws, rows, 3, runs) -> (draws, rows)
 
 
 def compute_f1(counts: np.ndarray) -> np.ndarray:
@@ -30,9 +31,22 @@ def compute_f1(counts: np.ndarray) -> np.ndarray:
     return np.divide(2 * counts[..., 0], entities, out=np.full(entities.shape, np.nan), where=entities > 0)
 
 
+def _average_f1(counts: np.ndarray, undefined: float = np.nan) -> np.ndarray:
+    """The mean F1 of the runs of a group, from counts (..., 3, runs): (...).
+
+    undefined: F1 of a run without any entity. If it is NaN, so is the mean.
+    """
+    return np.nan_to_num(compute_f1(np.moveaxis(counts, -1, -2)), nan=undefined).mean(-1)
+
+
+def _list_runs(counts: np.ndarray) -> np.ndarray:
+    """Counts with an axis of runs, also those of a single run: (units, rows, 3, runs)."""
+    return counts if counts.ndim == 4 else counts[..., None]
+
+
 def find_intervals(counts: np.ndarray) -> np.ndarray:
     """The 95 % interval of the F1 of each row: (rows, 2). See `_bootstrap`."""
-    return _bootstrap(counts, compute_f1)
+    return _bootstrap(_list_runs(counts), _average_f1)
 
 
 def find_difference_intervals(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
@@ -41,10 +55,13 @@ def find_difference_intervals(ours: np.ndarray, theirs: np.ndarray) -> np.ndarra
     Both are counts of the same units, which are resampled together.
     """
 
-    def subtract(totals: np.ndarray) -> np.ndarray:
-        return compute_f1(totals[..., 1]) - compute_f1(totals[..., 0])
+    ours, theirs = _list_runs(ours), _list_runs(theirs)
+    number = ours.shape[-1]
 
-    return _bootstrap(np.stack([ours, theirs], -1), subtract)
+    def subtract(totals: np.ndarray) -> np.ndarray:
+        return _average_f1(totals[..., number:]) - _average_f1(totals[..., :number])
+
+    return _bootstrap(np.concatenate([ours, theirs], -1), subtract)
 
 
 def _bootstrap(counts: np.ndarray, statistic: Statistic) -> np.ndarray:
@@ -61,7 +78,7 @@ def _bootstrap(counts: np.ndarray, statistic: Statistic) -> np.ndarray:
     random = np.random.default_rng(derive_seed("bootstrap"))
     drawn = [
         statistic(np.tensordot(random.multinomial(units, numbers / units, size).astype(float), kinds, 1))
-        for size in _divide(DRAWS, len(kinds))
+        for size in _divide(DRAWS, len(kinds) + kinds[0].size)
     ]
     values = np.concatenate(drawn)
     values[:, np.isnan(values).all(0)] = 0
@@ -77,8 +94,8 @@ def _find_t(freedom: int) -> float:
 
 
 def _divide(draws: int, width: int) -> Iterator[int]:
-    """`draws` in parts that need at most `MOST_WEIGHTS` weights each, `width` for a draw."""
-    size = max(1, min(draws, MOST_WEIGHTS // width))
+    """`draws` in parts that need at most `MOST_NUMBERS` numbers each, `width` for a draw."""
+    size = max(1, min(draws, MOST_NUMBERS // width))
     yield from (min(size, draws - done) for done in range(0, draws, size))
 
 
@@ -86,9 +103,11 @@ def find_p_values(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     """The p-value of the difference in F1 of each row: (rows,), by approximate randomisation (Noreen 1989, Yeh 2000).
 
     If the two systems were equally good, their counts of a document could as well be swapped. So they are swapped at
-    random, and p is (1 + swaps with at least the observed difference) / (1 + swaps). Two-sided.
+    random, and p is (1 + swaps with at least the observed difference) / (1 + swaps). Two-sided. For groups, a swap is
+    that of whole documents between the runs of `_pair_runs`.
     """
-    differing = (ours != theirs).any((1, 2))
+    ours, theirs = _pair_runs(_list_runs(ours), _list_runs(theirs))
+    differing = (ours != theirs).any((1, 2, 3))
     if not differing.any():
         return np.ones(ours.shape[1])
     pairs = np.stack([ours, theirs], -1)[differing]
@@ -97,15 +116,24 @@ def find_p_values(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     our_total, their_total = ours.sum(0), theirs.sum(0)
     random = np.random.default_rng(derive_seed("swaps"))
     least, extreme = _subtract(our_total, their_total) - EQUAL, np.ones(ours.shape[1])
-    for size in _divide(SWAPS, len(kinds)):
+    for size in _divide(SWAPS, len(kinds) + change[0].size):
         moved = np.tensordot(random.binomial(numbers, 0.5, (size, len(kinds))).astype(float), change, 1)
         extreme += (_subtract(our_total + moved, their_total - moved) >= least).sum(0)
     return extreme / (1 + SWAPS)
 
 
+def _pair_runs(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two groups of as many runs each, in pairs: (units, rows, 3, pairs).
+
+    Runs of groups of different sizes are repeated, all those of a group equally often, which keeps the mean of F1.
+    """
+    pairs = lcm(ours.shape[-1], theirs.shape[-1])
+    return np.tile(ours, pairs // ours.shape[-1]), np.tile(theirs, pairs // theirs.shape[-1])
+
+
 def _subtract(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    """The absolute difference in F1; F1 is 0 where there is no entity."""
-    return np.abs(np.nan_to_num(compute_f1(ours)) - np.nan_to_num(compute_f1(theirs)))
+    """The absolute difference in mean F1, from counts (..., 3, runs); F1 is 0 where there is no entity."""
+    return np.abs(_average_f1(ours, undefined=0) - _average_f1(theirs, undefined=0))
 
 
 def find_seed_p_value(ours: Sequence[float], theirs: Sequence[float]) -> float:

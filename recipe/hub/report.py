@@ -6,7 +6,9 @@ is made from files that contain only figures.
 
 import json
 import logging
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,14 +20,15 @@ from recipe.evaluation.analysis import analyze
 from recipe.evaluation.buckets import Mentions
 from recipe.evaluation.examples import list_examples, list_suspects
 from recipe.evaluation.filled import read_filled
-from recipe.evaluation.matches import list_cases
+from recipe.evaluation.matches import ScoredSentence, list_cases
 from recipe.evaluation.page import Curves, Page, SplitPart, render_page
-from recipe.evaluation.predictions import read_mentions, read_predictions
+from recipe.evaluation.predictions import name_predictions, read_mentions, read_predictions
+from recipe.evaluation.scoring import find_other_row, score_entities
 from recipe.files import write_whole
-from recipe.hub.run_folder import RunFolder, explain_damage
+from recipe.hub.run_folder import REPORT, RunFolder, explain_damage
 
 PAGE, ANALYSIS = "report.html", "analysis.json"
-NO_PREDICTIONS = "The predictions of this split are not in the folder: the analysis of its errors is left out."
+NO_PREDICTIONS = "The predictions of this split are not in the folder: its errors in context are left out."
 NO_CONFIDENCES = "Confidences were not recorded: calibration and labels that may be wrong are left out."
 NO_ANALYSIS = "The analysis of the errors of this split is not in the folder, so it is left out."
 NO_MENTIONS = "The entities of training were not recorded: scores of seen and unseen entities are left out."
@@ -34,7 +37,10 @@ logger = logging.getLogger(__name__)
 
 
 class Report(NamedTuple):
-    """The page of a run, and the figures of the analysis by split, which are empty if no predictions were analysed."""
+    """The page of a run, and the figures of the analysis by split, which are empty if there is no analysis.
+
+    A split whose predictions are gone keeps the figures of the `analysis.json` that is there.
+    """
 
     page: str
     figures: dict[str, Mapping[str, Any]]
@@ -95,7 +101,9 @@ def _analyze_split(run: RunFolder, split: str, mentions: Mentions | None) -> Spl
         return SplitPart(split, scores, filled=read_filled(run.folder, split))
     sentences = read_predictions(run.folder, split)
     if not sentences:
-        return SplitPart(split, scores, notes=[NO_PREDICTIONS])
+        part = _read_split(run, split)
+        return replace(part, notes=[*part.notes, NO_PREDICTIONS])
+    _check_predictions(name_predictions(run.folder, split), scores, sentences)
     cases = list_cases(sentences)
     notes = [NO_CONFIDENCES] if sentences[0].word_scores is None else []
     return SplitPart(
@@ -106,6 +114,16 @@ def _analyze_split(run: RunFolder, split: str, mentions: Mentions | None) -> Spl
         suspects=list_suspects(cases, mentions),
         notes=notes + ([NO_MENTIONS] if mentions is None else []),
     )
+
+
+def _check_predictions(path: Path, scores: dict, sentences: Sequence[ScoredSentence]) -> None:
+    """Raise RecipeError if the predictions are not those that were scored."""
+    found = score_entities([one.gold for one in sentences], [one.predicted for one in sentences])
+    difference = find_other_row(found, scores["entities"])
+    if difference:
+        raise RecipeError(
+            f"{path}: not the predictions that {REPORT} scores ({difference}): score the run again, or delete the file"
+        )
 
 
 def _read_split(run: RunFolder, split: str) -> SplitPart:
@@ -144,7 +162,7 @@ def _find_curves(run: RunFolder) -> list[Curves]:
     """The curves of the training, and of the pretraining if the folder of its model is at hand."""
     found = [Curves(_name_task(run), run.history)] if run.is_trained else []
     start = run.settings.get("model_name_or_path")
-    if start and Path(start).is_dir() and not Path(start).samefile(run.folder):
+    if start and os.path.isdir(start) and not os.path.samefile(start, run.folder):  # it can be longer than a path
         try:
             before = RunFolder(Path(start))
             found.append(Curves(f"Before: {Path(start).name}", before.history))

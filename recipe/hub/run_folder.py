@@ -19,8 +19,11 @@ from recipe.data.settings import AugmentationArguments, EntityArguments, TextArg
 from recipe.data.splits import HUB_NAMES, SPLITS
 from recipe.errors import RecipeError
 from recipe.evaluation.scoring import differs
+from recipe.evaluation.shapes import OBJECT, Check
+from recipe.hub.contents import ANALYSES, CONFIG, OLD_NAMES, RECORD, SCORES, STATE
 from recipe.hub.settings import CardArguments
-from recipe.inference.exports import RECORD, find_exports
+from recipe.inference.exports import RECORD as EXPORT_RECORD
+from recipe.inference.exports import find_exports
 from recipe.inference.settings import KEY, DecodingArguments, TaggerSettings
 from recipe.inputs.case_markers import CAPITALISED
 from recipe.inputs.settings import BlockArguments, VocabularyArguments, WindowArguments
@@ -29,7 +32,6 @@ from recipe.training.checkpoints import find_step
 from recipe.training.settings import DistillationArguments, TrainingArguments
 
 REPORT = "report.json"
-OLD_NAMES = {"validation": "dev"}  # of a split, in the metrics.json of earlier versions
 SETTINGS = (
     *(
         ModelArguments,
@@ -66,13 +68,16 @@ def find_record(folder: Path) -> Path:
     return folder.parent / own.name if not own.exists() and find_step(folder) is not None else own
 
 
-def _read(path: Path) -> dict:
+def _read(path: Path, check: Check = OBJECT) -> dict:
+    """The content of a JSON or YAML file; empty if there is none. Raises RecipeError if `check` refuses it."""
     if not path.exists():
         return {}
     try:
         text = path.read_text(encoding="utf-8")
         refuse = _refuse_constant if path.name == REPORT else None  # a log can have losses that are not finite
         content = json.loads(text, parse_constant=refuse) if path.suffix == ".json" else yaml.safe_load(text)
+        if isinstance(content, dict):
+            check(content, "")
     except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
         raise RecipeError(f"{path}: {error}: fix the file") from None
     if not isinstance(content, dict):
@@ -120,30 +125,30 @@ class RunFolder:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.record = _read(find_record(folder))
+        self.record = _read(find_record(folder), RECORD)
         self.settings = self.record.get("settings", {})
 
     @cached_property
     def config(self) -> dict:
         """The model's configuration."""
-        return _read(self.folder / "config.json")
+        return _read(self.folder / "config.json", CONFIG)
 
     @cached_property
     def history(self) -> list[dict]:
         """The log of the Trainer."""
-        return _read(self.folder / "trainer_state.json").get("log_history", [])
+        return _read(self.folder / "trainer_state.json", STATE).get("log_history", [])
 
     @cached_property
     def scores(self) -> dict:
         """The report of each split that was scored."""
-        results = _read(self.folder / REPORT) or _read(self.folder / "metrics.json")
+        results = _read(self.folder / REPORT, SCORES) or _read(self.folder / "metrics.json", SCORES)
         named = {OLD_NAMES.get(split, split): scores for split, scores in results.items()}
         return {split: scores for split, scores in named.items() if split in HUB_NAMES}
 
     @cached_property
     def analysis(self) -> dict:
         """The analysis of the errors of each split, in figures; empty if the run has no analysis."""
-        return _read(self.folder / "analysis.json")
+        return _read(self.folder / "analysis.json", ANALYSES)
 
     @cached_property
     def running_text(self) -> dict[str, dict]:
@@ -164,7 +169,7 @@ class RunFolder:
     @cached_property
     def exports(self) -> list[dict]:
         """What was measured of each whole export of the model, beside the model itself; see `recipe.export`."""
-        return [_read(export / RECORD) for export, damage in find_exports(self.folder).items() if not damage]
+        return [_read(export / EXPORT_RECORD) for export, damage in find_exports(self.folder).items() if not damage]
 
     @cached_property
     def compared_exports(self) -> list[tuple[str, str, list[dict]]]:

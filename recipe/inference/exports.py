@@ -102,6 +102,8 @@ def find_folder(export: str, arguments: ModelArguments) -> Path:
     name, known = str(arguments.model_name_or_path), [one.name for one in list_exports()]
     if export not in known:
         raise RecipeError(f"export: {export} is not one of {' '.join(known)}")
+    if is_export(Path(name)):
+        raise RecipeError(f"{name}: is an export already: leave out the export {export}")
     folder = Path(name) if Path(name).is_dir() else _download(arguments, f"{EXPORTS}/{export}/*")
     found = folder / EXPORTS / export
     if not (found / "config.json").exists():

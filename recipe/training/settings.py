@@ -171,7 +171,7 @@ class TrainingArguments(transformers.TrainingArguments):
         return super().to_dict() | self.others
 
     def _set_tracking(self) -> None:
-        trackers = list(self.report_to or ())
+        trackers = self.report_to = list(dict.fromkeys(self.report_to or ()))  # a tracker given twice would log twice
         set_project(trackers, self.project)  # wandb reads its environment when it checks the login
         check_trackers(trackers)
         self.run_name = self.run_name or name_run(self.folder)

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from transformers.integrations import get_available_reporting_integrations
+from transformers import Trainer
+from transformers.integrations import TensorBoardCallback, get_available_reporting_integrations
 
 TRACKERS = ("tensorboard", "trackio", "wandb")  # the ones that are tested
 OFFLINE = ("offline", "disabled", "dryrun")  # modes of wandb that need no login
@@ -46,6 +47,16 @@ def set_project(names: Sequence[str], project: str) -> None:
     """Give the project to wandb too, whose callback reads it from the environment only; what is set there stays."""
     if "wandb" in names:
         os.environ.setdefault("WANDB_PROJECT", project)
+
+
+def begin_tensorboard(trainer: Trainer) -> None:
+    """Let TensorBoard begin for a run without training, in the folder of a training, with the settings.
+
+    Other trackers begin with the first log. The callback of TensorBoard would then write to ./runs, without settings.
+    """
+    for callback in trainer.callback_handler.callbacks:
+        if isinstance(callback, TensorBoardCallback):
+            callback.on_train_begin(trainer.args, trainer.state, trainer.control, model=trainer.model)
 
 
 def finish_trackers(names: Sequence[str]) -> None:

@@ -26,6 +26,7 @@ from recipe.training.loss import Loss, token_mean_loss
 from recipe.training.processes import shard_by_layer
 from recipe.training.progress import StepPrinter
 from recipe.training.resumption import EpochSampler, ResumableTrainer
+from recipe.training.tracking import begin_tensorboard
 
 FEWEST_STEPS = 100
 logger = logging.getLogger(__name__)
@@ -67,6 +68,8 @@ class RecipeTrainer(ResumableTrainer):
             compile_layers(self.model)
         if not args.use_cpu:
             allow_cudnn(uniform)
+        if not args.do_train:
+            begin_tensorboard(self)
 
     def compute_loss(self, model, inputs, *args, **options):
         distillation = self._distillation if POSITIONS in inputs else None  # training batches have them

@@ -13,19 +13,20 @@ from recipe.data.schemes import to_iob2
 from recipe.errors import RecipeError
 from recipe.evaluation.comparison import compare, main
 from recipe.evaluation.disagreements import find_disagreements
+from recipe.evaluation.predictions import read_predictions
 from recipe.evaluation.rendering import FORMATS, Part, render
 from recipe.evaluation.scoring import score, score_documents
 
 RUN = {"seed": 1, "train_minutes": 2.0, "total_minutes": 3.0, "model": "m", "data": "d", "hardware": "h"}
 
 
-def make_gold(documents=20):
+def make_gold(documents=20, left="left"):
     draw = random.Random(0)
     return [
         Document(
             [
                 Sentence(
-                    [draw.choice(["Oslo", "Lima", "left", "met"]) for _ in range(9)],
+                    [draw.choice(["Oslo", "Lima", left, "met"]) for _ in range(9)],
                     to_iob2([draw.choice(["O", "B-LOC", "I-LOC", "B-PER"]) for _ in range(9)]),
                 )
                 for _ in range(4)
@@ -147,6 +148,51 @@ def test_other_support_is_refused_by_the_document_and_type(tmp_path):
             compare(paths)
 
 
+@pytest.mark.parametrize(
+    ("place", "word", "tag", "found"),
+    [
+        (1, "Quito", "O", "'Quito' O"),
+        (1, "left\x1b[31m\u202e", "O", "'left\\x1b[31m\\u202e' O"),
+        (3, "met", "O", "'met' O"),  # an entity moved to another word
+    ],
+)
+def test_other_words_and_tags_with_the_same_counts_are_refused_by_their_line(tmp_path, place, word, tag, found):
+    sentence = Sentence(["Mara", "left", "Oslo", "met", "Lima"], ["B-PER", "O", "O", "B-LOC", "I-LOC"])
+    changed = Sentence([*sentence.words], [*sentence.tags])
+    changed.words[place], changed.tags[place] = word, tag
+    changed.tags[4] = "B-LOC" if place == 3 else "I-LOC"
+    for number in (1, 12):  # sentences are compared, and documents
+        same = [Document([sentence])] * number
+        files = [write_file(tmp_path / "a.conll", 0, gold=same)]
+        files.append(write_file(tmp_path / "b.conll", 0, gold=[*same[1:], Document([changed])]))
+        unit, line = ("sentence 1" if number == 1 else "document 12"), 8 * number - 5 + place
+        message = f"b.conll:{line} has {found} in {unit}, but {files[0]}:{line} has {sentence.words[place]!r} "
+        with pytest.raises(RecipeError, match=re.escape(message)):
+            compare(files)
+        run = write_run(tmp_path / f"run{number}", 0, gold=same)
+        with pytest.raises(RecipeError, match=re.escape(f" has {found} in {unit}, but {run}/predictions/dev.conll")):
+            compare([run, files[1]])
+
+
+def test_words_with_no_break_spaces_are_those_that_the_recipe_writes(tmp_path):
+    file = Path(write_file(tmp_path / "a.conll", 0))
+    run = write_run(tmp_path / "run", 0, gold=make_gold(left="le_ft"))
+    file.write_text(file.read_text().replace("left", "le\u00a0ft"))
+    assert compare([run, str(file)])
+
+
+def test_a_file_with_words_at_its_end_that_the_other_lacks_is_refused(tmp_path):
+    longer = make_gold()
+    longer[-1].sentences[-1] = Sentence(["Oslo"], ["O"])
+    gold = make_gold()
+    gold[-1].sentences[-1] = Sentence(["Oslo", "left"], ["O", "O"])
+    files = [write_file(tmp_path / f"{name}.conll", 0, gold=one) for name, one in (("a", gold), ("b", longer))]
+    with pytest.raises(RecipeError, match=r"b\.conll ends, but .*a\.conll:\d+ has 'left' O in document 20$"):
+        compare(files)
+    with pytest.raises(RecipeError, match=r"a\.conll:\d+ has 'left' O in document 20, but .*b\.conll ends$"):
+        compare(files[::-1])
+
+
 def test_files_with_and_without_marked_documents_are_not_compared(tmp_path):
     whole = [Document([sentence for document in GOLD for sentence in document.sentences])]
     paths = [write_file(tmp_path / "a.conll", 0.1), write_file(tmp_path / "b.conll", 0.1, gold=whole)]
@@ -160,6 +206,36 @@ def test_what_is_no_system_is_refused_in_one_line(tmp_path, name):
     (tmp_path / "a.json").write_text('{"run": {}}')
     with pytest.raises(RecipeError, match=rf"{name}.*: (no such file: expected a scored run|has no scores)"):
         compare([write_run(tmp_path / "run", 0.1), str(tmp_path / name)])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"Oslo B-LOC\n", ":1: expected lines of a word, its gold tag and its predicted tag"),
+        (b"Oslo\tO\t\nLima\tO\tO\n", ":1: expected lines of a word, its gold tag and its predicted tag"),
+        (b"R\xe9mi B-PER O\n", ":1: byte 0xe9 is not utf-8: convert the file to UTF-8"),
+        (b"Os\0lo O O\n", ":1: a NUL byte: convert the file to UTF-8"),
+        (b"Oslo S-LOC O\nis I-LOC O\nLima L-PER O\n" * 9, "fix the tags"),
+    ],
+)
+def test_errors_of_a_file_advise_no_setting_that_the_verbs_do_not_have(tmp_path, content, message):
+    (tmp_path / "predictions").mkdir()
+    file = tmp_path / "predictions" / "test.conll"
+    file.write_bytes(content)
+    with pytest.raises(RecipeError, match=rf"^{file}.*{message}$"):
+        compare([str(file)])
+    if "tags" not in message:  # the page takes tags as the recipe writes them
+        with pytest.raises(RecipeError, match=rf"^{file}{message}$"):
+            read_predictions(tmp_path, "test")
+
+
+def test_an_empty_name_and_a_masked_language_model_are_no_systems(tmp_path):
+    with pytest.raises(RecipeError, match="a system without a name: give a run's folder, a copy of"):
+        compare([""])
+    (tmp_path / "metrics.json").write_text('{"dev": {"loss": 1.0, "perplexity": 2.7}, "run": {}}')
+    for name in (tmp_path, tmp_path / "metrics.json"):
+        with pytest.raises(RecipeError, match=r"metrics\.json: a masked language model has no entities to compare"):
+            compare([str(name)])
 
 
 def test_systems_without_a_common_split_are_refused(tmp_path):
@@ -178,6 +254,37 @@ def test_damaged_counts_are_refused_by_file_and_split(tmp_path):
     file.write_text(json.dumps(report))
     with pytest.raises(RecipeError, match=r"a/report.json: test: damaged counts \(KeyError: 'LOC'\): restore the file"):
         compare([folder, write_run(tmp_path / "b", 0.1)])
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "found"),
+    [("hits", "LOC", "micro avg: f1"), ("guesses", "PER", "micro avg: f1"), ("support", "LOC", "micro avg: support")],
+)
+def test_counts_that_do_not_add_up_to_the_scores_are_refused(tmp_path, kind, name, found):
+    run = write_run(tmp_path / "a", 0.3)
+    report = json.loads((tmp_path / "a" / "report.json").read_text())
+    counts = report["test"]["documents"][kind][name].split()
+    place = next(place for place, count in enumerate(counts) if count != "0")
+    step = -1 if kind == "hits" else 1
+    report["test"]["documents"][kind][name] = " ".join(
+        [*counts[:place], str(int(counts[place]) + step), *counts[place + 1 :]]
+    )
+    (tmp_path / "a" / "report.json").write_text(json.dumps(report))
+    message = rf"a/report\.json: test: its counts by document do not add up to its scores \({found} .*, reported .*\)"
+    for systems in ([run], [run, write_run(tmp_path / "b", 0.1)]):
+        with pytest.raises(RecipeError, match=message):
+            compare(systems)
+
+
+def test_counts_whose_types_are_exchanged_are_refused(tmp_path):
+    run = write_run(tmp_path / "a", 0.3)
+    report = json.loads((tmp_path / "a" / "report.json").read_text())
+    for kind in ("hits", "guesses", "support"):
+        counts = report["test"]["documents"][kind]
+        counts["LOC"], counts["PER"] = counts["PER"], counts["LOC"]
+    (tmp_path / "a" / "report.json").write_text(json.dumps(report))
+    with pytest.raises(RecipeError, match=r"do not add up to its scores \(LOC: support \d+, reported \d+\)"):
+        compare([run])
 
 
 def write_seeds(folder, name, mistakes, seeds=(1, 2, 3), **options):
@@ -227,10 +334,51 @@ def test_runs_with_other_settings_or_the_same_seed_are_no_group(tmp_path):
         compare([str(tmp_path / "a-seed*")])
 
 
-def test_a_run_twice_in_one_group_is_refused(tmp_path):
-    write_run(tmp_path / "a-seed1", 0.1, 1)
-    with pytest.raises(RecipeError, match="a-seed1 is in this group twice: give each run once"):
-        compare([f"{tmp_path / 'a-seed1'},{tmp_path / 'a-seed*'}"])
+@pytest.mark.parametrize(
+    "other", ["a-seed1", "./a-seed1", "../{}/a-seed1/", "link", "a-seed1/report.json", "a-seed1/predictions/dev.conll"]
+)
+def test_a_run_twice_in_one_group_is_refused(tmp_path, monkeypatch, other):
+    monkeypatch.chdir(tmp_path)
+    write_run(tmp_path / "a-seed1", 0.1)
+    (tmp_path / "link").symlink_to("a-seed1")
+    other = other.format(tmp_path.name)
+    with pytest.raises(RecipeError, match=r": is in this group twice, also as a-seed1/report\.json: give each run"):
+        compare([f"a-seed1,{other}"])
+    if other != "a-seed1":
+        with pytest.raises(RecipeError, match=r"is in this group twice, also as"):
+            compare([f"{other},a-seed*"])
+
+
+@pytest.mark.parametrize("other", ["a.conll", "./a.conll", "link.conll", "hard.conll"])
+def test_a_file_twice_in_one_group_is_refused(tmp_path, monkeypatch, other):
+    monkeypatch.chdir(tmp_path)
+    write_file(tmp_path / "a.conll", 0.1)
+    (tmp_path / "link.conll").symlink_to("a.conll")
+    (tmp_path / "hard.conll").hardlink_to("a.conll")
+    with pytest.raises(RecipeError, match=r"\.conll: is in this group twice, also as a\.conll: give each run once"):
+        compare([f"a.conll,{other}"])
+
+
+@pytest.mark.parametrize("name", ["report.json", "predictions/dev.conll", "predictions/link.conll"])
+def test_an_input_is_not_overwritten(tmp_path, name):
+    run = write_run(tmp_path / "a", 0.1)
+    (tmp_path / "a" / "predictions" / "link.conll").symlink_to("test.conll")
+    with pytest.raises(RecipeError, match=rf"output .*{name}: is one of the input files: set another file"):
+        main([run, "--output", f"{run}/{name}"])
+    file = str(tmp_path / "a" / "predictions" / "test.conll")
+    with pytest.raises(RecipeError, match=r"output .*test\.conll: is one of the input files: set another file"):
+        main([f"{tmp_path}/*/predictions/test.conll", "--output", file])
+
+
+@pytest.mark.parametrize(
+    ("output", "found"), [("", "output .: is a folder: set a file"), ("-", "output -: reads like standard output")]
+)
+def test_an_output_that_is_no_file_is_refused(tmp_path, monkeypatch, output, found):
+    monkeypatch.chdir(tmp_path)
+    file = write_file(tmp_path / "a.conll", 0.1)
+    with pytest.raises(RecipeError, match=found):
+        main([file, "--output", output])
+    assert [path.name for path in tmp_path.iterdir()] == ["a.conll"]
 
 
 def test_reports_of_an_earlier_version_are_compared_without_intervals(tmp_path):
@@ -319,7 +467,7 @@ def test_text_of_the_data_cannot_break_a_page(kind):
     assert "left out" not in page
     if kind == "html":
         assert "<script>" not in page
-        assert "<td>&lt;i&gt;|</td><td>a|b</td>" in page
+        assert "<td><bdi>&lt;i&gt;|</bdi></td><td><bdi>a|b</bdi></td>" in page
         assert page.startswith("<!doctype html>")
         assert not re.search(r"(src|href)=|url\(", page)
     if kind == "markdown":
@@ -327,6 +475,22 @@ def test_text_of_the_data_cannot_break_a_page(kind):
         assert "<script>" not in page.replace("\\<script>", "")
     if kind == "text":
         assert page.splitlines()[-2:] == ["<i>|  a|b", "&"]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_controls_of_a_terminal_and_of_directions_are_shown_as_escapes(kind):
+    hostile = "a\x1b[2Jb\u202ec\u2066d\x07e\x9bf\u2028g\u0085"
+    kept = "\u05e9\u05dc\u05d5\u05dd \u200d caf\u00e9\u00a0\u4e2d"  # letters of any direction, joiners and spaces
+    page = render("T", [Part(hostile, [hostile], [hostile, "y"], [[hostile, kept]])], kind)
+    assert not {"\x1b", "\u202e", "\u2066", "\x07", "\x9b", "\u2028", "\u0085"} & set(page)
+    assert page.count("u202ec") == 4
+    assert "\\x1b" in page
+    assert kept.split()[0] in page
+    if kind != "markdown":  # which has its own escapes and spaces
+        assert r"a\x1b[2Jb\u202ec\u2066d\x07e\x9bf\u2028g\x85" in page
+        assert kept in page
+    if kind == "html":
+        assert f"<td><bdi>{kept}</bdi></td>" in page
 
 
 @pytest.mark.parametrize("kind", FORMATS)

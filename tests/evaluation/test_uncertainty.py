@@ -22,10 +22,7 @@ def draw_counts(random, documents, skill=0.9):
     The F1 of the population is `skill`, because the expected number of guesses is the expected support.
     """
     support = random.geometric(1 / 15, documents)
-    ease = random.beta(20 * skill, 20 * (1 - skill), documents)
-    hits = random.binomial(support, ease)
-    guesses = hits + random.poisson(support * (1 - ease))
-    return np.stack([hits, guesses, support], -1)[:, None]
+    return draw_run(random, support, random.beta(20 * skill, 20 * (1 - skill), documents))
 
 
 def test_f1_is_that_of_precision_and_recall():
@@ -61,20 +58,26 @@ def draw_pair(random, documents):
     """Counts of two systems that are equally good, on the same gold: each mistake is a coin that both throw."""
     support = random.geometric(1 / 6, documents)
     ease = random.beta(9, 1, documents)
-    pair = []
-    for _ in range(2):
-        hits = random.binomial(support, ease)
-        pair.append(np.stack([hits, hits + random.poisson(support * (1 - ease)), support], -1)[:, None])
-    return pair
+    return [draw_run(random, support, ease) for _ in range(2)]
+
+
+def draw_run(random, support, ease):
+    """Counts of one row of a run that finds entities with the probability `ease`: (documents, 1, 3)."""
+    hits = random.binomial(support, ease)
+    return np.stack([hits, hits + random.poisson(support * (1 - ease)), support], -1)[:, None]
+
+
+def measure_distance(p_values):
+    """The largest distance between the distribution of the p-values and the uniform one."""
+    steps = np.arange(1, len(p_values) + 1) / len(p_values)
+    return max(np.abs(np.sort(p_values) - steps).max(), np.abs(np.sort(p_values) - steps + steps[0]).max())
 
 
 def test_p_values_are_uniform_if_two_systems_are_equally_good(monkeypatch):
     monkeypatch.setattr(uncertainty, "SWAPS", 999)
     random = np.random.default_rng(3)
-    p_values = np.sort([find_p_values(*draw_pair(random, 60))[0] for _ in range(500)])
-    steps = np.arange(1, 501) / 500
-    distance = max(np.abs(p_values - steps).max(), np.abs(p_values - steps + 1 / 500).max())
-    assert distance < 1.36 / np.sqrt(500)  # Kolmogorov and Smirnov, 5 %
+    p_values = [find_p_values(*draw_pair(random, 60))[0] for _ in range(500)]
+    assert measure_distance(p_values) < 1.36 / np.sqrt(500)  # Kolmogorov and Smirnov, 5 %
 
 
 def test_a_real_difference_has_a_small_p_value_in_most_draws():
@@ -94,6 +97,66 @@ def test_the_p_value_is_that_of_all_swaps():
         extreme += abs(compute_f1(a.sum(0)) - compute_f1(b.sum(0)))[0] >= observed - 1e-12
     assert 0.02 < extreme / 1024 < 0.98
     assert find_p_values(ours, theirs)[0] == pytest.approx(extreme / 1024, abs=0.02)
+
+
+def average_f1(*runs):
+    """The mean F1 of the runs of a group, from counts (documents, 1, 3)."""
+    return np.mean([compute_f1(run.sum(0))[0] for run in runs])
+
+
+def make_opposed_groups(documents=40):
+    """Two groups of two runs: the second has the better mean F1, but the worse F1 of mean counts."""
+    support = np.random.default_rng(13).integers(8, 13, documents)
+    rows = [(support - 2, support), (support - 2, support + 1), (support - 1, support - 1), (support, 2 * support)]
+    runs = [np.stack([hits, guesses, support], -1)[:, None] for hits, guesses in rows]
+    return runs[:2], runs[2:]
+
+
+def test_the_difference_of_groups_is_that_of_their_mean_f1():
+    ours, theirs = make_opposed_groups()
+    change = average_f1(*theirs) - average_f1(*ours)
+    assert change > 0 > average_f1(np.mean(theirs, 0)) - average_f1(np.mean(ours, 0))
+    [[low, high]] = find_difference_intervals(np.stack(ours, -1), np.stack(theirs, -1))
+    assert 0 < low < change < high
+    for group in (ours, theirs):
+        [[low, high]] = find_intervals(np.stack(group, -1))
+        assert low < average_f1(*group) < high
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(2, 2), (1, 2), (3, 2)])
+def test_the_p_value_of_groups_is_that_of_all_swaps_of_whole_documents(ours, theirs):
+    random = np.random.default_rng(17)
+    support = random.geometric(1 / 6, 8)
+    first, other = ([draw_run(random, support, 0.85) for _ in range(runs)] for runs in (ours, theirs))
+    pairs = list(product(first, other)) if ours != theirs else list(zip(first, other, strict=True))
+    observed = abs(average_f1(*first) - average_f1(*other))
+    extreme = 0
+    for swaps in product((False, True), repeat=8):
+        swapped = np.array(swaps)[:, None, None]
+        a, b = ([np.where(swapped, *pair[::step]) for pair in pairs] for step in (-1, 1))
+        extreme += abs(average_f1(*a) - average_f1(*b)) >= observed - 1e-12
+    assert 0.02 < extreme / 256 < 0.98
+    found = find_p_values(np.stack(first, -1), np.stack(other, -1))[0]
+    assert found == pytest.approx(extreme / 256, abs=0.015)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(3, 3), (1, 3), (2, 3)])
+def test_p_values_are_uniform_if_two_groups_are_equally_good(monkeypatch, ours, theirs):
+    monkeypatch.setattr(uncertainty, "SWAPS", 499)
+    random = np.random.default_rng(18)
+    p_values = []
+    for _ in range(400):
+        support = random.geometric(1 / 6, 60)
+        first, other = ([draw_run(random, support, 0.9) for _ in range(runs)] for runs in (ours, theirs))
+        p_values.append(find_p_values(np.stack(first, -1), np.stack(other, -1))[0])
+    assert measure_distance(p_values) < 1.36 / np.sqrt(400)
+
+
+def test_groups_of_one_run_have_the_figures_of_the_run():
+    ours, theirs = draw_pair(np.random.default_rng(16), 50)
+    assert find_intervals(ours[..., None]).tolist() == find_intervals(ours).tolist()
+    for compare in (find_difference_intervals, find_p_values):
+        assert compare(ours[..., None], theirs[..., None]).tolist() == compare(ours, theirs).tolist()
 
 
 def test_p_values_and_differences_have_a_direction_that_does_not_matter_and_one_that_does():
@@ -130,7 +193,7 @@ def test_figures_are_the_same_each_time_in_any_order_of_documents_and_with_littl
 
     expected = compute(np.arange(50))
     assert compute(np.arange(50)[::-1]) == expected
-    monkeypatch.setattr(uncertainty, "MOST_WEIGHTS", 5_000)
+    monkeypatch.setattr(uncertainty, "MOST_NUMBERS", 5_000)
     assert compute(np.arange(50)) == expected
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ SECRET = "Zyxwia"
 GOLD = [["B-PER", "O", "B-LOC"], ["O", "B-ORG"]]
 PREDICTED = [["B-PER", "O", "B-ORG"], ["O", "B-ORG"]]
 DOCUMENTS = [Document([Sentence([SECRET, "left", "Oslo"], GOLD[0]), Sentence(["the", "yard"], GOLD[1])])]
+CONFIDENCES = [Confidences([0.9, 0.9, 0.95], [0.9, 0.95]), Confidences([0.9, 0.6], [0.6])]
 HISTORY = [{"step": step, "loss": 1 / step, "eval_f1": 0.5} for step in (1, 2, 3)]
 
 
@@ -38,9 +40,8 @@ def folder(tmp_path):
     settings = {"do_train": True, "learning_rate": 0.5, "model_name_or_path": str(tmp_path / "encoder")}
     record = {"settings": settings, "data": "newswire-mini", "model": "encoder", "train_minutes": 1.5}
     (folder / "run.yaml").write_text(yaml.safe_dump(record | {"precision": "bf16", "sentences": {"test": 2}}))
-    confidences = [Confidences([0.9, 0.9, 0.95], [0.9, 0.95]), Confidences([0.9, 0.6], [0.6])]
     for split in ("dev", "test"):
-        write_predictions(folder, split, DOCUMENTS, PREDICTED, confidences)
+        write_predictions(folder, split, DOCUMENTS, PREDICTED, CONFIDENCES)
     write_mentions(folder, list_sentences(DOCUMENTS))
     return folder
 
@@ -106,6 +107,44 @@ def test_an_older_folder_gives_a_page_that_says_what_is_left_out(folder):
     assert list(made.figures) == ["dev"]
 
 
+@pytest.mark.parametrize("gone", [["test"], ["dev", "test"]])
+def test_the_analysis_of_a_split_whose_predictions_are_gone_is_kept(folder, gone):
+    main([str(folder)])
+    figures = (folder / "analysis.json").read_text()
+    for split in gone:
+        (folder / "predictions" / f"{split}.conll").unlink()
+    main([str(folder)])
+    assert (folder / "analysis.json").read_text() == figures
+    page = (folder / "report.html").read_text()
+    assert page.count(report.NO_PREDICTIONS) == len(gone)
+    assert page.count('class="matrix') == 2  # the confusion of both splits
+    assert page.count('class="browser"') == 2 - len(gone)
+    assert "None found." not in page
+    assert ('id="labels"' in page) == (len(gone) == 1)
+
+
+@pytest.mark.parametrize(
+    ("tags", "found"),
+    [
+        ([["B-PER", "O", "B-LOC"], ["O", "B-ORG"]], "micro avg: f1 1, reported 0.6666666667"),
+        ([["B-ORG", "O", "B-LOC"], ["O", "B-ORG"]], "LOC: f1 1, reported 0"),  # as many hits, of other types
+    ],
+)
+def test_predictions_of_another_model_are_refused(folder, tags, found):
+    write_predictions(folder, "dev", DOCUMENTS, tags, CONFIDENCES)
+    message = f"predictions/dev.conll: not the predictions that report.json scores ({found}): score the run again, or"
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        main([str(folder)])
+    assert not (folder / "report.html").exists()
+
+
+def test_predictions_of_other_data_are_refused(folder):
+    gold = [Document([Sentence(["Mara", "left", "Oslo"], ["O", "O", "B-LOC"]), DOCUMENTS[0].sentences[1]])]
+    write_predictions(folder, "dev", gold, PREDICTED, CONFIDENCES)
+    with pytest.raises(RecipeError, match=r"dev\.conll: .* \(micro avg: support 2, reported 3\)"):
+        main([str(folder)])
+
+
 def test_a_pushed_folder_without_predictions_and_record_has_a_page(folder):
     for path in (folder / "predictions").iterdir():
         path.unlink()
@@ -124,6 +163,12 @@ def test_curves_of_the_pretraining_are_shown_where_its_folder_is_at_hand(folder,
     (tmp_path / "encoder" / "trainer_state.json").write_text("{")
     assert "Before: encoder" not in make_report(folder).page
     assert "trainer_state.json" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "x/" * 5000, "a\0b", "~nobody"])
+def test_a_model_whose_name_can_be_no_folder_has_no_curves(folder, name):
+    (folder / "run.yaml").write_text(yaml.safe_dump({"settings": {"model_name_or_path": name}}))
+    assert "Before: " not in make_report(folder).page
 
 
 def test_a_masked_language_model_has_a_page(tmp_path):
@@ -179,6 +224,77 @@ def test_a_damaged_file_is_refused_in_one_line_and_only_warned_about_at_the_end_
     [warning] = [record.getMessage() for record in caplog.records if record.name == "recipe.hub.report"]
     assert warning.startswith("no report.html: ")
     assert warning.endswith(f"(python -m recipe report {folder} makes it later)")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("report.json", {"test": 1}, "test: 1 is not an object with keys: fix the file"),
+        (
+            "report.json",
+            {"test": {"entities": {"micro avg": {"f1": 2}}}},
+            "test.entities.micro avg.f1: 2 is not between",
+        ),
+        ("report.json", {"test": {"entities": {}}}, "test.entities: has no 'micro avg': fix"),
+        ("report.json", {"dev": {"loss": -1}}, "dev.loss: -1 is not at least 0: fix"),
+        ("report.json", {"dev": {"loss": 1}}, "dev: has no 'perplexity': fix"),
+        (
+            "report.json",
+            {"test": {"entities": {"micro avg": {"f1": 1}}}},
+            "test.entities.micro avg: has no 'precision'",
+        ),
+        ("analysis.json", {"test": {"kinds": {"missed": 1}}}, "test.kinds: has no 'correct': fix the file"),
+        (
+            "run.yaml",
+            {"settings": {"model_name_or_path": 5}},
+            "settings.model_name_or_path: 5 is not text: fix the file",
+        ),
+        ("run.yaml", {"settings": {"test_file": 5}}, "settings.test_file: 5 is not a list: fix the file"),
+        ("run.yaml", {"sentences": {"test": "x"}}, "sentences.test: 'x' is not a whole number of at least 0: fix"),
+        ("run.yaml", {"train_minutes": "x" * 99}, f"train_minutes: '{'x' * 59}... is not a number: fix the file"),
+        ("trainer_state.json", {"log_history": [{"loss": 1}]}, "log_history[0]: has no 'step': fix the file"),
+        (
+            "trainer_state.json",
+            {"log_history": [{"step": 1, "eval_f1": 2}]},
+            "log_history[0].eval_f1: 2 is not between",
+        ),
+        ("config.json", {"architectures": 7}, "architectures: 7 is not a list: fix the file"),
+        ("analysis.json", {"test": {"buckets": {"a": {"b": {"f1": -1}}}}}, "test.buckets.a.b.f1: -1 is not between 0"),
+        (
+            "analysis.json",
+            {"test": {"kinds": {"missed": -1}}},
+            "test.kinds.missed: -1 is not a whole number of at least 0",
+        ),
+        (
+            "predictions/test.filled.jsonl",
+            {"rank": -1},
+            "line 1.rank: -1 is not a whole number of at least 1: evaluate",
+        ),
+        ("predictions/test.filled.jsonl", {"probability": 3}, "line 1.probability: 3 is not between 0 and 1: evaluate"),
+        (
+            "predictions/test.filled.jsonl",
+            {"candidates": [["a", 0.5], ["b", 3.0]]},
+            "line 1.candidates[1]: 3.0 is not between 0 and 1: evaluate",
+        ),
+        ("predictions/train_mentions.json", {"Oslo": {"LOC": -1}}, "Oslo.LOC: -1 is not a whole number of at least 0"),
+    ],
+)
+def test_a_value_that_the_recipe_does_not_write_is_named_with_its_file(folder, name, content, message):
+    if name.endswith(".filled.jsonl"):
+        write_json(folder / "report.json", {"test": {"loss": 2.0, "perplexity": 7.4, "masked_accuracy": 0.5}})
+        piece = ["a", False, False]
+        example = {"block": 3, "before": [piece], "original": piece, "after": [], "candidates": []}
+        content = example | {"rank": 1, "probability": 0.5} | content
+    (folder / name).write_text(json.dumps(content))
+    with pytest.raises(RecipeError, match=re.escape(f"{folder / name}: {message}")):
+        make_report(folder, with_text=name != "analysis.json")
+
+
+def test_a_probability_of_a_word_that_is_none_is_named(folder):
+    path = name_confidences(folder, "test")
+    path.write_text(path.read_text().replace("0.6", "3"))
+    with pytest.raises(RecipeError, match=r"test.confidences.jsonl: line 2: 3 is not between 0 and 1: score the run"):
+        make_report(folder)
 
 
 def test_an_unforeseen_error_of_the_page_ends_no_run(folder, monkeypatch, caplog):

@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import run_mlm
 import run_ner
 from recipe.training import tracking
 from recipe.training.settings import TrainingArguments
@@ -61,13 +62,13 @@ def install(tmp_path, monkeypatch):
 
 @pytest.fixture
 def run(encoder, column_files, tmp_path):
-    """Train for two steps with a tracker; returns the folder."""
+    """Train for two steps with trackers; returns the folder."""
 
-    def run(tracker, **more):
+    def run(*trackers, **more):
         settings = {"model_name_or_path": encoder, "data_dir": column_files, "output_dir": tmp_path / "ner" / "mara"}
         settings |= {"max_seq_length": 48, "do_train": True, "do_predict": True, "max_steps": 2, "logging_steps": 1}
-        settings |= {"save_strategy": "no", "disable_tqdm": True, "report_to": tracker}
-        run_ner.main([f"--{name}={value}" for name, value in (settings | more).items()])
+        settings |= {"save_strategy": "no", "disable_tqdm": True}
+        run_ner.main([*(f"--{name}={value}" for name, value in (settings | more).items()), "--report_to", *trackers])
         return tmp_path / "ner" / "mara"
 
     return run
@@ -112,16 +113,59 @@ def test_wandb_gets_name_project_settings_and_scores(run, install, monkeypatch):
     check_logs(wandb.calls, folder)
 
 
-def test_tensorboard_gets_settings_and_scores(run):
-    folder = run("tensorboard")
-    text, figures = "", {}
+def read_events(folder):
+    """The last value of each figure, how often it was logged, and all texts."""
+    text, figures, numbers = "", {}, {}
     for path in folder.glob("runs/*"):
         events = EventAccumulator(str(path)).Reload()
-        figures |= {name: events.Scalars(name)[-1].value for name in events.Tags()["scalars"]}
+        for name in events.Tags()["scalars"]:
+            figures[name], numbers[name] = events.Scalars(name)[-1].value, len(events.Scalars(name))
         for name in events.Tags()["tensors"]:
             text += events.Tensors(name)[0].tensor_proto.string_val[0].decode()
+    return text, figures, numbers
+
+
+def test_tensorboard_gets_settings_and_scores(run):
+    folder = run("tensorboard")
+    text, figures, _ = read_events(folder)
     assert "max_seq_length" in text
     check_logs([("log", figures)], folder, last="log")
+
+
+def test_tensorboard_gets_the_settings_and_scores_of_a_run_without_training(run, tmp_path, monkeypatch):
+    model = run("none")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    scored = tmp_path / "scored"
+    run("tensorboard", model_name_or_path=model, do_train=False, output_dir=scored, max_steps=-1)
+    text, figures, numbers = read_events(scored)
+    assert "max_seq_length" in text
+    report = json.loads((scored / "report.json").read_text())
+    assert figures["test/f1"] == pytest.approx(report["test"]["entities"]["micro avg"]["f1"], abs=1e-4)
+    assert numbers["test/f1"] == 1
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_tensorboard_gets_the_settings_and_figures_of_masked_tokens_without_training(encoder, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "text.txt").write_text("The port of Lima was open on Monday .\n\n" * 20)
+    monkeypatch.chdir(tmp_path / "here")
+    settings = {"model_name_or_path": encoder, "validation_file": tmp_path / "text.txt", "output_dir": tmp_path / "run"}
+    settings |= {"do_eval": True, "do_train": False, "disable_tqdm": True, "report_to": "tensorboard", "block_size": 32}
+    run_mlm.main([f"--{name}={value}" for name, value in settings.items()])
+    text, figures, _ = read_events(tmp_path / "run")
+    assert "block_size" in text
+    assert figures["eval/perplexity"] > 1
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_a_tracker_that_is_given_twice_logs_once(tmp_path, run):
+    arguments = TrainingArguments(output_dir=str(tmp_path), report_to=["tensorboard", "tensorboard"])
+    assert arguments.report_to == ["tensorboard"]
+    folder = run("tensorboard", "tensorboard")
+    _, _, numbers = read_events(folder)
+    assert len(list(folder.glob("runs/*/*"))) == 2  # the training, and the final scores
+    assert numbers["test/f1"] == 1
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "trackio", "wandb"])
