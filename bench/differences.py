@@ -4,16 +4,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recipe.evaluation.uncertainty import compute_f1, find_difference_intervals, find_p_values
+from recipe.evaluation.uncertainty import average_f1, find_difference_intervals, find_p_values, list_runs
 
 
 def compare(plain: np.ndarray, changed: np.ndarray, names: Sequence[str]) -> dict[str, dict]:
     """F1 in percent before and after, the 95 % interval of the difference in points, and its p-value over documents.
 
-    plain, changed: counts of the same documents, (documents, rows, 3). names: of the rows.
-    The interval is None if no document differs.
+    plain, changed: counts of the same documents, (documents, rows, 3), with a last axis of runs for a group of them.
+    names: of the rows. The interval is None if no document differs.
     """
-    before, after = (100 * compute_f1(counts.sum(0)) for counts in (plain, changed))
+    before, after = (100 * average_f1(list_runs(counts).sum(0)) for counts in (plain, changed))
     intervals, p_values = 100 * find_difference_intervals(plain, changed), find_p_values(plain, changed)
     return {
         name: {

@@ -54,8 +54,8 @@ def count_all(systems: dict[str, list[Tagger]], documents: Sequence[Document]) -
 
 
 def describe(counts: dict[str, np.ndarray]) -> dict[str, dict]:
-    """F1 in percent of each system, and of the means the difference from the mean counts of the single runs."""
-    single = np.mean([one for name, one in counts.items() if name not in MEANS], axis=0)
+    """F1 in percent of each system, and of the means the difference from the mean F1 of the single runs."""
+    single = np.stack([one for name, one in counts.items() if name not in MEANS], -1)
     rows: dict[str, dict] = {name: {"f1": float(100 * compute_f1(one.sum(0))[-1])} for name, one in counts.items()}
     for name in counts.keys() & set(MEANS):
         rows[name] |= {"difference": compare(single, counts[name], ["all"])["all"]}

@@ -31,7 +31,7 @@ def compute_f1(counts: np.ndarray) -> np.ndarray:
     return np.divide(2 * counts[..., 0], entities, out=np.full(entities.shape, np.nan), where=entities > 0)
 
 
-def _average_f1(counts: np.ndarray, undefined: float = np.nan) -> np.ndarray:
+def average_f1(counts: np.ndarray, undefined: float = np.nan) -> np.ndarray:
     """The mean F1 of the runs of a group, from counts (..., 3, runs): (...).
 
     undefined: F1 of a run without any entity. If it is NaN, so is the mean.
@@ -39,14 +39,14 @@ def _average_f1(counts: np.ndarray, undefined: float = np.nan) -> np.ndarray:
     return np.nan_to_num(compute_f1(np.moveaxis(counts, -1, -2)), nan=undefined).mean(-1)
 
 
-def _list_runs(counts: np.ndarray) -> np.ndarray:
+def list_runs(counts: np.ndarray) -> np.ndarray:
     """Counts with an axis of runs, also those of a single run: (units, rows, 3, runs)."""
     return counts if counts.ndim == 4 else counts[..., None]
 
 
 def find_intervals(counts: np.ndarray) -> np.ndarray:
     """The 95 % interval of the F1 of each row: (rows, 2). See `_bootstrap`."""
-    return _bootstrap(_list_runs(counts), _average_f1)
+    return _bootstrap(list_runs(counts), average_f1)
 
 
 def find_difference_intervals(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
@@ -55,11 +55,11 @@ def find_difference_intervals(ours: np.ndarray, theirs: np.ndarray) -> np.ndarra
     Both are counts of the same units, which are resampled together.
     """
 
-    ours, theirs = _list_runs(ours), _list_runs(theirs)
+    ours, theirs = list_runs(ours), list_runs(theirs)
     number = ours.shape[-1]
 
     def subtract(totals: np.ndarray) -> np.ndarray:
-        return _average_f1(totals[..., number:]) - _average_f1(totals[..., :number])
+        return average_f1(totals[..., number:]) - average_f1(totals[..., :number])
 
     return _bootstrap(np.concatenate([ours, theirs], -1), subtract)
 
@@ -106,7 +106,7 @@ def find_p_values(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     random, and p is (1 + swaps with at least the observed difference) / (1 + swaps). Two-sided. For groups, a swap is
     that of whole documents between the runs of `_pair_runs`.
     """
-    ours, theirs = _pair_runs(_list_runs(ours), _list_runs(theirs))
+    ours, theirs = _pair_runs(list_runs(ours), list_runs(theirs))
     differing = (ours != theirs).any((1, 2, 3))
     if not differing.any():
         return np.ones(ours.shape[1])
@@ -133,7 +133,7 @@ def _pair_runs(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.nda
 
 def _subtract(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     """The absolute difference in mean F1, from counts (..., 3, runs); F1 is 0 where there is no entity."""
-    return np.abs(_average_f1(ours, undefined=0) - _average_f1(theirs, undefined=0))
+    return np.abs(average_f1(ours, undefined=0) - average_f1(theirs, undefined=0))
 
 
 def find_seed_p_value(ours: Sequence[float], theirs: Sequence[float]) -> float:
