@@ -33,12 +33,12 @@ from recipe.inputs.masking import MaskingCollator, build_collator, draw_masks
 from recipe.inputs.overview import format_text_overview, list_ids
 from recipe.inputs.stream import BlockStream
 from recipe.inputs.tokenizer import load_tokenizer
-from recipe.inputs.tokens import find_pieces
+from recipe.inputs.tokens import digest_vocabulary, find_pieces
 from recipe.inputs.vocabulary import train_tokenizer
 from recipe.launch import is_sharded
 from recipe.model.causality import make_causal
 from recipe.model.configuration import check_length, check_vocabulary, load_config, refuse_decoder
-from recipe.model.loading import grow_embeddings, load_model
+from recipe.model.loading import grow_embeddings, load_model, refuse_untrained
 from recipe.model.objective import begin_pretraining, resolve_objective
 from recipe.model.settings import ModelArguments
 from recipe.run import Outcome, Run
@@ -81,6 +81,7 @@ def main(
         if not model_args.model_name_or_path:
             config.vocab_size, config.pad_token_id = len(tokenizer), tokenizer.pad_token_id
         check_vocabulary(tokenizer, config)
+        run.pin("vocabulary", partial(digest_vocabulary, tokenizer))
         check_length("block_size", data_args.block_size, tokenizer, config)
         collator = build_collator(tokenizer, data_args, training_args.seed)
         blocks = prepare_blocks(articles, tokenizer, collator, data_args, training_args)
@@ -93,6 +94,8 @@ def main(
             return summarize_positions(output) | (metrics(output) if metrics else {})
 
         model = build_model(config)
+        if not training_args.do_train:
+            refuse_untrained(model, model_args.model_name_or_path)
         grow_embeddings(model, tokenizer)
         pretraining = begin_pretraining(model, data_args.objective)
         if pretraining.is_causal:

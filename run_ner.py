@@ -45,6 +45,7 @@ from recipe.inference.tagger import TaggedSentence, Tagger
 from recipe.inputs.mixing import MixedWindows
 from recipe.inputs.overview import format_overview
 from recipe.inputs.tokenizer import load_tokenizer
+from recipe.inputs.tokens import digest_vocabulary
 from recipe.inputs.windows import Window
 from recipe.launch import is_sharded
 from recipe.model.configuration import (
@@ -55,7 +56,7 @@ from recipe.model.configuration import (
     read_labels,
     set_labels,
 )
-from recipe.model.loading import grow_embeddings, load_model, refuse_new_head, replace_head
+from recipe.model.loading import grow_embeddings, load_model, refuse_untrained, replace_head
 from recipe.model.settings import ModelArguments
 from recipe.run import Outcome, Run
 from recipe.training.checkpoints import remove_results
@@ -98,6 +99,7 @@ def main(
         if not model_args.model_name_or_path:
             config.vocab_size, config.pad_token_id = len(tokenizer), tokenizer.pad_token_id
         check_vocabulary(tokenizer, config)
+        run.pin("vocabulary", partial(digest_vocabulary, tokenizer))
         if training_args.process_index == 0:
             for split in documents:
                 print(format_overview(split, documents[split], notes[split], tokenizer), flush=True)
@@ -118,7 +120,7 @@ def main(
 
         model = build_model(config)
         if not training_args.do_train:
-            refuse_new_head(model, model_args.model_name_or_path)
+            refuse_untrained(model, model_args.model_name_or_path)
         grow_embeddings(model, tokenizer)
         if labels != read_labels(model.config):
             replace_head(model, labels)
@@ -171,6 +173,7 @@ def read_documents(
     if training_args.do_train:
         name = run.model_args.model_name_or_path
         labels = set_labels(config, list_labels(documents["train"]), name, data_args.new_head)
+        run.pin("labels", lambda: " ".join(labels))
     check_labels(documents, labels)
     if not own_metrics:
         check_type_metric(training_args, labels)

@@ -37,8 +37,9 @@ def _open_beside(path: str | Path, mode: str, **options: Any) -> Iterator[Any]:
     if not path.name or "\0" in path.name:
         raise RecipeError(f"{path}: is not the name of a file: set another one")
     is_stream = path.exists() and not path.is_file() and not path.is_dir()
-    if is_stream or path.is_relative_to("/dev") or path.is_relative_to("/proc"):
-        with _explain(path), open(path, "w", encoding="utf-8", errors="replace", newline="\n") as file:
+    is_device = path.is_relative_to("/dev") and not path.is_relative_to("/dev/shm")  # /dev/stdout can lead to a file
+    if is_stream or is_device or path.is_relative_to("/proc"):
+        with _explain(path), open(path, mode.replace("x", "w"), **options) as file:
             yield file
         return
     beside = path.with_name(f"{path.name}.{token_hex(4)}{BESIDE}")  # another process can write the same file

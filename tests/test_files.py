@@ -6,12 +6,13 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from conftest import ROOT
 from recipe.errors import RecipeError
-from recipe.files import check_output, open_whole, write_whole
+from recipe.files import check_output, open_whole, open_whole_bytes, write_whole
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path):
@@ -69,6 +70,16 @@ def test_a_link_is_replaced_and_not_followed(tmp_path):
     write_whole(tmp_path / "a.json", "new")
     assert (tmp_path / "other").read_text() == "keep"
     assert not (tmp_path / "a.json").is_symlink()
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="needs /dev/shm")
+def test_shared_memory_is_like_any_folder():
+    with TemporaryDirectory(dir="/dev/shm") as folder:
+        path = Path(folder) / "a.npz"
+        with open_whole_bytes(path) as file:
+            file.write(b"one")
+            assert not path.exists()
+        assert path.read_bytes() == b"one"
 
 
 PROGRAM = """

@@ -7,6 +7,7 @@ the keys otherwise.
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -28,6 +29,7 @@ SPAN_KEYS = ("spans", "entities", "ents", "label", "labels", "annotations", "ann
 DOCUMENT_KEYS = ("doc", "doc_id", "document", "document_id", "file", "file_name", "filename")
 SENTENCE_KEYS = ("sentence_id", "sentence #", "sentence", "sent_id", "sentence_number", "sentence id")
 
+TAG = re.compile(r"O|[A-Z]-\S+")  # a single tag of a scheme with prefixes
 UNANNOTATED = "row(s) without annotations were left out"
 
 Row = Any  # what JSON can hold
@@ -172,7 +174,9 @@ def _parse_csv(path: str, text: str, arguments: EntityArguments) -> Rows:
     if {word, tag} - {None} - set(keys.values()):
         word = None  # explained by the first row
     alone = word and all(len((row[word] or "_").split()) == 1 for _, row in rows)  # a word in each row
-    if word and alone and tag and sentence:
+    repeated = sentence and len({row[sentence] for _, row in rows}) < len(rows)
+    tagged = repeated and tag and all(TAG.fullmatch((row[tag] or "O").strip()) for _, row in rows)  # word with spaces
+    if word and (alone or tagged) and tag and sentence:
         named = (arguments.text_column_name or WORD_KEYS[0], arguments.label_column_name)
         return _join_words(rows, sentence, (word, tag), named)
     return [(place, {key: parse_list(cell) for key, cell in row.items()}) for place, row in rows]

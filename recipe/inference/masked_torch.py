@@ -14,7 +14,7 @@ from recipe.inference.scores import Row, find_places
 from recipe.model.architectures import find_first_position
 from recipe.model.attention import allow_cudnn
 from recipe.model.causality import at_positions, make_causal
-from recipe.model.loading import load_model
+from recipe.model.loading import load_model, refuse_untrained
 from recipe.model.objective import read_pretraining
 from recipe.model.settings import ModelArguments
 from recipe.model.sparse_head import SparseHead, select_labelled
@@ -93,5 +93,7 @@ class TorchPredictor:
 def load_masked(
     arguments: ModelArguments, config: PreTrainedConfig, precision: str, device: str | None
 ) -> PreTrainedModel:
-    """Load a model; see `place_model` for `precision` and `device`."""
-    return place_model(load_model(AutoModelForMaskedLM, arguments, config), precision, device)
+    """Load a model; see `place_model` for `precision` and `device`. Raises RecipeError if its encoder lacks weights."""
+    model = load_model(AutoModelForMaskedLM, arguments, config)
+    refuse_untrained(model, arguments.model_name_or_path, with_head=False)
+    return place_model(model, precision, device)

@@ -139,7 +139,7 @@ class Tagger:
         check_vocabulary(tokenizer, config)
         if getattr(config, KEY, None) is None:  # not trained by this recipe
             settings = replace(settings, max_seq_length=min(settings.max_seq_length, find_longest(tokenizer, config)))
-        check_length("max_seq_length", settings.max_seq_length, tokenizer, config)
+        check_length(f"{name}: config.json: {KEY}: max_seq_length", settings.max_seq_length, tokenizer, config)
         backend = load_backend(AutoModelForTokenClassification, arguments, config, precision, device, threads, compiled)
         return cls(labels, tokenizer, backend, **asdict(settings))
 

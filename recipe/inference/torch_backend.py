@@ -11,7 +11,7 @@ from recipe.inference.backends import BATCH_TOKENS, Batch
 from recipe.inference.placing import place_model
 from recipe.model.attention import allow_cudnn
 from recipe.model.compilation import compile_layers, keep_compiled
-from recipe.model.loading import load_model, refuse_new_head
+from recipe.model.loading import load_model, refuse_untrained
 from recipe.model.settings import ModelArguments
 from recipe.precision import fast_matmul
 
@@ -60,7 +60,7 @@ def load_torch(
     Raises RecipeError if its head has no weights, or if it is to be compiled, and there is no compiler.
     """
     model = load_model(auto_class, arguments, config)
-    refuse_new_head(model, arguments.model_name_or_path)
+    refuse_untrained(model, arguments.model_name_or_path)
     model = place_model(model, precision, device)
     if compiled:
         keep_compiled()

@@ -1,5 +1,7 @@
 """Token ids of special tokens and of single words, as plain lists."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
@@ -14,6 +16,11 @@ def special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[
     ids, added = encoding.input_ids, encoding.special_tokens_mask
     start = added.index(0)
     return ids[:start], ids[start + added.count(0) :]
+
+
+def digest_vocabulary(tokenizer: PreTrainedTokenizerBase) -> str:
+    """A SHA-256 digest of all tokens and their ids."""
+    return hashlib.sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()
 
 
 def tokenize_words(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[list[str]]) -> list[list[list[int]]]:

@@ -59,9 +59,9 @@ def load_model(auto_class: Any, arguments: ModelArguments, config: PreTrainedCon
     """Load `model_name_or_path` with `auto_class` (`AutoModelFor...`), or without it build a new model from `config`.
 
     Weights are always loaded in float32: the Trainer handles mixed precision, and weights loaded in half precision
-    would also be updated in half precision. The attribute `new_head` of the model says whether its head has no trained
-    weights yet. If the recipe's own attention is not known to work for the model, "eager"
-    is used. Raises RecipeError if the model cannot be loaded or built.
+    would also be updated in half precision. The attributes `new_head` and `missing` of the model say whether its head
+    has no trained weights yet, and which weights of the encoder start at random. If the recipe's own attention is not
+    known to work for the model, "eager" is used. Raises RecipeError if the model cannot be loaded or built.
     """
     attention = arguments.attn_implementation
     if attention == ATTENTION and not find_architecture(config.model_type).light_attention:
@@ -76,7 +76,7 @@ def load_model(auto_class: Any, arguments: ModelArguments, config: PreTrainedCon
         options |= {"config": config, "use_safetensors": True, "output_loading_info": True}
         with _without_report():
             model, found = load_pretrained(auto_class, name, arguments, **options)
-        _check_encoder(name, model, found["missing_keys"])
+        missing = _check_encoder(name, model, found["missing_keys"])
         new_head = any(not key.startswith(f"{model.base_model_prefix}.") for key in found["missing_keys"])
         if arguments.student_layers:
             keep_layers(model, arguments.student_layers)
@@ -88,17 +88,25 @@ def load_model(auto_class: Any, arguments: ModelArguments, config: PreTrainedCon
             if arguments.attn_implementation and "attn" in str(error).lower() + type(error).__name__.lower():
                 source = f"attn_implementation {arguments.attn_implementation}"
             raise RecipeError(f"{source}: {' '.join(str(error).split())[:200]}: change the setting") from None
-        new_head = True
+        new_head, missing = True, []
     if arguments.light_dropout:
         lighten_dropout(model)
-    model.new_head = new_head
+    model.new_head, model.missing = new_head, missing
     return model
 
 
-def refuse_new_head(model: PreTrainedModel, name: str | None) -> None:
-    """Raise RecipeError if the head of the model `name`, which is to be used as it is, has no trained weights."""
-    if getattr(model, "new_head", False):
+def refuse_untrained(model: PreTrainedModel, name: str | None, with_head: bool = True) -> None:
+    """Raise RecipeError if the model `name`, which is to be used as it is, has parts without trained weights.
+
+    with_head: whether its head must have them too.
+    """
+    missing = getattr(model, "missing", ())
+    if getattr(model, "new_head", False) and with_head:
         raise RecipeError(f"{name}: has no weights for its head: restore the file, or choose a finished model")
+    if missing:
+        raise RecipeError(
+            f"{name}: has no weights for {len(missing)} parts of the encoder, such as {missing[0]}: restore the file"
+        )
 
 
 def grow_embeddings(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -134,10 +142,11 @@ def _without_report() -> Iterator[None]:
         reporter.removeFilter(is_error)
 
 
-def _check_encoder(name: str, model: PreTrainedModel, missing: Iterable[str]) -> None:
-    """Warn about weights of the encoder that a checkpoint does not have; those of a new head are expected."""
+def _check_encoder(name: str, model: PreTrainedModel, missing: Iterable[str]) -> list[str]:
+    """The weights of the encoder that a checkpoint does not have, with a warning; those of a new head are expected."""
     lost = sorted(key for key in missing if key.startswith(f"{model.base_model_prefix}."))
     if lost:
         logger.warning(
             "%s: has no weights for %d parts of the encoder, such as %s: they start at random", name, len(lost), lost[0]
         )
+    return lost

@@ -22,7 +22,7 @@ class ModelArguments(PretrainedArguments):
     )
     light_dropout: bool = setting(True, "Draw dropout masks faster on a CPU.")
     student_layers: int | None = setting(
-        None, "Start from so many layers of the checkpoint (default: all).", at_least=1
+        None, "Start from so many layers of the checkpoint (default: all).", resume="fixed", at_least=1
     )
 
 

@@ -11,7 +11,9 @@ from recipe.training.checkpoints import find_checkpoint, find_damage, list_check
 from recipe.training.settings import TrainingArguments
 
 # Beside the settings of a checkpoint: digests of what it was trained on.
-PINNED = ("training_data", "teachers", "unlabelled_documents")
+# Those of `SHAPES` are parts of the weights, which have a row for each label and token.
+SHAPES = ("labels", "vocabulary")
+PINNED = ("training_data", "teachers", "unlabelled_documents", *SHAPES)
 STATE = "trainer_state.json"  # a finished training writes this file to its folder
 
 
@@ -54,11 +56,15 @@ def refuse_other_content(checkpoint: Path, name: str, digest: str, insists: bool
     versions say nothing about it.
     """
     made = read_manifest(checkpoint)["settings"] or {}
-    if not insists and made.get(name, digest) != digest:
-        raise RecipeError(
-            f"{checkpoint}: the {name.replace('_', ' ')} have changed since: restore them, set another output_dir, "
-            "start over with --restart, or continue anyway with --resume_from_checkpoint last"
-        )
+    if made.get(name, digest) == digest or (insists and name not in SHAPES):
+        return
+    advice = "restore what has changed, set another output_dir, or start over with --restart"
+    if name in SHAPES:
+        raise RecipeError(f"{checkpoint}: cannot be continued with other {name} than its weights are for: {advice}")
+    what = name.replace("_", " ")
+    raise RecipeError(
+        f"{checkpoint}: made with other {what}: {advice}, or continue anyway with --resume_from_checkpoint last"
+    )
 
 
 def refuse_trained(folder: Path) -> None:

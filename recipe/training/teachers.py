@@ -88,9 +88,10 @@ class Teachers:
             for name in arguments.teacher or ():
                 check_teacher(name, read_labels(load_config(_name(name, model_args))), labels)
                 with torch.random.fork_rng(devices=[]):  # the student starts from the same weights as without a teacher
-                    tagger = Tagger.open(_name(name, model_args), precision, str(training_args.device))
+                    tagger = _load(name, model_args, precision, str(training_args.device))
                 self._teachers.append(Teacher(name, tagger, labels, constrained))
-            _make_cache(self._cache)
+            if arguments.teacher_cache:  # that in the output folder can be written
+                _make_cache(self._cache)
             return [teacher.digest for teacher in self._teachers]
 
         self.digests = self._let_first(load)
@@ -172,6 +173,14 @@ def _name(teacher: str, model_args: ModelArguments) -> ModelArguments:
     return ModelArguments(
         model_name_or_path=teacher, cache_dir=model_args.cache_dir, trust_remote_code=model_args.trust_remote_code
     )
+
+
+def _load(teacher: str, model_args: ModelArguments, precision: str, device: str) -> Tagger:
+    """Load a teacher. Raises RecipeError as `Tagger.open` does, with the teacher's name."""
+    try:
+        return Tagger.open(_name(teacher, model_args), precision, device)
+    except RecipeError as error:
+        raise RecipeError(f"teacher {teacher}: {str(error).removeprefix(f'{teacher}: ')}") from None
 
 
 def _make_cache(cache: Path) -> None:

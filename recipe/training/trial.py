@@ -30,6 +30,7 @@ def try_trainer(args: TrainingArguments) -> None:
     args = copy.copy(args)
     args.push_to_hub = False  # nothing is pushed in a trial
     model = torch.nn.Linear(2, 2)
+    model.config = PreTrainedConfig()  # type: ignore[assignment]  # the Trainer looks into it for some settings
     what = "settings of the Trainer"
     try:
         trainer = Trainer(model, args, train_dataset=[{}], eval_dataset=[{}])  # type: ignore[arg-type]

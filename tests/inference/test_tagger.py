@@ -312,3 +312,6 @@ def test_a_tagger_whose_weights_are_missing_or_spoilt_is_refused(tmp_path):
     save_file({name: weight for name, weight in weights.items() if name != "classifier.bias"}, file, {"format": "pt"})
     with pytest.raises(RecipeError, match="tagger: has no weights for its head: restore the file, or choose a"):
         Tagger.load(folder, "fp32", "cpu")
+    save_file({name: weight for name, weight in weights.items() if "layer.1" not in name}, file, {"format": "pt"})
+    with pytest.raises(RecipeError, match=r"tagger: has no weights for 16 parts of the encoder, such as bert\.encoder"):
+        Tagger.load(folder, "fp32", "cpu")

@@ -274,7 +274,7 @@ def test_a_run_is_not_continued_with_what_teaches_something_else(flags, tmp_path
         make_tagger_folder(tmp_path / "own", LABELS, seed=4)
     else:
         file.write_text("abc d")
-    refuse(words, f"checkpoint-3: the {changed} have changed since: restore them")
+    refuse(words, f"checkpoint-3: made with other {changed}: restore what has changed, set")
     run_ner.main([*words, "--resume_from_checkpoint=last"])
 
 
@@ -449,7 +449,7 @@ def test_a_teacher_without_trained_weights_is_refused_before_another_is_asked(fl
     beheaded, broken = (make_tagger_folder(tmp_path / name, LABELS, seed=3) for name in ("beheaded", "broken"))
     spoil(tmp_path / "beheaded", {"classifier.weight": None})
     (tmp_path / "broken" / "model.safetensors").write_bytes(b"")
-    for other, message in ((beheaded, "beheaded: has no weights for its head"), (broken, "broken: ")):
+    for other, message in ((beheaded, "^teacher .*beheaded: has no weights for its head"), (broken, "broken: ")):
         refuse([*flags(tmp_path / "run", teacher=None), "--teacher", teacher, other], message)
     assert scored[0] == []
     spoil(

@@ -348,7 +348,7 @@ def test_changed_training_data_are_refused(start, interrupt, tmp_path, uneven_fi
     with pytest.raises(Killed):
         start(name, tmp_path / "run", train_file=file)
     file.write_text(text.replace(" B-X", " O", 1) if name == "ner" else text.replace("port 7.", "port 8."))
-    message = "checkpoint-2: the training data have changed since: restore them, set another output_dir, start over"
+    message = "checkpoint-2: made with other training data: restore what has changed, set another output_dir, or start"
     with pytest.raises(RecipeError, match=message):
         start(name, tmp_path / "run", train_file=file)
     file.write_text(text)
@@ -361,9 +361,30 @@ def test_changed_training_data_are_refused(start, interrupt, tmp_path, uneven_fi
     start(name, tmp_path / "run", train_file=file)  # the last checkpoint is of these data
 
 
+@pytest.mark.parametrize("insists", [False, True])
+@pytest.mark.parametrize("name", ["labels", "vocabulary"])
+def test_weights_are_not_continued_for_other_labels_or_tokens(start, interrupt, tmp_path, name, insists):
+    """The sentence with the changed label is not among those that are trained on, and no text has the added words."""
+    data, words = tmp_path / "train.txt", tmp_path / "words.txt"
+    settings = {"train_file": data, "added_words": words, "max_train_samples": 80}
+    settings |= {"resume_from_checkpoint": "last"} if insists else {}
+    data.write_text("a B-X\n\n" * 80 + "b B-Y\n")
+    words.write_text("cafe\n")
+    interrupt(3, kill)
+    with pytest.raises(Killed):
+        start("ner", tmp_path / "run", **settings)
+    changed = data if name == "labels" else words
+    changed.write_text(changed.read_text().replace("B-Y", "B-Z").replace("cafe", "fade"))
+    with pytest.raises(RecipeError) as caught:
+        start("ner", tmp_path / "run", **settings)
+    assert f"checkpoint-2: cannot be continued with other {name} than its weights are for: restore" in str(caught.value)
+    assert "resume_from_checkpoint" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("more", "change"),
     [
+        ({"student_layers": 1}, "student_layers (None -> 1)"),
         ({"learning_rate": 2e-3}, "learning_rate (0.001 -> 0.002)"),
         ({"layer_lr_decay": 0.9, "adam_beta2": 0.98}, "adam_beta2 (0.999 -> 0.98), layer_lr_decay (1.0 -> 0.9)"),
         ({"streaming": True}, "streaming (False -> True)"),
@@ -487,6 +508,21 @@ def test_a_run_does_not_overwrite_the_model_that_it_starts_from(start, tmp_path,
     copy = shutil.copytree(encoder, tmp_path / "run")
     with pytest.raises(RecipeError, match="would overwrite the model of the start"):
         start("mlm", tmp_path / "run", model_name_or_path=copy)
+
+
+def test_restart_refuses_to_move_what_the_run_reads(start, tmp_path, uneven_file):
+    start("ner", tmp_path / "run")
+    shutil.copy(uneven_file, tmp_path / "run")
+    model, text = tmp_path / "run" / "checkpoint-8", tmp_path / "run" / "train.txt"
+    held = sorted(tmp_path.rglob("*"))
+    for name, value in {
+        "model_name_or_path": model,
+        "train_file": text,
+        "extra_train_file": f"{text.parent}/t*",
+    }.items():
+        with pytest.raises(RecipeError, match=f"^{name} .*: is in the output folder, whose files --restart moves away"):
+            start("ner", tmp_path / "run", restart=True, **{name: value})
+    assert sorted(tmp_path.rglob("*")) == held
 
 
 def test_restart_refuses_to_empty_the_working_folder(start, tmp_path, monkeypatch):

@@ -72,6 +72,22 @@ def test_what_the_libraries_refuse_late_is_refused_early(tmp_path, flags, messag
 @pytest.mark.parametrize(
     "flags",
     [
+        {"label_smoothing_factor": "0.1"},
+        {"lr_scheduler_type": "cosine"},
+        {"lr_scheduler_type": "reduce_lr_on_plateau", "eval_strategy": "epoch"},
+        {"optim": "adafactor"},
+        {"neftune_noise_alpha": "5"},
+        {"gradient_checkpointing": "true"},
+    ],
+)
+def test_settings_that_work_are_not_refused(tmp_path, flags):
+    words = [f"--{key}={value}" for key, value in ({"output_dir": tmp_path, "do_eval": "true"} | flags).items()]
+    try_trainer(*parse(words, RunArguments))
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
         {},
         {"lr_scheduler_type": "cosine", "optim": "adafactor"},
         {"gradient_checkpointing": "true", "gradient_checkpointing_kwargs": '{"use_reentrant": false}'},
