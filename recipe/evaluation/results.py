@@ -77,11 +77,18 @@ def find_best(paths: list[str]) -> str:
 def _group_reports(paths: list[str]) -> dict[str, list[dict]]:
     """The reports of each recipe. Reports of one name are separate recipes if other settings than the seed differ."""
     groups: dict[str, dict[str, list[dict]]] = defaultdict(lambda: defaultdict(list))
-    for path in sorted(paths):
-        report = read_report(path)
+    reports = {path: read_report(path) for path in sorted(paths)}
+    names = {path: name_run(path).split("-seed")[0] for path in reports}
+    recorded = {name: set[str]() for name in names.values()}
+    for path, report in reports.items():
+        if "changed" in report["run"]:
+            recorded[names[path]].add(json.dumps(list_settings(report), sort_keys=True))
+    for path, report in reports.items():
         if "test" in report or "dev" in report:
-            settings = json.dumps(list_settings(report), sort_keys=True)
-            groups[name_run(path).split("-seed")[0]][settings].append(report)
+            own, known = json.dumps(list_settings(report), sort_keys=True), recorded[names[path]]
+            # reports of earlier versions do not say what was changed: they go with the others of their name
+            settings = next(iter(known)) if len(known) == 1 and "changed" not in report["run"] else own
+            groups[names[path]][settings].append(report)
     if not groups:
         raise RecipeError(f"{paths[0]}: has no scores: run run_ner.py with do_eval or do_predict")
     return {

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from glob import glob
-from itertools import chain, combinations, zip_longest
+from itertools import chain, combinations, pairwise, zip_longest
 from pathlib import Path
 from string import ascii_uppercase
 
@@ -197,8 +197,8 @@ def _check_seeds(group: list[Result]) -> None:
     for earlier, result in combinations(group, 2):
         if any(ours.samefile(theirs) for ours in earlier.files for theirs in result.files):
             raise RecipeError(f"{result.path}: is in this group twice, also as {earlier.path}: give each run once")
-    first = group[0]
-    for result in group[1:]:
+    recorded = [result for result in group if "changed" in result.report["run"]]  # reports of earlier versions lack it
+    for first, result in pairwise(recorded):
         ours, theirs = list_settings(first.report), list_settings(result.report)
         keys = sorted(key for key in ours | theirs if ours.get(key) != theirs.get(key))
         if keys:

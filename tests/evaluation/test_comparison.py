@@ -334,6 +334,18 @@ def test_runs_with_other_settings_or_the_same_seed_are_no_group(tmp_path):
         compare([str(tmp_path / "a-seed*")])
 
 
+def test_a_report_of_an_earlier_version_says_nothing_about_its_settings_and_can_be_a_seed(tmp_path):
+    paths = [write_run(tmp_path / f"a-seed{seed}", 0.1, seed, learning_rate=0.1) for seed in (1, 2, 3)]
+    file = Path(paths[0]) / "report.json"
+    report = json.loads(file.read_text())
+    del report["run"]["changed"]
+    file.write_text(json.dumps(report))
+    assert find_part(compare([str(tmp_path / "a-seed*")]), "Systems").rows == [["A", "a", "3", "1 2 3"]]
+    write_run(tmp_path / "a-seed3", 0.1, 3, learning_rate=0.2)
+    with pytest.raises(RecipeError, match=r"a-seed3/report\.json: not another seed of .*a-seed2/report\.json"):
+        compare([str(tmp_path / "a-seed*")])
+
+
 @pytest.mark.parametrize(
     "other", ["a-seed1", "./a-seed1", "../{}/a-seed1/", "link", "a-seed1/report.json", "a-seed1/predictions/dev.conll"]
 )
