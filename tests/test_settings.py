@@ -18,7 +18,7 @@ FREE = """
     eval_do_concat_batches hub_private_repo threads reuse_memory restart hub_language hub_license hub_data_note
     dataloader_num_workers logging_nan_inf_filter teacher_cache
 """
-FIXED = "streaming layer_lr_decay"
+FIXED = "streaming layer_lr_decay student_layers"
 
 
 @dataclasses.dataclass
