@@ -59,9 +59,6 @@ from recipe.training.tracking import finish_trackers
 from recipe.training.trainer import RecipeTrainer
 from recipe.training.trial import try_model, try_trainer
 
-INPUTS = ("model_name_or_path", "tokenizer_name", "config_name", "augmentation_model", "teacher")  # files or folders
-INPUTS += ("data_dir", "train_file", "validation_file", "test_file", "extra_train_file", "unlabelled_file")
-INPUTS += ("added_words",)
 RESULTS = ("report.json", "report.txt", "metrics.json", "predictions.conll", PREDICTIONS, PAGE, ANALYSIS, EXPORTS)
 PACKAGES = ("torch", "transformers", "datasets", "accelerate", "tokenizers")
 
@@ -140,25 +137,11 @@ class Run(AbstractContextManager):
         self.rules = find_resume_rules(self.model_args, data_args, training)
         self.origin = trace_origin(self.model_args, data_args, training.do_train)
         if training.do_train:
-            if training.restart:
-                self._refuse_own_inputs()
             with training.main_process_first(local=False):
                 self.checkpoint = find_start(self.folder, training, self.compared, self.rules)
             refuse_unshared(self.folder, training.world_size, training.process_index)
         if self.checkpoint:
             self.earlier_seconds = read_manifest(self.checkpoint).get("seconds", 0)
-
-    def _refuse_own_inputs(self) -> None:
-        """Raise RecipeError if the run reads something in the output folder, whose files `restart` moves away."""
-        folder = self.folder.resolve()
-        for name in INPUTS:
-            value = self.settings.get(name)
-            for path in value if isinstance(value, list) else [value]:
-                if path and Path(path).expanduser().resolve().is_relative_to(folder):
-                    raise RecipeError(
-                        f"{name} {path}: is in the output folder, whose files --restart moves away: set another "
-                        "output_dir, or move it"
-                    )
 
     def try_model(self, build: Callable[[PreTrainedConfig], PreTrainedModel], config: PreTrainedConfig) -> None:
         """Try a new model before the data are read, so that an error in its configuration costs no time."""
@@ -217,8 +200,8 @@ class Run(AbstractContextManager):
         final, partial = self.folder / name, self.folder / f"{PARTIAL}{name}"
 
         def update() -> None:
-            anew = not (self.checkpoint or in_checkpoints)
-            if anew or find_damage(final) or list_changes(final, self.compared, self.rules | {"sharded": "free"}):
+            first = not (self.checkpoint or in_checkpoints)
+            if first or find_damage(final) or list_changes(final, self.compared, self.rules | {"sharded": "free"}):
                 clear_partial(self.folder)
                 with guard_save(partial):
                     make(partial)

@@ -14,6 +14,9 @@ from recipe.training.settings import TrainingArguments
 # Those of `SHAPES` are parts of the weights, which have a row for each label and token.
 SHAPES = ("labels", "vocabulary")
 PINNED = ("training_data", "teachers", "unlabelled_documents", *SHAPES)
+INPUTS = ("model_name_or_path", "tokenizer_name", "config_name", "augmentation_model", "teacher")  # files or folders
+INPUTS += ("data_dir", "train_file", "validation_file", "test_file", "extra_train_file", "unlabelled_file")
+INPUTS += ("added_words",)
 STATE = "trainer_state.json"  # a finished training writes this file to its folder
 
 
@@ -28,6 +31,7 @@ def find_start(folder: Path, arguments: TrainingArguments, settings: dict, rules
     """
     wanted = arguments.resume_from_checkpoint
     if arguments.restart:
+        _refuse_own_inputs(folder, settings)
         aside = set_aside(folder) if arguments.process_index == 0 else None
         if aside:
             print(f"{folder}: starting over; earlier files were moved to {aside}", file=sys.stderr)
@@ -96,6 +100,18 @@ def list_changes(folder: Path, settings: dict, rules: Mapping[str, Resume], rule
     old = read_manifest(folder)["settings"] or {}
     keys = sorted(key for key in old.keys() | settings.keys() if rules.get(key, "same") == rule)
     return [f"{key} ({old.get(key)} -> {settings.get(key)})" for key in keys if old.get(key) != settings.get(key)]
+
+
+def _refuse_own_inputs(folder: Path, settings: Mapping[str, object]) -> None:
+    """Raise RecipeError if the run reads something in the output folder, whose files `restart` moves away."""
+    for name in INPUTS:
+        value = settings.get(name)
+        for path in value if isinstance(value, list) else [value]:
+            if path and Path(str(path)).expanduser().resolve().is_relative_to(folder.resolve()):
+                raise RecipeError(
+                    f"{name} {path}: is in the output folder, whose files --restart moves away: set another "
+                    "output_dir, or move it"
+                )
 
 
 def _refuse_other_state(checkpoint: Path, settings: dict) -> None:
