@@ -7,8 +7,7 @@ A file without such lines is one document.
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,27 +30,7 @@ TAG_NAMES = {"tag", "tags", "label", "labels", "ner", "ner_tag", "ner_tags", "en
 # Types of syntactic chunks, which CoNLL-2003 has in the column before the entities.
 CHUNKS = {"NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"}
 
-# Advice at the end of an error to change a setting, and what to do instead where it cannot be changed.
-ADVISED = re.compile(r": [^:]*\bset (?:another )?(encoding|tag_scheme|word_column|tag_column|comment_prefix)\b.*")
-INSTEAD = {"encoding": "convert the file to UTF-8", "tag_scheme": "fix the tags"}
-
 logger = logging.getLogger(__name__)
-
-
-@contextmanager
-def reading_predictions(settings: Sequence[str] = ()) -> Iterator[None]:
-    """A context that reads words, gold tags and predicted tags. Its errors advise to change only those `settings`."""
-    try:
-        yield
-    except RecipeError as error:
-        text = str(error)
-        found = ADVISED.search(text)
-        if not found or found[1] in settings:
-            raise
-        if found[1] in INSTEAD:
-            raise RecipeError(f"{text[: found.start()]}: {INSTEAD[found[1]]}") from None
-        place = text.partition(": ")[0]
-        raise RecipeError(f"{place}: expected lines of a word, its gold tag and its predicted tag") from None
 
 
 def read_conll(

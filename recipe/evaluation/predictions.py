@@ -9,9 +9,10 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from recipe.data.conll import read_columns, reading_predictions, write_conll
+from recipe.data.conll import read_columns, write_conll
 from recipe.data.documents import Document, Sentence, list_sentences
 from recipe.errors import RecipeError
+from recipe.evaluation.advice import reading_predictions
 from recipe.evaluation.buckets import Mentions, count_mentions
 from recipe.evaluation.matches import ScoredSentence
 from recipe.evaluation.shapes import count, each, share

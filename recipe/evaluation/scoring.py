@@ -11,9 +11,10 @@ from math import isclose
 from pathlib import Path
 
 from recipe.command_line import VerbParser
-from recipe.data.conll import convert_tags, read_columns, reading_predictions
+from recipe.data.conll import convert_tags, read_columns
 from recipe.data.documents import Document, list_sentences, list_tags
 from recipe.data.schemes import PREFIXES, is_iob2, is_well_formed, to_iob2
+from recipe.evaluation.advice import reading_predictions
 from recipe.evaluation.counts import Counts, count_entities, pair_entities
 from recipe.evaluation.uncertainty import find_intervals
 
@@ -75,7 +76,7 @@ def score_counts(counts: Counts) -> dict[str, Row]:
 
 
 def find_other_row(rows: dict[str, Row], reported: dict[str, Row]) -> str:
-    """The first support or F1 of `rows` that is another one in a report's entities; empty if there is none.
+    """The first support or F1 of `rows` that is another one in a report's entities, else an empty text.
 
     Averages other than the micro average are not compared, because they follow from the rows.
     """

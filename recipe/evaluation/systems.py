@@ -254,7 +254,7 @@ def _describe_supports(place: str, ours: dict[str, int], theirs: dict[str, int])
 
 
 def _find_other_word(first: Path, other: Path) -> str:
-    """The first line of `other` with another word or gold tag than `first`, or in another unit; empty if there is none.
+    """The first line of `other` with another word or gold tag than `first`, or in another unit; else empty.
 
     Sentences can end elsewhere, unless they are what entities are counted by.
     """

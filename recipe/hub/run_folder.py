@@ -69,7 +69,7 @@ def find_record(folder: Path) -> Path:
 
 
 def _read(path: Path, check: Check = OBJECT) -> dict:
-    """The content of a JSON or YAML file; empty if there is none. Raises RecipeError if `check` refuses it."""
+    """The content of a JSON or YAML file, empty without the file. Raises RecipeError if `check` refuses it."""
     if not path.exists():
         return {}
     try:
