@@ -184,7 +184,7 @@ table: setup  ## the README's tables of results, from results/*.json
 	$(BIN)/python -m recipe tables results/*.json
 
 test: .venv/dev .venv/export .venv/serving  ## the test suite; CONLL2003_DIR=folder adds the tests on the real data; WORKERS=2 processes
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --ignore tests/training/test_runtime.py
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 0 --ignore tests/training/test_runtime.py
 	$(BIN)/python -m pytest tests/training/test_runtime.py  # memory of a process, which other work beside it changes
 
 test-all: .venv/dev .venv/export .venv/serving  ## the same and the slow proofs: kills, full disks, several processes

@@ -37,7 +37,7 @@ from recipe.inputs.blocks import build_blocks
 from recipe.inputs.masking import draw_masks
 from recipe.inputs.tokenizer import load_tokenizer
 from recipe.inputs.tokens import IGNORED
-from recipe.model.configuration import is_tagger, load_config
+from recipe.model.configuration import find_longest, is_tagger, load_config
 from recipe.model.loading import load_model
 from recipe.model.objective import resolve_objective
 from recipe.model.settings import ModelArguments
@@ -130,6 +130,7 @@ def _load_filler(
     tokenizer = load_tokenizer(ModelArguments(model_name_or_path=str(folder)), training=False)
     with explain_damage(folder):
         arguments = _read_arguments(folder, config, file, columns)
+        arguments.block_size = min(arguments.block_size, find_longest(tokenizer, config))  # of a run, it is below
         rows, targets = _draw_rows(arguments, tokenizer, own_file=file is None)
     write_rows(place, rows, targets)
     batches: list[Batch] = []

@@ -20,8 +20,9 @@ import yaml
 
 import run_mlm
 import run_ner
-from conftest import ROOT, spawn
+from conftest import ROOT, make_config, spawn
 from recipe.__main__ import main
+from recipe.arguments import MlmArguments
 from recipe.errors import RecipeError
 from recipe.inference.exports import Export, count_threads
 from recipe.inference.filler import Filler
@@ -504,6 +505,15 @@ def test_text_to_compare_on_can_be_given_and_has_to_be_there(mlm_run, tmp_path):
     (tmp_path / "other.txt").write_text("article 3 tells of port 8. " * 20)
     export(mlm_run, "--backend", "torch", "--precision", "fp32", "--file", str(tmp_path / "other.txt"))
     assert json.loads((mlm_run / "export" / "torch-fp32" / "measured.json").read_text())["file"] == "other.txt"
+
+
+def test_a_model_that_is_no_run_is_compared_on_blocks_of_its_own_length(encoder, tmp_path, capsys):
+    shutil.copytree(encoder, tmp_path / "model")
+    (tmp_path / "text.txt").write_text("Mara Lind went to Oslo. " * 100)
+    flags = ["--backend", "onnx", "--precision", "fp32", "--file", str(tmp_path / "text.txt")]
+    export(tmp_path / "model", *flags)
+    assert make_config().max_position_embeddings < MlmArguments().block_size
+    assert "passes" in capsys.readouterr().out
 
 
 def test_models_of_one_kind_do_not_load_as_the_other(run, mlm_run):

@@ -14,6 +14,7 @@ from recipe.command_line import VerbParser
 from recipe.data.conll import convert_tags, read_columns
 from recipe.data.documents import Document, list_sentences, list_tags
 from recipe.data.schemes import PREFIXES, is_iob2, is_well_formed, to_iob2
+from recipe.errors import RecipeError
 from recipe.evaluation.advice import reading_predictions
 from recipe.evaluation.counts import Counts, count_entities, pair_entities
 from recipe.evaluation.uncertainty import find_intervals
@@ -86,6 +87,18 @@ def find_other_row(rows: dict[str, Row], reported: dict[str, Row]) -> str:
             if not isclose(found, known, abs_tol=1e-9):
                 return f"{name}: {key} {found:.10g}, reported {known:.10g}"
     return ""
+
+
+def check_predictions(path: Path, rows: dict[str, Row], reported: dict[str, Row]) -> None:
+    """Raise RecipeError if the predictions of a file are not those that the report beside it scores.
+
+    rows, reported: those of `find_other_row`.
+    """
+    if difference := find_other_row(rows, reported):
+        raise RecipeError(
+            f"{path}: not the predictions that report.json scores ({difference}): score the run again, or delete the "
+            "file"
+        )
 
 
 def _average(rows: dict[str, Row], micro: Row) -> dict[str, Row]:

@@ -15,10 +15,18 @@ from recipe.errors import RecipeError
 from recipe.evaluation.counts import Counts, count_entities, list_units, unpack_counts
 from recipe.evaluation.examples import shorten
 from recipe.evaluation.results import SPLITS, list_settings, list_splits, name_run, read_f1, read_report
-from recipe.evaluation.scoring import describe_units, find_other_row, read_predictions, score_counts, score_entities
+from recipe.evaluation.scoring import (
+    check_predictions,
+    describe_units,
+    find_other_row,
+    read_predictions,
+    score_counts,
+    score_entities,
+)
 
 UNNAMED = "predictions"  # the split of a file whose name does not say which one it is
 WEIGHTS = "model.safetensors"
+OWN_SCHEME = "IOB2"  # of a run's predictions, which are scored strictly
 END = ("", "", "", "")  # in place of a word, after the last one
 
 
@@ -152,8 +160,9 @@ def read_result(path: Path) -> Result:
         beside = path.parent.glob("predictions/*.conll") if path.name == "report.json" else ()
         result = Result(path, name_run(path), read_report(path), {file.stem: file for file in beside})
         for split in result.predictions.keys() & set(result.splits):
-            if "documents" not in result.report[split]:  # of an earlier version
-                result.report[split]["documents"] = count_entities(*read_predictions(result.predictions[split])).pack()
+            counts = count_entities(*read_predictions(result.predictions[split], OWN_SCHEME))
+            check_predictions(result.predictions[split], score_counts(counts), result.report[split]["entities"])
+            result.report[split].setdefault("documents", counts.pack())  # an earlier version has none
     else:
         documents, predicted = read_predictions(path)
         split = path.stem if path.stem in SPLITS else UNNAMED

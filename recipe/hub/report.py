@@ -7,7 +7,7 @@ is made from files that contain only figures.
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,12 +20,12 @@ from recipe.evaluation.analysis import analyze
 from recipe.evaluation.buckets import Mentions
 from recipe.evaluation.examples import list_examples, list_suspects
 from recipe.evaluation.filled import read_filled
-from recipe.evaluation.matches import ScoredSentence, list_cases
+from recipe.evaluation.matches import list_cases
 from recipe.evaluation.page import Curves, Page, SplitPart, render_page
 from recipe.evaluation.predictions import name_predictions, read_mentions, read_predictions
-from recipe.evaluation.scoring import find_other_row, score_entities
+from recipe.evaluation.scoring import check_predictions, score_entities
 from recipe.files import write_whole
-from recipe.hub.run_folder import REPORT, RunFolder, explain_damage
+from recipe.hub.run_folder import RunFolder, explain_damage
 
 PAGE, ANALYSIS = "report.html", "analysis.json"
 NO_PREDICTIONS = "The predictions of this split are not in the folder: its errors in context are left out."
@@ -103,7 +103,8 @@ def _analyze_split(run: RunFolder, split: str, mentions: Mentions | None) -> Spl
     if not sentences:
         part = _read_split(run, split)
         return replace(part, notes=[*part.notes, NO_PREDICTIONS])
-    _check_predictions(name_predictions(run.folder, split), scores, sentences)
+    found = score_entities([one.gold for one in sentences], [one.predicted for one in sentences])
+    check_predictions(name_predictions(run.folder, split), found, scores["entities"])
     cases = list_cases(sentences)
     notes = [NO_CONFIDENCES] if sentences[0].word_scores is None else []
     return SplitPart(
@@ -114,16 +115,6 @@ def _analyze_split(run: RunFolder, split: str, mentions: Mentions | None) -> Spl
         suspects=list_suspects(cases, mentions),
         notes=notes + ([NO_MENTIONS] if mentions is None else []),
     )
-
-
-def _check_predictions(path: Path, scores: dict, sentences: Sequence[ScoredSentence]) -> None:
-    """Raise RecipeError if the predictions are not those that were scored."""
-    found = score_entities([one.gold for one in sentences], [one.predicted for one in sentences])
-    difference = find_other_row(found, scores["entities"])
-    if difference:
-        raise RecipeError(
-            f"{path}: not the predictions that {REPORT} scores ({difference}): score the run again, or delete the file"
-        )
 
 
 def _read_split(run: RunFolder, split: str) -> SplitPart:

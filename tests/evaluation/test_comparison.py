@@ -16,6 +16,7 @@ from recipe.evaluation.disagreements import find_disagreements
 from recipe.evaluation.predictions import read_predictions
 from recipe.evaluation.rendering import FORMATS, Part, render
 from recipe.evaluation.scoring import score, score_documents
+from recipe.evaluation.systems import read_result
 
 RUN = {"seed": 1, "train_minutes": 2.0, "total_minutes": 3.0, "model": "m", "data": "d", "hardware": "h"}
 
@@ -285,6 +286,29 @@ def test_counts_whose_types_are_exchanged_are_refused(tmp_path):
     (tmp_path / "a" / "report.json").write_text(json.dumps(report))
     with pytest.raises(RecipeError, match=r"do not add up to its scores \(LOC: support \d+, reported \d+\)"):
         compare([run])
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_predictions_that_are_not_those_of_the_report_beside_them_are_refused(tmp_path, counted):
+    run = write_run(tmp_path / "a", 0.3, counted=counted)
+    write_file(tmp_path / "a" / "predictions" / "test.conll", 0.1)
+    message = (
+        r"a/predictions/test\.conll: not the predictions that report\.json scores \(micro avg: f1 .*, reported .*\)"
+    )
+    with pytest.raises(RecipeError, match=message):
+        compare([run, write_run(tmp_path / "b", 0.1)])
+
+
+def test_ill_formed_predictions_of_a_run_are_scored_strictly_even_if_all_of_them_are_iob1(tmp_path):
+    gold = [Document([Sentence(["Oslo", "Mara"], ["B-LOC", "B-PER"]), Sentence(["Oslo"], ["B-LOC"])])]
+    predicted = [["I-LOC", "I-PER"], ["O"]]
+    (tmp_path / "predictions").mkdir()
+    write_conll(tmp_path / "predictions" / "dev.conll", gold, predicted)
+    report = {"dev": score(list_tags(gold), predicted), "run": RUN}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    counts = read_result(tmp_path).count("dev")
+    assert counts.types == ["LOC", "PER"]
+    assert counts.select(counts.types).sum((0, 1)).tolist() == [0, 0, 6]  # of types and of all: hits, guesses, support
 
 
 def write_seeds(folder, name, mistakes, seeds=(1, 2, 3), **options):
