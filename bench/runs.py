@@ -181,7 +181,7 @@ def list_runs() -> list[Run]:
 def list_distilled() -> list[Run]:
     """Students of `SOFT_TEACHER`, of all layers and of fewer, and after masked pretraining, and one of an ensemble."""
     students = [Run("minilm", extra="distilled", context="mixed", layers=layers) for layers in (0, 3, 2)]
-    students += [Run("minilm", 14, extra="distilled", context="mixed")]
+    students += [Run("minilm", millions, extra="distilled", context="mixed") for millions in (7, 14)]
     return [*students, Run("minilm", extra="ensemble", context="mixed")]
 
 
