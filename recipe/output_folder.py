@@ -9,7 +9,7 @@ from recipe.errors import TRACEBACK, RecipeError
 from recipe.evaluation.predictions import PREDICTIONS
 from recipe.files import BESIDE, write_whole
 from recipe.hub.report import PAGE
-from recipe.training.checkpoints import LOCK, lock_folder, refuse_links
+from recipe.training.checkpoints import LOCK, list_checkpoints, lock_folder, refuse_links
 from recipe.training.teachers import SOFT_LABELS
 
 # These go into a .gitignore, which the Hub respects: predictions and the page contain text of the data, which can be
@@ -31,18 +31,36 @@ PRIVATE = (
 def open_folder(folder: Path, process_index: int) -> TextIO | None:
     """Create the output folder, and lock it in the first process; returns the lock.
 
-    Raises RecipeError if the folder cannot be written to, has links, or is in use.
+    Raises RecipeError if the folder cannot be written to, has links or a README.md of the user's own, or is in use.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if process_index:
             return None
         refuse_links(folder)
-        (folder / ".gitignore").unlink(missing_ok=True)  # a link could lead elsewhere
-        (folder / ".gitignore").write_text("\n".join([*PRIVATE, ""]))
+        _refuse_own_readme(folder)
+        _ignore_private(folder / ".gitignore")
         return lock_folder(folder)
     except OSError as error:
         raise RecipeError(f"output_dir {folder}: {error.strerror}: set a folder you can write to") from None
+
+
+def _refuse_own_readme(folder: Path) -> None:
+    """Raise RecipeError if `README.md`, which the model card will replace, is not the card of an earlier run."""
+    written = (folder / "run.yaml").exists() or list_checkpoints(folder)
+    if (folder / "README.md").exists() and not written:
+        raise RecipeError(
+            f"output_dir {folder}: contains a README.md that no run wrote, and a run writes its model card there: set "
+            "another output_dir, or move it"
+        )
+
+
+def _ignore_private(file: Path) -> None:
+    """Add what is not to be published to a .gitignore, and keep the lines that are there."""
+    lines = [] if file.is_symlink() or not file.exists() else file.read_text(errors="surrogateescape").splitlines()
+    file.unlink(missing_ok=True)  # a link could lead elsewhere
+    text = "\n".join([*lines, *(line for line in PRIVATE if line not in lines), ""])
+    file.write_text(text, errors="surrogateescape")
 
 
 def write_traceback(folder: Path, error: Exception, process_index: int) -> None:

@@ -48,7 +48,9 @@ from recipe.training.continuation import (
     find_start,
     list_changes,
     refuse_other_content,
+    refuse_other_model,
     refuse_trained,
+    set_later_aside,
 )
 from recipe.training.processes import let_first, refuse_unshared, wait_for_gloo
 from recipe.training.progress import disable_bars
@@ -217,6 +219,8 @@ class Run(AbstractContextManager):
         Raises StoppedError after saving if a signal ends the training.
         """
         trainer.settings = self.compared
+        if self.checkpoint:
+            self._refuse_other_start(self.checkpoint, trainer)
         if self.pusher:
             self.write_record(trainer)  # for the cards of the checkpoints
             trainer.add_callback(self.pusher)
@@ -241,6 +245,18 @@ class Run(AbstractContextManager):
         decline = describe_decline(trainer.state, self.training_args)
         if decline and trainer.is_world_process_zero():
             print(decline, flush=True)
+
+    def _refuse_other_start(self, checkpoint: Path, trainer: RecipeTrainer) -> None:
+        """Raise RecipeError if the model is another than that of the checkpoint; else set aside what comes after it."""
+        training = self.training_args
+
+        def check() -> None:
+            insists = training.resume_from_checkpoint is not None
+            refuse_other_model(checkpoint, trainer.model.config, trainer.processing_class, insists)
+            if training.resume_from_checkpoint not in (None, "last"):
+                set_later_aside(self.folder, checkpoint)
+
+        let_first(check, training.world_size, training.process_index)
 
     def write_results(self, trainer: RecipeTrainer, name: str, scores: dict[str, dict]) -> None:
         """Write `scores` (by split) and the facts of the run to the JSON file `name`."""

@@ -45,6 +45,12 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return [path for _, path in sorted(found, reverse=True)]
 
 
+def list_later(folder: Path, checkpoint: Path) -> list[Path]:
+    """The checkpoints of an output folder, whole or not, of later steps than `checkpoint`."""
+    step = find_step(checkpoint)
+    return [path for path in list_checkpoints(folder) if step is not None and (find_step(path) or 0) > step]
+
+
 def find_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint of an output folder; a warning names damaged newer ones, which are not deleted.
 
@@ -202,9 +208,16 @@ def set_aside(folder: Path) -> Path | None:
         aside.rmdir()
         if error.errno != errno.EXDEV:
             raise RecipeError(f"{left[0]}: {error.strerror}: it cannot be set aside: set another output_dir") from None
-        aside = _make_next(folder / ASIDE)  # the output folder is a mount, or a link to another volume
-        left[0].rename(aside / left[0].name)
+        return set_inside(folder, left)  # the output folder is a mount, or a link to another volume
     for path in left[1:]:
+        path.rename(aside / path.name)
+    return aside
+
+
+def set_inside(folder: Path, paths: Iterable[Path]) -> Path:
+    """Move files of the output folder to a new folder inside it, and return that."""
+    aside = _make_next(folder / ASIDE)
+    for path in paths:
         path.rename(aside / path.name)
     return aside
 
@@ -212,8 +225,8 @@ def set_aside(folder: Path) -> Path | None:
 def rotate(folder: Path, limit: int | None, kept: set[Path]) -> None:
     """Delete checkpoints of an output folder until there are at most `limit`; None: delete none.
 
-    kept: checkpoints that stay, the one just saved among them. Those of later steps go first: they are damaged, or of a
-    run that was continued from an earlier step. Then the oldest go. Clocks, which can be wrong, are not used.
+    kept: checkpoints that stay, the one just saved among them. Those of later steps go first, because they are damaged.
+    Then the oldest go. Clocks, which can be wrong, are not used.
     """
     found = list_checkpoints(folder)
     newest = max(step for path in kept if (step := find_step(path)) is not None)

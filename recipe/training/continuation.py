@@ -1,13 +1,28 @@
 """Start of a run: from the beginning, or from a checkpoint with compatible settings."""
 
+import json
 import sys
 from collections.abc import Mapping
+from glob import glob
 from pathlib import Path
 
+from tokenizers import Tokenizer
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+
 from recipe.errors import RecipeError
+from recipe.inference.settings import KEY as TAGGER
 from recipe.launch import find_command
+from recipe.model.objective import KEY as MASKED_LM
 from recipe.settings import Resume
-from recipe.training.checkpoints import find_checkpoint, find_damage, list_checkpoints, read_manifest, set_aside
+from recipe.training.checkpoints import (
+    find_checkpoint,
+    find_damage,
+    list_checkpoints,
+    list_later,
+    read_manifest,
+    set_aside,
+    set_inside,
+)
 from recipe.training.settings import TrainingArguments
 
 # Beside the settings of a checkpoint: digests of what it was trained on.
@@ -17,6 +32,8 @@ PINNED = ("training_data", "teachers", "unlabelled_documents", *SHAPES)
 INPUTS = ("model_name_or_path", "tokenizer_name", "config_name", "augmentation_model", "teacher")  # files or folders
 INPUTS += ("data_dir", "train_file", "validation_file", "test_file", "extra_train_file", "unlabelled_file")
 INPUTS += ("added_words",)
+# What configurations of one model can differ in: where it was, what saved it, and what the recipe notes about a run.
+NOTED = {"_name_or_path", "_commit_hash", "architectures", "dtype", "transformers_version", MASKED_LM, TAGGER}
 STATE = "trainer_state.json"  # a finished training writes this file to its folder
 
 
@@ -31,6 +48,10 @@ def find_start(folder: Path, arguments: TrainingArguments, settings: dict, rules
     """
     wanted = arguments.resume_from_checkpoint
     if arguments.restart:
+        if wanted:
+            raise RecipeError(
+                f"restart: starts over, but resume_from_checkpoint {wanted} continues: remove one of them"
+            )
         _refuse_own_inputs(folder, settings)
         aside = set_aside(folder) if arguments.process_index == 0 else None
         if aside:
@@ -40,9 +61,16 @@ def find_start(folder: Path, arguments: TrainingArguments, settings: dict, rules
     if checkpoint is None:
         if (folder / STATE).exists():
             raise RecipeError(f"{folder}: contains a finished run: set another output_dir, or add --restart")
+        if wanted and arguments.process_index == 0:
+            print(f"{folder}: has no checkpoint to continue from: training from the beginning", file=sys.stderr)
         return None
     if not checkpoint.is_dir():
         raise RecipeError(f"resume_from_checkpoint: no folder at {checkpoint}: check the path")
+    if not _is_own(checkpoint, folder) and (list_checkpoints(folder) or (folder / STATE).exists()):
+        raise RecipeError(
+            f"resume_from_checkpoint {checkpoint}: {folder} contains a training already: set another output_dir, or "
+            "resume_from_checkpoint to last to continue that training"
+        )
     if damage := find_damage(checkpoint):
         raise RecipeError(
             f"resume_from_checkpoint {checkpoint}: damaged ({damage}): set a whole checkpoint that the recipe wrote"
@@ -69,6 +97,46 @@ def refuse_other_content(checkpoint: Path, name: str, digest: str, insists: bool
     raise RecipeError(
         f"{checkpoint}: made with other {what}: {advice}, or continue anyway with --resume_from_checkpoint last"
     )
+
+
+def refuse_other_model(
+    checkpoint: Path, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, insists: bool
+) -> None:
+    """Raise RecipeError if `checkpoint` has another model configuration or tokenizer, unless the user insists.
+
+    Both come from what the run starts from, whose files can have changed since.
+    """
+    old, new = (one.to_dict() for one in (type(config).from_pretrained(checkpoint), config))
+    keys = sorted(key for key in {*old, *new} - NOTED if old.get(key) != new.get(key))
+    changes = [f"{key} ({old.get(key)} -> {new.get(key)})" for key in keys]
+    saved = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
+    if _describe_tokenizer(saved) != _describe_tokenizer(tokenizer.backend_tokenizer):
+        changes.append("the tokenizer")
+    if changes and not insists:
+        raise RecipeError(
+            f"{checkpoint}: made with another model, {', '.join(changes)}: restore what has changed, set another "
+            "output_dir, start over with --restart, or continue anyway with --resume_from_checkpoint last"
+        )
+
+
+def _describe_tokenizer(tokenizer: Tokenizer) -> dict:
+    """All of a tokenizer except what each call sets."""
+    return json.loads(tokenizer.to_str()) | {"padding": None, "truncation": None}
+
+
+def set_later_aside(folder: Path, checkpoint: Path) -> None:
+    """Move checkpoints of later steps aside if the run continues from `checkpoint`, so that none of them is the newest.
+
+    They belong to a training that the user has left for another one, from this checkpoint.
+    """
+    later = list_later(folder, checkpoint) if _is_own(checkpoint, folder) else []
+    if later:
+        aside = set_inside(folder, later)
+        print(f"{folder}: later checkpoints ({len(later)}) were moved to {aside}", file=sys.stderr)
+
+
+def _is_own(checkpoint: Path, folder: Path) -> bool:
+    return checkpoint.resolve().parent == folder.resolve()
 
 
 def refuse_trained(folder: Path) -> None:
@@ -107,11 +175,17 @@ def _refuse_own_inputs(folder: Path, settings: Mapping[str, object]) -> None:
     for name in INPUTS:
         value = settings.get(name)
         for path in value if isinstance(value, list) else [value]:
-            if path and Path(str(path)).expanduser().resolve().is_relative_to(folder.resolve()):
+            if path and any(Path(one).resolve().is_relative_to(folder.resolve()) for one in _expand(str(path))):
                 raise RecipeError(
                     f"{name} {path}: is in the output folder, whose files --restart moves away: set another "
                     "output_dir, or move it"
                 )
+
+
+def _expand(pattern: str) -> list[str]:
+    """The files that a pattern matches, and the pattern itself, which can be the name of a file."""
+    path = str(Path(pattern).expanduser())
+    return [path, *glob(path, recursive=True)]
 
 
 def _refuse_other_state(checkpoint: Path, settings: dict) -> None:

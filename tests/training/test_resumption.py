@@ -307,6 +307,43 @@ def test_the_command_that_continues_does_not_begin_as_it_was_begun(start, interr
     assert steps(tmp_path)[-1] == 9
 
 
+def test_a_run_from_an_earlier_checkpoint_goes_on_and_not_the_training_that_was_left(
+    start, interrupt, tmp_path, capsys
+):
+    start("mlm", tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
+
+    def go_on(name, checkpoint):
+        start("mlm", tmp_path / name, mlm_probability=0.3, resume_from_checkpoint=checkpoint)
+
+    go_on("whole", tmp_path / "whole" / "checkpoint-2")
+    interrupt(4, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(StoppedError, match="step 5 is saved"):
+        go_on("stopped", tmp_path / "stopped" / "checkpoint-2")
+    aside = tmp_path / "stopped" / "aside-1"
+    assert f"later checkpoints (4) were moved to {aside}" in capsys.readouterr().err
+    assert steps(aside) == [4, 6, 8, 9]
+    assert steps(tmp_path / "stopped") == [2, 4, 5]
+    go_on("stopped", "last")
+    assert fingerprint(tmp_path / "stopped") == fingerprint(tmp_path / "whole")
+
+
+def test_a_checkpoint_of_another_run_is_not_continued_over_a_training(start, tmp_path):
+    start("mlm", tmp_path / "one")
+    start("mlm", tmp_path / "two", seed=1, max_steps=4)
+    held = {path: path.stat().st_mtime_ns for path in (tmp_path / "two").rglob("*") if path.name != ".gitignore"}
+    with pytest.raises(RecipeError, match="two contains a training already: set another output_dir, or resume_from_"):
+        start("mlm", tmp_path / "two", resume_from_checkpoint=tmp_path / "one" / "checkpoint-2")
+    assert all(path.stat().st_mtime_ns == time for path, time in held.items() if path.name != ".lock")
+
+
+def test_what_cannot_be_meant_by_continuing_is_refused_or_said(start, tmp_path, capsys):
+    with pytest.raises(RecipeError, match="restart: starts over, but resume_from_checkpoint last continues: remove"):
+        start("mlm", tmp_path, restart=True, resume_from_checkpoint="last")
+    start("mlm", tmp_path, resume_from_checkpoint="last")
+    assert f"{tmp_path}: has no checkpoint to continue from: training from the beginning" in capsys.readouterr().err
+
+
 def test_a_finished_run_stays_as_it_is(start, reference, tmp_path):
     start("mlm", tmp_path, save_total_limit=1)
     start("mlm", tmp_path, save_total_limit=1)
@@ -359,6 +396,41 @@ def test_changed_training_data_are_refused(start, interrupt, tmp_path, uneven_fi
     start(name, tmp_path / "run", train_file=file, resume_from_checkpoint="last")
     assert steps(tmp_path / "run")[-1] == 9
     start(name, tmp_path / "run", train_file=file)  # the last checkpoint is of these data
+
+
+MODELS = {
+    "dropout": (
+        "config.json",
+        '"classifier_dropout": null',
+        '"classifier_dropout": 0.5',
+        "classifier_dropout (None -> ",
+    ),
+    "layers": (
+        "config.json",
+        '"num_hidden_layers": 2',
+        '"num_hidden_layers": 1',
+        "num_hidden_layers (2 -> 1): restore",
+    ),
+    "tokenizer": ("tokenizer.json", '"lowercase": true', '"lowercase": false', "the tokenizer: restore"),
+}
+
+
+@pytest.mark.parametrize("change", MODELS)
+def test_a_start_model_that_has_changed_is_refused(start, interrupt, tmp_path, encoder, change):
+    name, old, new, message = MODELS[change]
+    model = shutil.copytree(encoder, tmp_path / "model")
+    interrupt(3, kill)
+    with pytest.raises(Killed):
+        start("ner", tmp_path / "run", model_name_or_path=model)
+    text = (model / name).read_text()
+    assert old in text
+    (model / name).write_text(text.replace(old, new))
+    with pytest.raises(RecipeError) as caught:
+        start("ner", tmp_path / "run", model_name_or_path=model)
+    assert f"checkpoint-2: made with another model, {message}" in str(caught.value)
+    if change != "layers":
+        start("ner", tmp_path / "run", model_name_or_path=model, resume_from_checkpoint="last")
+        assert steps(tmp_path / "run")[-1] == 9
 
 
 @pytest.mark.parametrize("insists", [False, True])
@@ -519,6 +591,7 @@ def test_restart_refuses_to_move_what_the_run_reads(start, tmp_path, uneven_file
         "model_name_or_path": model,
         "train_file": text,
         "extra_train_file": f"{text.parent}/t*",
+        "validation_file": f"{tmp_path}/r?n/train.txt",
     }.items():
         with pytest.raises(RecipeError, match=f"^{name} .*: is in the output folder, whose files --restart moves away"):
             start("ner", tmp_path / "run", restart=True, **{name: value})
@@ -641,10 +714,25 @@ def fail_from_the_second_call():
     return save_or_fail
 
 
+def test_a_gitignore_keeps_its_lines(start, tmp_path):
+    (tmp_path / ".gitignore").write_text("secret.key\npredictions/")
+    for _ in range(2):
+        start("mlm", tmp_path)
+        lines = (tmp_path / ".gitignore").read_text().splitlines()
+        assert lines[:2] == ["secret.key", "predictions/"]
+        assert "report.html" in lines
+        assert len(lines) == len(set(lines))
+
+
 def test_an_output_folder_that_cannot_be_made_is_refused(start, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(RecipeError, match=r"output_dir .*file/run: Not a directory: set a folder you can write to"):
         start("mlm", tmp_path / "file" / "run")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "README.md").write_text("My project")
+    with pytest.raises(RecipeError, match=r"own: contains a README\.md that no run wrote, .*: set another output_dir"):
+        start("mlm", tmp_path / "own")
+    assert (tmp_path / "own" / "README.md").read_text() == "My project"
     (tmp_path / "run" / ".gitignore").mkdir(parents=True)  # stands for a folder in which nothing can be written
     with pytest.raises(RecipeError, match=r"output_dir .*run: Is a directory: set a folder you can write to"):
         start("mlm", tmp_path / "run")
