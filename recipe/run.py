@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import torch
 import transformers
@@ -249,10 +249,11 @@ class Run(AbstractContextManager):
     def _refuse_other_start(self, checkpoint: Path, trainer: RecipeTrainer) -> None:
         """Raise RecipeError if the model is another than that of the checkpoint; else set aside what comes after it."""
         training = self.training_args
+        tokenizer: Any = trainer.processing_class  # the recipe gives no other processor
 
         def check() -> None:
             insists = training.resume_from_checkpoint is not None
-            refuse_other_model(checkpoint, trainer.model.config, trainer.processing_class, insists)
+            refuse_other_model(checkpoint, trainer.model.config, tokenizer, insists)
             if training.resume_from_checkpoint not in (None, "last"):
                 set_later_aside(self.folder, checkpoint)
 

@@ -199,6 +199,8 @@ def set_aside(folder: Path) -> Path | None:
             f"output_dir {folder}: is or contains the working folder: set another output_dir to use --restart"
         )
     left = [path for path in folder.iterdir() if path.name not in LIVE and not path.name.startswith((PARTIAL, ASIDE))]
+    # The newest checkpoint last: what a kill leaves behind is then the end of the run, not an earlier part.
+    left.sort(key=lambda path: -1 if (step := find_step(path)) is None else step)
     if not left:
         return None
     aside = _make_next(folder.with_name(f"{folder.name}.{ASIDE}"))

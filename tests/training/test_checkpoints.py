@@ -295,6 +295,23 @@ def test_a_run_that_cannot_be_set_aside_stays(tmp_path, monkeypatch):
     assert names(tmp_path) == ["run", "run/run.yaml"]
 
 
+def test_a_kill_while_a_run_is_set_aside_leaves_its_newest_checkpoint(tmp_path, monkeypatch):
+    run, rename, moved = fill(tmp_path / "run", **{"run.yaml": "1"}), Path.rename, []
+    for step in (2, 10, 9):
+        fill(run / f"checkpoint-{step}", a="1")
+
+    def rename_or_die(path, target):
+        if len(moved) == 2:
+            raise KeyboardInterrupt  # stands for SIGKILL
+        moved.append(path.name)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename_or_die)
+    with pytest.raises(KeyboardInterrupt):
+        set_aside(run)
+    assert moved == ["run.yaml", "checkpoint-2"]
+
+
 def test_the_working_folder_is_not_set_aside(tmp_path, monkeypatch):
     monkeypatch.chdir(fill(tmp_path / "run" / "inner", a="1"))
     with pytest.raises(RecipeError, match="is or contains the working folder"):
