@@ -16,17 +16,18 @@ from recipe.data.raw_text import find_sentences
 from recipe.data.sources import expand_files, find_suffix
 from recipe.data.text_files import read_articles
 from recipe.errors import RecipeError
+from recipe.files import check_output
 
 
 def write_words(patterns: list[str], output: str | Path, every: int = 1, encoding: str = "utf-8") -> None:
     """Write the words of text files, given as paths and globs, to the column file `output`.
 
     every: take one article in `every`.
-    Raises RecipeError if a file is missing, does not end in .txt, cannot be decoded, or is also `output`.
+    Raises RecipeError if a file is missing, does not end in .txt, cannot be decoded, or is also `output`, and if
+    `output` is a folder.
     """
     files = list_texts("files", patterns)
-    if Path(output).resolve() in [Path(file).resolve() for file in files]:
-        raise RecipeError(f"output: {output} is one of the input files: choose another file")
+    check_output(Path(output), files)
     if every < 1:
         raise RecipeError(f"every: {every} is too small: it must be at least 1")
     write_conll(output, read_words(files, every, encoding))

@@ -87,7 +87,7 @@ def main(argv: list[str]) -> None:
     options["pieces"] = parse_range(args.pieces)
     FillOptions(**options)  # bad values are refused before the model loads
     reader = make_reader(args, RESULTS)
-    items, bad = read_inputs(args.inputs, reader), BadTexts(args.skip_bad, reader)
+    items, bad = read_inputs(args.inputs, reader, args.output), BadTexts(args.skip_bad, reader)
     disable_progress_bar()  # for loading the weights
     filler = Filler.load(args.model, args.precision, export=args.export)
     pairs = pair_results(items, lambda texts, refuse: filler.stream(texts, refuse, **options), bad)

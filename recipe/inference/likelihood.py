@@ -53,7 +53,7 @@ def main(argv: list[str]) -> None:
     add_loading(parser, auto="fp32")
     args = parser.parse_args(argv)
     reader = make_reader(args, RESULTS)
-    items, bad = read_inputs(args.inputs, reader), BadTexts(args.skip_bad, reader)
+    items, bad = read_inputs(args.inputs, reader, args.output), BadTexts(args.skip_bad, reader)
     disable_progress_bar()  # for loading the weights
     scorer = Scorer.load(args.model, args.precision, export=args.export)
     pairs = pair_results(items, lambda texts, refuse: scorer.stream(texts, args.metric, refuse), bad)

@@ -7,6 +7,7 @@ import sys
 from argparse import Namespace
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,19 +23,28 @@ FILE_ENDINGS = (".txt", ".md", ".jsonl", ".ndjson", ".gz")
 FILE_ENDINGS += (".json", ".csv", ".tsv", ".conll", ".parquet", ".pdf", ".docx")  # which are refused by their names
 
 
-def read_inputs(given: list[str], reader: Reader) -> Iterator[Item]:
+def read_inputs(given: list[str], reader: Reader, output: Path | None = None) -> Iterator[Item]:
     """The texts to work on: an input is a text, unless it is `-` or `names_files` takes it for a path.
 
-    Raises RecipeError if there are no texts, or if a file cannot be read.
+    Paths and globs are expanded at once, before there is anything of the `output` that a glob could find.
+    Raises RecipeError at once if a file is missing or is also the `output`, and while texts are read if a file cannot
+    be read or if there are no texts.
     """
-    empty = True
     if given.count(STDIN) > 1:
         raise RecipeError("standard input (-) can be read only once")
-    for value in given:
-        is_path = value == STDIN or names_files(value)
-        for item in reader.read(list_files([value], columns=False)) if is_path else [Item(value)]:
-            empty = False
-            yield item
+    files = {value: list_files([value], columns=False) for value in given if value == STDIN or names_files(value)}
+    if output is not None:
+        check_output(output, chain.from_iterable(files.values()))
+    sources = (reader.read(files[value]) if value in files else [Item(value)] for value in given)
+    return _refuse_none(chain.from_iterable(sources), given)
+
+
+def _refuse_none(items: Iterable[Item], given: list[str]) -> Iterator[Item]:
+    """The items. Raises RecipeError if there are none. given: what the user gave, for the error."""
+    empty = True
+    for item in items:
+        empty = False
+        yield item
     if empty:
         raise RecipeError(f"{' '.join(given)}: no texts: check the input")
 
@@ -71,11 +81,9 @@ def add_reading(parser: VerbParser) -> None:
 def make_reader(args: Namespace, results: Iterable[str]) -> Reader:
     """The reader of a verb's inputs. results: keys of its lines of JSON.
 
-    Raises RecipeError for options that would lose a text or a file.
+    Raises RecipeError for a key that would lose a text.
     """
     check_keys([args.text_key], results)
-    if args.output is not None:
-        check_output(args.output, args.inputs)
     return Reader(args.encoding, args.lines, args.text_key, tokens_key="", skip_bad=args.skip_bad)
 
 

@@ -84,7 +84,11 @@ def test_other_kinds_of_files_and_missing_ones_are_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("output", "every", "message"),
-    [("text.txt", 1, "is one of the input files"), ("words.conll", 0, "every: 0 is too small")],
+    [
+        ("text.txt", 1, "is one of the input files"),
+        ("", 1, "is a folder: set a file"),
+        ("words.conll", 0, "every: 0 is too small"),
+    ],
 )
 def test_bad_settings_are_refused_and_lose_nothing(tmp_path, output, every, message):
     text = tmp_path / "text.txt"

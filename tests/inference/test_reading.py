@@ -7,7 +7,7 @@ import pytest
 
 from recipe.data.untagged import Item, Reader
 from recipe.errors import RecipeError
-from recipe.inference import fill
+from recipe.inference import fill, likelihood
 from recipe.inference.reading import BadTexts, names_files, pair_results, read_inputs
 
 
@@ -72,6 +72,22 @@ def test_inputs_and_outputs_that_would_lose_a_text_are_refused(folder):
     ]:
         with pytest.raises(RecipeError, match=message):
             fill.main(["--model", "none", *flags])
+
+
+@pytest.mark.parametrize("verb", [fill, likelihood])
+@pytest.mark.parametrize("value", ["*.txt", "~/a.txt", "~/*.txt", "texts/../a.txt", "link.txt"])
+def test_an_output_among_the_files_of_an_input_is_refused(folder, monkeypatch, verb, value):
+    monkeypatch.setenv("HOME", str(folder))
+    (folder / "link.txt").symlink_to("a.txt")
+    with pytest.raises(RecipeError, match=r"output a\.txt: is one of the input files"):
+        verb.main(["--model", "none", "Oslo", value, "--output", "a.txt"])
+    assert (folder / "a.txt").read_text() == "Mara left Oslo."
+
+
+def test_a_text_can_have_the_name_of_the_output_and_a_glob_does_not_find_what_comes_later(folder):
+    items = read_inputs(["te*/*", "Oslo"], Reader(), folder / "Oslo")
+    (folder / "texts" / "two").write_text("Quito")
+    assert [item.content for item in items] == ["Lima", "Oslo"]
 
 
 def test_bad_texts_are_named_by_file_and_line(folder):
