@@ -1,5 +1,6 @@
 """The systems that a comparison is about: finished runs, their seeds, and files of predictions of any program."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from glob import glob
@@ -27,6 +28,7 @@ from recipe.evaluation.scoring import (
 UNNAMED = "predictions"  # the split of a file whose name does not say which one it is
 WEIGHTS = "model.safetensors"
 OWN_SCHEME = "IOB2"  # of a run's predictions, which are scored strictly
+ASIDE = re.compile(r"(.+\.)?aside-\d+")  # what --restart calls the folder with the files of an earlier run
 END = ("", "", "", "")  # in place of a word, after the last one
 
 
@@ -142,8 +144,14 @@ def _find_paths(argument: str) -> list[Path]:
         raise RecipeError("a system without a name: give a run's folder, a copy of report.json or a prediction file")
     if Path(argument).exists():
         return [Path(argument)]
-    found = [path for part in argument.split(",") if part for path in sorted(glob(part)) or [part]]
+    found = [path for part in argument.split(",") if part for path in _match(part) or [part]]
     return [Path(path) for path in found or [argument]]
+
+
+def _match(pattern: str) -> list[str]:
+    """What a pattern matches, without the folders of runs that were set aside, unless the pattern says `aside-`."""
+    found = sorted(glob(pattern))
+    return found if "aside-" in pattern else [path for path in found if not any(map(ASIDE.fullmatch, Path(path).parts))]
 
 
 def read_result(path: Path) -> Result:

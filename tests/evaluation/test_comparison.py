@@ -16,7 +16,7 @@ from recipe.evaluation.disagreements import find_disagreements
 from recipe.evaluation.predictions import read_predictions
 from recipe.evaluation.rendering import FORMATS, Part, render
 from recipe.evaluation.scoring import score, score_documents
-from recipe.evaluation.systems import read_result
+from recipe.evaluation.systems import _find_paths, read_result
 
 RUN = {"seed": 1, "train_minutes": 2.0, "total_minutes": 3.0, "model": "m", "data": "d", "hardware": "h"}
 
@@ -346,6 +346,23 @@ def test_a_group_can_be_given_with_commas_and_alone(tmp_path):
     assert find_part(parts, "Systems").rows == [["A", "plain", "3", "1 2 3"]]
     assert [row[0] for row in find_part(parts, "test: A").rows] == ["LOC", "PER", "micro avg"]
     assert all(re.fullmatch(r"\d+\.\d to \d+\.\d", row[2]) for row in find_part(parts, "test: A").rows)
+
+
+def test_a_pattern_leaves_out_runs_that_were_set_aside_unless_it_names_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("a-seed1", "a-seed2", "a-seed1.aside-1", "a-seed2.aside-10", "a-seed3.aside-x", "b/aside-1", "b/c"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "report.json").touch()
+
+    def find(argument):
+        return list(map(str, _find_paths(argument)))
+
+    assert find("a-seed*") == ["a-seed1", "a-seed2", "a-seed3.aside-x"]
+    assert find("a-seed[12]*/report.json") == ["a-seed1/report.json", "a-seed2/report.json"]
+    assert find(f"{tmp_path}/a-seed1*,b/*") == [f"{tmp_path}/a-seed1", "b/c"]
+    assert find("a-seed1.aside-1") == ["a-seed1.aside-1"]
+    assert find("a-seed?.aside-*,a-seed1") == ["a-seed1.aside-1", "a-seed2.aside-10", "a-seed3.aside-x", "a-seed1"]
+    assert find("*-seed1.*") == ["*-seed1.*"]  # which is then refused by its name
 
 
 def test_runs_with_other_settings_or_the_same_seed_are_no_group(tmp_path):
