@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,9 +18,21 @@ def show_controls(text: str) -> str:
     """`text` with escapes, as Python writes them, in place of characters that control a terminal or a direction."""
     if text.isprintable():
         return text
-    return "".join(
-        repr(sign)[1:-1] if category(sign) in CONTROLS or bidirectional(sign) in DIRECTIONS else sign for sign in text
-    )
+    return "".join(repr(sign)[1:-1] if _is_control(sign) else sign for sign in text)
+
+
+def show_text(text: str) -> str:
+    """`show_controls` for a text of several lines, whose line feeds and tabs stay."""
+    return re.sub(r"[^\n\t]+", lambda part: show_controls(part[0]), text)
+
+
+def escape_json(lines: str) -> str:
+    """Lines of JSON with escapes of JSON, so that they mean the same, in place of what `show_controls` replaces."""
+    return re.sub(r"[^\n -~]", lambda sign: f"\\u{ord(sign[0]):04x}" if _is_control(sign[0]) else sign[0], lines)
+
+
+def _is_control(sign: str) -> bool:
+    return category(sign) in CONTROLS or bidirectional(sign) in DIRECTIONS
 
 
 class _Tolerant:
@@ -36,6 +49,9 @@ class _Tolerant:
     def flush(self) -> None:
         self._try(lambda: self._stream.flush())
 
+    def isatty(self) -> bool:
+        return self._stream is not None and self._stream.isatty()
+
     def _try(self, do: Callable[[], object]) -> None:
         if self.failure is None:
             try:
@@ -49,6 +65,11 @@ class _Tolerant:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def find_failure() -> OSError | None:
+    """The error with which standard output failed in `tolerant_output`, if it did: what is still printed is lost."""
+    return getattr(sys.stdout, "failure", None)
 
 
 @contextmanager

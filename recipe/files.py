@@ -1,23 +1,24 @@
 """Files that are either whole or absent: written beside their final name, and renamed when they are complete."""
 
-import contextlib
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, BinaryIO, TextIO
+from typing import IO, Any, BinaryIO, TextIO
 
 from recipe.errors import RecipeError
 
 BESIDE = ".partial"  # ends the name of a file that is being written
+DESCRIPTORS = "/proc/self/fd"  # of this process, on Linux
 
 
 @contextmanager
 def open_whole(path: str | Path) -> Iterator[TextIO]:
     """Open a text file for writing, UTF-8 with line feeds; it gets its name when the block ends without an error.
 
-    A link of that name is replaced, not followed. A device or pipe, such as /dev/stdout, is written to directly.
+    A link of that name is replaced, not followed. A device or pipe, such as /dev/stdout, is written to directly; the
+    block ends early, without an error, if the reader of a pipe has seen enough.
     Raises RecipeError if the file cannot be written; the file of before is then still there.
     """
     with _open_beside(path, "x", encoding="utf-8", errors="replace", newline="\n") as file:
@@ -36,20 +37,51 @@ def _open_beside(path: str | Path, mode: str, **options: Any) -> Iterator[Any]:
     path = Path(path)
     if not path.name or "\0" in path.name:
         raise RecipeError(f"{path}: is not the name of a file: set another one")
-    is_stream = path.exists() and not path.is_file() and not path.is_dir()
-    is_device = path.is_relative_to("/dev") and not path.is_relative_to("/dev/shm")  # /dev/stdout can lead to a file
-    if is_stream or is_device or path.is_relative_to("/proc"):
-        with _explain(path), open(path, mode.replace("x", "w"), **options) as file:
+    if is_stream(path):
+        start = "a" if path.is_file() else "w"  # /dev/stdout can lead to a log, whose lines would be lost
+        with _explain(path), suppress(BrokenPipeError), open(path, mode.replace("x", start), **options) as file:
             yield file
         return
     beside = path.with_name(f"{path.name}.{token_hex(4)}{BESIDE}")  # another process can write the same file
     with _explain(path), _remove_after_error(beside):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(beside, mode, **options) as file:
+        with _open_new(beside, mode, **options) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
+            _name(file, beside)
         beside.replace(path)
+
+
+def _open_new(path: Path, mode: str, **options: Any) -> IO[Any]:
+    """Open a new file. On Linux it has no name before `_name`, so that nothing is left of it if the process is killed.
+
+    Other systems, and some file systems of networks, have only files with names: there a killed process leaves `path`.
+    """
+    try:
+        descriptor = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o666)
+    except (AttributeError, OSError):
+        return open(path, mode, **options)
+    if not os.path.lexists(f"{DESCRIPTORS}/{descriptor}"):  # `_name` needs it
+        os.close(descriptor)
+        return open(path, mode, **options)
+    return open(descriptor, mode.replace("x", "w"), **options)
+
+
+def _name(file: IO[Any], path: Path) -> None:
+    """Give the open file its name, unless it has one."""
+    descriptor = file.fileno()
+    if not os.fstat(descriptor).st_nlink:
+        os.link(
+            f"{DESCRIPTORS}/{descriptor}", path, src_dir_fd=descriptor
+        )  # without it, Python links the link in /proc
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path is a device or a pipe, or can lead to one as /dev/stdout does: it is written to, not replaced."""
+    place = Path(os.path.realpath(path.parent)) / path.name
+    is_device = place.is_relative_to("/dev") and not place.is_relative_to("/dev/shm")
+    return is_device or place.is_relative_to("/proc") or (path.exists() and not path.is_file() and not path.is_dir())
 
 
 @contextmanager
@@ -65,7 +97,7 @@ def _remove_after_error(path: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             path.unlink(missing_ok=True)
         raise
 

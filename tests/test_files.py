@@ -1,5 +1,6 @@
 """Files are whole or absent, and standard output ends no run."""
 
+import json
 import os
 import re
 import subprocess
@@ -11,8 +12,10 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from conftest import ROOT
+from recipe import files
+from recipe.console import escape_json, show_controls, show_text
 from recipe.errors import RecipeError
-from recipe.files import check_output, open_whole, open_whole_bytes, write_whole
+from recipe.files import check_output, is_stream, open_whole, open_whole_bytes, write_whole
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path):
@@ -156,6 +159,104 @@ def test_a_device_is_written_to_and_never_replaced(tmp_path):
 def test_what_is_no_name_of_a_file_is_refused(name):
     with pytest.raises(RecipeError, match="is not the name of a file"):
         write_whole(name, "Oslo")
+
+
+def test_a_reader_of_a_pipe_that_has_seen_enough_ends_the_block_and_is_no_error(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    written = []
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(lambda: os.close(os.open(tmp_path / "pipe", os.O_RDONLY)))
+        with open_whole(tmp_path / "pipe") as file:
+            reader.result()
+            for number in range(100):
+                file.write("Oslo\n")
+                file.flush()
+                written.append(number)
+    assert written == []
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
+def test_a_log_behind_a_descriptor_keeps_its_lines(tmp_path):
+    """As behind /dev/stdout, which no test may write to: where it were taken for a file, it would be replaced."""
+    (tmp_path / "log").write_text("one\n")
+    (tmp_path / "descriptors").symlink_to("/proc/self/fd")
+    with open(tmp_path / "log", "a") as log:
+        write_whole(tmp_path / "descriptors" / str(log.fileno()), "two\n")
+    assert (tmp_path / "log").read_text() == "one\ntwo\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        *(("/dev/stdout", True), ("/dev/fd/1", True), ("/tmp/../dev/stdout", True), ("/proc/self/fd/1", True)),
+        *(("/dev/shm/a", False), ("/tmp/a", False), ("dev/stdout", False), ("a", False)),
+    ],
+)
+def test_what_leads_to_a_device_is_known_by_its_place(tmp_path, monkeypatch, path, expected):
+    monkeypatch.chdir(tmp_path)
+    assert is_stream(Path(path)) is expected
+
+
+KILLED = """
+import os, signal, sys
+from recipe.files import open_whole
+with open_whole(sys.argv[1]) as file:
+    file.write("x" * 100_000)
+    file.flush()
+    os.kill(os.getpid(), getattr(signal, sys.argv[2]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="needs files without names")
+@pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM"])
+def test_a_killed_process_leaves_nothing_beside(tmp_path, number):
+    write_whole(tmp_path / "a", "old")
+    killed = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "a", number], cwd=ROOT)
+    assert killed.returncode < 0
+    assert (tmp_path / "a").read_text() == "old"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("missing", ["O_TMPFILE", "DESCRIPTORS"])
+def test_systems_without_unnamed_files_write_whole_files_too(tmp_path, monkeypatch, missing):
+    if missing == "O_TMPFILE":
+        monkeypatch.delattr(os, missing, raising=False)
+    else:
+        monkeypatch.setattr(files, missing, str(tmp_path / "none"))
+    with open_whole(tmp_path / "a") as file:
+        file.write("one")
+        [beside] = os.listdir(tmp_path)
+        assert re.fullmatch(r"a\.[0-9a-f]{8}\.partial", beside)
+    assert (tmp_path / "a").read_text() == "one"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_new_files_have_the_permissions_that_the_umask_leaves(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_whole(tmp_path / "a", "one")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+TERMINAL = "a\x1b[31m\x9b31m\x7f\u2028\u202eb\tc\n\u00e9\U0001f600\n"
+
+
+def test_controls_of_a_text_are_shown_and_its_lines_stay():
+    assert show_text(TERMINAL) == "a\\x1b[31m\\x9b31m\\x7f\\u2028\\u202eb\tc\n\u00e9\U0001f600\n"
+    assert show_text("") == ""
+
+
+def test_controls_in_json_are_shown_as_equal_json():
+    row = {"text": TERMINAL, "\x9b": 1}
+    line = json.dumps(row, ensure_ascii=False)
+    shown = escape_json(line + "\n")
+    assert shown.endswith("}\n")
+    assert show_controls(shown[:-1]) == shown[:-1]
+    assert "\u00e9\U0001f600" in shown
+    assert json.loads(shown) == row
 
 
 def test_nothing_is_left_beside_when_the_block_fails(tmp_path):
