@@ -6,6 +6,7 @@ from typing import Any, get_args
 from transformers.utils.logging import disable_progress_bar
 
 from recipe.command_line import VerbParser
+from recipe.console import show_text
 from recipe.data.untagged import Item
 from recipe.errors import RecipeError
 from recipe.inference.fill_options import FillOptions, Order
@@ -19,7 +20,7 @@ RESULTS = ("gaps", "predictions", "log_probability", "passes")  # keys of JSON l
 
 def format_filled(filled: FilledText) -> str:
     """The filled text, and below it a line for each masked position."""
-    lines = [filled.text]
+    lines = [show_text(filled.text)]
     for prediction in filled.predictions:
         known = {None: "", True: ", the original", False: f", originally {prediction.original!r}"}
         listed = ", ".join(f"{token!r} {probability:.3f}" for token, probability in prediction.candidates)

@@ -6,6 +6,7 @@ from typing import Any, get_args
 from transformers.utils.logging import disable_progress_bar
 
 from recipe.command_line import VerbParser
+from recipe.console import show_controls
 from recipe.data.untagged import Item
 from recipe.inference.loading import add_loading
 from recipe.inference.reading import BadTexts, add_reading, make_reader, pair_results, read_inputs, write_results
@@ -16,7 +17,7 @@ RESULTS = ("log_probability", "bits_per_character", "bits_per_token", "words", "
 
 def format_likelihood(likelihood: Likelihood) -> str:
     """One line: log-probability, bits per character, bits per token, the text."""
-    text = " ".join(likelihood.text.split())
+    text = show_controls(" ".join(likelihood.text.split()))
     figures = (likelihood.log_probability, likelihood.bits_per_character, likelihood.bits_per_token)
     return "  ".join([*(f"{figure:z9.3f}" for figure in figures), text])
 

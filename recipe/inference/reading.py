@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from recipe.command_line import VerbParser
+from recipe.console import find_failure
 from recipe.data.untagged import STDIN, Item, Reader, check_keys, list_files
 from recipe.errors import RecipeError
 from recipe.files import check_output, open_whole
@@ -119,10 +120,15 @@ def write_results(
     make_row: Callable[[Item, Result], dict[str, Any]],
     header: str = "",
 ) -> None:
-    """Print results as `show` gives them, below a header, or write them to `output` as lines of JSON."""
+    """Print results as `show` gives them, below a header, or write them to `output` as lines of JSON.
+
+    No more results are computed for a standard output that has failed, such as a pipe to `head`.
+    """
     if output is None:
         for number, (_, result) in enumerate(pairs):
             print(*([header] if header and not number else []), show(result), sep="\n", flush=True)
+            if find_failure():
+                return
         return
     with open_whole(output) as file:
         for item, result in pairs:

@@ -1,14 +1,20 @@
 """Inputs of fill and likelihood: what is a text and what a path, and what stays of a line of JSON."""
 
+import errno
 import io
+import re
 import sys
+from contextlib import redirect_stdout
 
 import pytest
 
+from recipe.console import tolerant_output
 from recipe.data.untagged import Item, Reader
 from recipe.errors import RecipeError
 from recipe.inference import fill, likelihood
-from recipe.inference.reading import BadTexts, names_files, pair_results, read_inputs
+from recipe.inference.filler import FilledText, Prediction
+from recipe.inference.reading import BadTexts, names_files, pair_results, read_inputs, write_results
+from recipe.inference.scorer import Likelihood
 
 
 @pytest.fixture
@@ -105,6 +111,40 @@ def test_bad_texts_are_named_by_file_and_line(folder):
     bad = BadTexts(True, reader)
     assert len(list(pair_results(read_inputs(["b.jsonl"], reader), stream, bad))) == 2
     assert (bad.count, reader.skipped) == (1, 1)  # words are no text
+
+
+@pytest.mark.parametrize(("error", "number"), [(None, 4), (errno.EPIPE, 2), (errno.ENOSPC, 2)])
+def test_no_result_is_computed_for_a_standard_output_that_is_gone(error, number):
+    """It hides its errors from what is printed, so that they end no training."""
+    stream, computed = io.StringIO(), []
+
+    def compute():
+        for letter in "abcd":
+            computed.append(letter)
+            yield Item(letter), letter
+            if error:
+                stream.write = lambda text: (_ for _ in ()).throw(OSError(error, "gone"))
+
+    with redirect_stdout(stream), tolerant_output() as output:
+        write_results(compute(), None, str, lambda item, result: {}, header="letter")
+    assert len(computed) == number
+    assert stream.getvalue().startswith("letter\na\n")
+    assert (output.failure and output.failure.errno) == error
+
+
+CONTROLS = "Os\x1b[31mlo \x9b31m \u202e\u2028 Malm\u00f6"
+
+
+def test_what_is_printed_has_no_controls_of_the_data():
+    prediction = Prediction(1, "\x1b", -1.0, [("\u202e", 0.5)], "\x9b")
+    filled = fill.format_filled(FilledText(f"{CONTROLS}\n\tLima", [prediction], [], -1.0, 1))
+    scored = likelihood.format_likelihood(Likelihood(f"{CONTROLS}\n\tLima", [("lima", -1.0)], []))
+    for shown in (filled, scored):
+        assert r"Os\x1b[31mlo \x9b31m \u202e" in shown
+        assert "Malm\u00f6" in shown
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u202e]", shown)
+    assert filled.splitlines()[1] == "\tLima"
+    assert len(scored.splitlines()) == 1
 
 
 def test_json_lines_are_known_after_blank_lines(monkeypatch):
