@@ -5,20 +5,23 @@ import os
 import sys
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import islice
 from pathlib import Path
+from typing import TextIO
 
 from tqdm import tqdm
 from transformers.utils.logging import disable_progress_bar
 
 from recipe.command_line import VerbParser
+from recipe.console import find_failure
 from recipe.data.documents import Document
 from recipe.data.schemes import list_types
 from recipe.data.untagged import STDIN, Item, Reader, check_keys, list_files
 from recipe.errors import RecipeError
-from recipe.files import check_output
+from recipe.files import check_output, is_stream, open_whole
 from recipe.inference.loading import add_loading
-from recipe.inference.tagged_output import FORMATS, format_end, format_item, format_start
+from recipe.inference.tagged_output import FORMATS, format_end, format_item, format_start, show_output
 from recipe.inference.tagger import Tagger
 
 KINDS = {".jsonl": "jsonl", ".conll": "conll", ".html": "html", ".txt": "text"}  # suffix of the output -> format
@@ -35,28 +38,49 @@ class OutputFile:
     def __init__(self, path: Path, resume: bool, settings: dict[str, str]):
         self.path, self.settings = path, settings
         self.partial, self.state = (path.with_name(path.name + ending) for ending in (PARTIAL, STATE))
-        if self.partial.exists() and not resume:
+        if os.path.lexists(self.partial) and not resume:
             raise RecipeError(f"{self.partial}: an interrupted output: continue it with --resume, or delete it")
-        self.items, size = self._find_start() if resume else (0, 0)
+        self.items, size = self._find_start()
         path.parent.mkdir(parents=True, exist_ok=True)
         self.file = open(self.partial, "r+b" if size else "wb")  # noqa: SIM115 - `finish` closes it
         self.file.truncate(size)
         self.file.seek(size)
+        self._save_state()
 
     def _find_start(self) -> tuple[int, int]:
-        """The number of items and bytes from an earlier start. Raises RecipeError if it cannot be continued."""
-        if not (self.state.exists() and self.partial.exists()):
+        """The number of items and bytes from an earlier start. Raises RecipeError if it cannot be continued.
+
+        Raises it too if a file that is in the way was not written here, and would be replaced.
+        """
+        if not os.path.lexists(self.partial):
+            if os.path.lexists(self.state):
+                self._read_state("move it, or set another output")  # of an output that was deleted, or just renamed
             return 0, 0
+        if not self.state.exists():
+            if self.partial.stat().st_size:
+                raise RecipeError(f"{self.partial}: has no {self.state.name} to continue it with: move or delete it")
+            return 0, 0
+        items, size, settings = self._read_state("delete it and start without --resume")
+        if settings != self.settings:
+            raise RecipeError(f"{self.partial}: made with other settings: restore them, or start without --resume")
+        return (items, size) if items and self.partial.stat().st_size >= size else (0, 0)
+
+    def _read_state(self, hint: str) -> tuple[int, int, dict[str, str]]:
+        """The items, bytes and settings in the file of the state. Raises RecipeError with `hint` for another file."""
         try:
             state = json.loads(self.state.read_text(encoding="utf-8"))
             items, size, settings = int(state["items"]), int(state["bytes"]), state["settings"]
             if min(items, size) < 0:
                 raise ValueError("a negative number")
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-            raise RecipeError(f"{self.state}: cannot be read ({error}): delete it and start without --resume") from None
-        if settings != self.settings:
-            raise RecipeError(f"{self.partial}: made with other settings: restore them, or start without --resume")
-        return (items, size) if items and self.partial.stat().st_size >= size else (0, 0)
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            raise RecipeError(f"{self.state}: cannot be read as the state of an output ({error}): {hint}") from None
+        return items, size, settings
+
+    def _save_state(self) -> None:
+        content = {"items": self.items, "bytes": self.file.tell(), "settings": self.settings}
+        beside = self.state.with_name(self.state.name + PARTIAL)
+        beside.write_text(json.dumps(content), encoding="utf-8")
+        beside.replace(self.state)
 
     def write(self, text: str, items: int = 0) -> None:
         """Append `text`, which contains `items` items, and save the state."""
@@ -64,10 +88,7 @@ class OutputFile:
         self.file.flush()
         os.fsync(self.file.fileno())
         self.items += items
-        content = {"items": self.items, "bytes": self.file.tell(), "settings": self.settings}
-        beside = self.state.with_name(self.state.name + PARTIAL)
-        beside.write_text(json.dumps(content), encoding="utf-8")
-        beside.replace(self.state)
+        self._save_state()
 
     def finish(self, text: str) -> None:
         """Append the end of the file and rename it. Until then, `resume` continues before the end."""
@@ -77,25 +98,56 @@ class OutputFile:
         self.state.unlink()
 
 
-class StandardOutput:
-    """Output to standard output."""
+class Stream:
+    """Output to standard output, a device or a pipe, which cannot be continued. kind: its format."""
 
     items = 0
 
+    def __init__(self, file: TextIO, kind: str):
+        self.file, self.kind, self.is_terminal = file, kind, file.isatty()
+
     def write(self, text: str, items: int = 0) -> None:
-        """Print `text`, which contains `items` items."""
-        sys.stdout.buffer.write(text.encode(sys.stdout.encoding or "utf-8", "replace"))
-        sys.stdout.flush()
+        """Write `text`, which contains `items` items. Raises OSError also if standard output failed before."""
+        self.file.write(show_output(self.kind, text) if self.is_terminal else text)
+        self.file.flush()
+        if self.file is sys.stdout and (failure := find_failure()):
+            raise failure
         self.items += items
 
     def finish(self, text: str) -> None:
-        """Print the end."""
+        """Write the end."""
         self.write(text)
 
 
-def tag(
-    tagger: Tagger, items: Iterator[Item], output: OutputFile | StandardOutput, kind: str, min_score: float = 0.0
-) -> None:
+@contextmanager
+def open_output(path: Path | None, kind: str, resume: bool, settings: dict[str, str]) -> Iterator[OutputFile | Stream]:
+    """The output to a file, to a device or pipe, or to standard output if there is no path.
+
+    The block ends early, without an error, if the reader of a pipe has seen enough, as `head` has. Raises RecipeError
+    if the output cannot be written.
+    """
+    if path is None or is_stream(path):
+        opened = nullcontext(sys.stdout) if path is None else open_whole(path)
+        with _explain(path, "write to a file with --output"), suppress(BrokenPipeError), opened as file:
+            yield Stream(file, kind)
+        return
+    try:
+        with _explain(path, "continue with --resume once it is fixed"):
+            yield OutputFile(path, resume, settings)
+    except KeyboardInterrupt:
+        print(f"\n{path}: interrupted: continue with the same command and --resume", file=sys.stderr)
+        raise
+
+
+@contextmanager
+def _explain(path: Path | None, hint: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RecipeError(f"{f'output {path}' if path else 'standard output'}: {error.strerror}: {hint}") from None
+
+
+def tag(tagger: Tagger, items: Iterator[Item], output: OutputFile | Stream, kind: str, min_score: float = 0.0) -> None:
     """Tag the items that are not in the output yet, and write them in the format `kind`."""
     if output.items == 0:
         output.write(format_start(kind, list_types(tagger.labels)))
@@ -168,7 +220,7 @@ def main(argv: list[str]) -> None:
     args = make_parser().parse_args(argv)
     if bool(args.files) == bool(args.text):
         raise RecipeError("input: expected either files or --text: set one of them")
-    if args.resume and (args.output is None or args.text or STDIN in args.files):
+    if args.resume and (args.output is None or is_stream(args.output) or args.text or STDIN in args.files):
         raise RecipeError("--resume: needs input files and an output file: set files and --output")
     if not 0 <= args.min_score <= 1:
         raise RecipeError(f"min_score: {args.min_score} must be at least 0 and at most 1")
@@ -183,17 +235,7 @@ def main(argv: list[str]) -> None:
     items = iter(map(Item, args.text)) if args.text else reader.read(files)
     settings = {key: str(value) for key, value in vars(args).items() if key not in ("resume", "skip_bad")}
     settings |= {path: _describe_version(path) for path in [*files, f"{args.model}/model.safetensors"]}
-    try:
-        output = OutputFile(args.output, args.resume, settings) if args.output else StandardOutput()
+    with open_output(args.output, kind, args.resume, settings) as output:
         tag(tagger, items, output, kind, args.min_score)
-    except BrokenPipeError:  # the reader of the output has closed it, such as `head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        hint = "continue with --resume once it is fixed" if args.output else "write to a file with --output"
-        raise RecipeError(f"output {args.output or 'to the terminal'}: {error.strerror}: {hint}") from None
-    except KeyboardInterrupt:
-        if args.output:
-            print(f"\n{args.output}: interrupted: continue with the same command and --resume", file=sys.stderr)
-        raise
     if reader.skipped:
         print(f"{reader.skipped} line(s) could not be read and were skipped", file=sys.stderr)

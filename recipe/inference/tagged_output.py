@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 from zlib import crc32
 
+from recipe.console import escape_json, show_text
 from recipe.data.conll import DOCUMENT_START, format_cells
 from recipe.data.untagged import Item
 from recipe.inference.tagger import Entity, TaggedText
@@ -48,6 +49,15 @@ def format_item(kind: str, item: Item, tagged: TaggedText) -> str:
         return _format_columns(tagged)
     parts = [_mark_entities(text, entities, kind == "html") for text, entities in _list_texts(tagged)]
     return f"<p>{chr(10).join(parts)}</p>\n" if kind == "html" else "\n".join([*parts, "", ""])
+
+
+def show_output(kind: str, text: str) -> str:
+    """Output in the format `kind` for a terminal, with escapes in place of characters that control it.
+
+    JSON lines mean the same with them. Only a terminal gets them: files and pipes keep the characters of the data, so
+    that they can be searched, and an interrupted file continues to the same bytes.
+    """
+    return escape_json(text) if kind == "jsonl" else show_text(text)
 
 
 def _make_row(item: Item, tagged: TaggedText) -> dict[str, Any]:

@@ -1,21 +1,30 @@
 """`python -m recipe tag`: formats in and out, order, memory, bad lines, interruption."""
 
 import contextlib
+import errno
 import gzip
 import html
 import io
 import json
+import os
 import re
+import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
+from pathlib import Path
 
 import pytest
 
 import run_ner
 from recipe.__main__ import main
+from recipe.console import tolerant_output
 from recipe.data.conll import list_sentences, read_columns
-from recipe.data.untagged import Reader
+from recipe.data.untagged import Item, Reader
 from recipe.errors import RecipeError
 from recipe.inference import tag
+from recipe.inference.tagged_output import FORMATS
+from recipe.inference.tagger import TaggedText
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +220,115 @@ def test_a_spoilt_state_is_refused_by_name(tmp_path, state):
     (tmp_path / "out.jsonl.state").write_text(state)
     with pytest.raises(RecipeError, match=r"out\.jsonl\.state: cannot be read"):
         tag.OutputFile(tmp_path / "out.jsonl", resume=True, settings={})
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "device"])
+def test_a_pipe_or_device_is_written_to_and_stays(run, tmp_path, kind):
+    path = tmp_path / kind
+    if kind == "device":
+        try:
+            os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 3))  # another /dev/null
+            path.write_text("")
+        except PermissionError:
+            pytest.skip("devices cannot be made here")
+    else:
+        os.mkfifo(tmp_path / "pipe")
+    if kind == "link":
+        path.symlink_to("pipe")
+    before = sorted(tmp_path.iterdir()), path.lstat().st_ino
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit((tmp_path / "pipe").read_text) if kind != "device" else None
+        run("--text", "Mara Okello left Oslo.", "--output", path, "--format", "text")
+        assert reader is None or reader.result() == "[Mara Okello](PER) left [Oslo](LOC).\n\n"
+    assert (sorted(tmp_path.iterdir()), path.lstat().st_ino) == before
+
+
+def test_a_pipe_or_device_cannot_be_continued(run, tmp_path):
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    (tmp_path / "a.txt").write_text(TEXT)
+    with pytest.raises(RecipeError, match="--resume: needs input files and an output file"):
+        run(tmp_path / "a.txt", "--output", tmp_path / "pipe.jsonl", "--resume")
+
+
+@pytest.mark.parametrize("content", ["notes", '{"items": 1}', "", "[]", None])
+@pytest.mark.parametrize("more", [[], ["--resume"]])
+def test_a_file_with_the_name_of_the_state_is_kept(run, tmp_path, content, more):
+    (tmp_path / "a.txt").write_text(TEXT)
+    state = tmp_path / "out.jsonl.state"
+    state.mkdir() if content is None else state.write_text(content)
+    with pytest.raises(RecipeError, match=r"out\.jsonl\.state: cannot be read.*: move it, or set another output"):
+        run(tmp_path / "a.txt", "--output", tmp_path / "out.jsonl", *more)
+    assert content is None or state.read_text() == content
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "out.jsonl.state"]
+
+
+def test_a_file_with_the_name_of_an_unfinished_output_is_kept(run, tmp_path):
+    (tmp_path / "a.txt").write_text(TEXT)
+    (tmp_path / "out.jsonl.partial").write_text("notes")
+    for more, message in [
+        ([], "an interrupted output"),
+        (["--resume"], r"has no out\.jsonl\.state to continue it with"),
+    ]:
+        with pytest.raises(RecipeError, match=message):
+            run(tmp_path / "a.txt", "--output", tmp_path / "out.jsonl", *more)
+    assert (tmp_path / "out.jsonl.partial").read_text() == "notes"
+
+
+def test_the_state_of_an_output_whose_end_was_cut_off_is_in_no_way(run, tmp_path, monkeypatch):
+    """Killed after the output got its name, and before its state was removed."""
+    (tmp_path / "a.txt").write_text(TEXT)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda self, **_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "a.txt", "--output", tmp_path / "out.jsonl")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "out.jsonl", "out.jsonl.state"]
+    run(tmp_path / "a.txt", "--output", tmp_path / "out.jsonl")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "out.jsonl"]
+
+
+CONTROLS = "Oslo \x1b[31m \x9b31m \u202e Malm\u00f6"
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_terminal_gets_no_controls_and_a_pipe_gets_the_data(run, monkeypatch, kind):
+    piped = run("--text", CONTROLS, "--format", kind).out
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    shown = run("--text", CONTROLS, "--format", kind).out
+    assert "\x9b" in piped
+    assert "\u202e" in piped
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", shown)
+    assert "Malm\u00f6" in shown
+    assert "\x1b" in piped or kind == "jsonl"
+    if kind == "jsonl":
+        assert json.loads(shown) == json.loads(piped)
+
+
+@pytest.mark.parametrize("error", [None, errno.EPIPE, errno.ENOSPC])
+def test_no_text_is_tagged_for_an_output_that_is_gone(error):
+    """Standard output hides its errors from what is printed, so that they end no training."""
+    stream, tagged = io.StringIO(), []
+
+    class Tagger:
+        labels = ("O",)
+
+        def stream_buffers(self, texts, min_score):
+            for text in texts:
+                tagged.append(text)
+                yield [TaggedText(text, [], [], [])]
+                if error:
+                    stream.write = lambda text: (_ for _ in ()).throw(OSError(error, "gone"))
+
+    def work():
+        with tag.open_output(None, "jsonl", False, {}) as output:
+            tag.tag(Tagger(), map(Item, "abcd"), output, "jsonl")
+
+    with redirect_stdout(stream), tolerant_output():
+        if error == errno.ENOSPC:
+            with pytest.raises(RecipeError, match="standard output: gone: write to a file with --output"):
+                work()
+        else:
+            work()
+    assert tagged == list("ab" if error else "abcd")
 
 
 def test_an_output_does_not_replace_its_input(run, tmp_path):
