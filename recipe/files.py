@@ -5,12 +5,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
-from typing import IO, Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from recipe.errors import RecipeError
 
 BESIDE = ".partial"  # ends the name of a file that is being written
-DESCRIPTORS = "/proc/self/fd"  # of this process, on Linux
 
 
 @contextmanager
@@ -45,36 +44,11 @@ def _open_beside(path: str | Path, mode: str, **options: Any) -> Iterator[Any]:
     beside = path.with_name(f"{path.name}.{token_hex(4)}{BESIDE}")  # another process can write the same file
     with _explain(path), _remove_after_error(beside):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _open_new(beside, mode, **options) as file:
+        with open(beside, mode, **options) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-            _name(file, beside)
         beside.replace(path)
-
-
-def _open_new(path: Path, mode: str, **options: Any) -> IO[Any]:
-    """Open a new file. On Linux it has no name before `_name`, so that nothing is left of it if the process is killed.
-
-    Other systems, and some file systems of networks, have only files with names: there a killed process leaves `path`.
-    """
-    try:
-        descriptor = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o666)
-    except (AttributeError, OSError):
-        return open(path, mode, **options)
-    if not os.path.lexists(f"{DESCRIPTORS}/{descriptor}"):  # `_name` needs it
-        os.close(descriptor)
-        return open(path, mode, **options)
-    return open(descriptor, mode.replace("x", "w"), **options)
-
-
-def _name(file: IO[Any], path: Path) -> None:
-    """Give the open file its name, unless it has one."""
-    descriptor = file.fileno()
-    if not os.fstat(descriptor).st_nlink:
-        os.link(
-            f"{DESCRIPTORS}/{descriptor}", path, src_dir_fd=descriptor
-        )  # without it, Python links the link in /proc
 
 
 def is_stream(path: Path) -> bool:

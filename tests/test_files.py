@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from conftest import ROOT
-from recipe import files
 from recipe.console import escape_json, show_controls, show_text
 from recipe.errors import RecipeError
 from recipe.files import check_output, is_stream, open_whole, open_whole_bytes, write_whole
@@ -196,40 +195,6 @@ def test_a_log_behind_a_descriptor_keeps_its_lines(tmp_path):
 def test_what_leads_to_a_device_is_known_by_its_place(tmp_path, monkeypatch, path, expected):
     monkeypatch.chdir(tmp_path)
     assert is_stream(Path(path)) is expected
-
-
-KILLED = """
-import os, signal, sys
-from recipe.files import open_whole
-with open_whole(sys.argv[1]) as file:
-    file.write("x" * 100_000)
-    file.flush()
-    os.kill(os.getpid(), getattr(signal, sys.argv[2]))
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="needs files without names")
-@pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM"])
-def test_a_killed_process_leaves_nothing_beside(tmp_path, number):
-    write_whole(tmp_path / "a", "old")
-    killed = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "a", number], cwd=ROOT)
-    assert killed.returncode < 0
-    assert (tmp_path / "a").read_text() == "old"
-    assert os.listdir(tmp_path) == ["a"]
-
-
-@pytest.mark.parametrize("missing", ["O_TMPFILE", "DESCRIPTORS"])
-def test_systems_without_unnamed_files_write_whole_files_too(tmp_path, monkeypatch, missing):
-    if missing == "O_TMPFILE":
-        monkeypatch.delattr(os, missing, raising=False)
-    else:
-        monkeypatch.setattr(files, missing, str(tmp_path / "none"))
-    with open_whole(tmp_path / "a") as file:
-        file.write("one")
-        [beside] = os.listdir(tmp_path)
-        assert re.fullmatch(r"a\.[0-9a-f]{8}\.partial", beside)
-    assert (tmp_path / "a").read_text() == "one"
-    assert os.listdir(tmp_path) == ["a"]
 
 
 def test_new_files_have_the_permissions_that_the_umask_leaves(tmp_path):
