@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from recipe.console import tolerant_output
+from recipe.console import show_controls, tolerant_output
 
 UNFORESEEN = 70  # status of an unforeseen error, as in sysexits.h
 NOT_FINITE = "the model predicts NaN or infinity: restore its weights, or set precision to fp32"
@@ -56,18 +56,23 @@ def exit_with(main: Callable[[], object]) -> None:
         except RecipeError as error:
             status = error.status
             if _is_first() or isinstance(error, LocalError):
-                print(f"error: {_find_message(str(error), type(error).__name__)}", file=sys.stderr)
+                _print(_find_message(str(error), type(error).__name__))
         except KeyboardInterrupt:
             status = 128 + signal.SIGINT
         except Exception as error:
             status = UNFORESEEN
-            print(f"error: {_describe(error)}", file=sys.stderr)
+            _print(_describe(error))
     failure = output.failure
     if status is None and failure and failure.errno != errno.EPIPE:  # a reader that has seen enough is no error
-        print(f"error: standard output: {failure.strerror}: results in files are complete", file=sys.stderr)
+        _print(f"standard output: {failure.strerror}: results in files are complete")
         status = RecipeError.status
     if status is not None:
         sys.exit(status)
+
+
+def _print(message: str) -> None:
+    """Print the line of an error. It can quote data, whose control characters become escapes."""
+    print(f"error: {show_controls(message)}", file=sys.stderr)
 
 
 def _is_first() -> bool:

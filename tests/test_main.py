@@ -9,7 +9,7 @@ import recipe
 from conftest import ROOT
 from recipe.__main__ import VERBS, main
 from recipe.command_line import VerbParser
-from recipe.errors import RecipeError, exit_with
+from recipe.errors import LocalError, RecipeError, exit_with
 
 
 def run(*argv):
@@ -61,6 +61,18 @@ def test_each_verb_refuses_a_wrong_command_line_in_one_line(verb, argv, capsys):
     assert printed.err.startswith("error: ")
     assert printed.err.endswith(f": see python -m recipe {verb} --help\n")
     assert printed.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("error", "status"), [(RecipeError, 2), (LocalError, 2), (ValueError, 70)])
+def test_the_line_of_an_error_has_no_control_characters_of_the_data(error, status, capsys):
+    def fail():
+        raise error("a.conll: P\x1b[31mER\u202e \u05e9\x9b caf\u00e9")
+
+    with pytest.raises(SystemExit) as caught:
+        exit_with(fail)
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert caught.value.code == status
+    assert line.endswith("a.conll: P\\x1b[31mER\\u202e \u05e9\\x9b caf\u00e9")
 
 
 def test_flags_of_a_verb_are_written_out():
