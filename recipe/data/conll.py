@@ -8,6 +8,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,7 @@ def _read(
     spelling = _find_spelling(lines, tag_column, comment_prefix)
     if spelling.tags:
         notes.remark(spelling.note, str(path))
-        for line in lines:
-            if _has_column(line, tag_column):
-                line.cells[tag_column] = spelling.spell(line.cells[tag_column].strip())
+        _spell_tags(lines, tag_column, spelling)
     if comment_prefix:
         lines = _drop_comments(lines, tag_column, comment_prefix, notes)
     rows = [line for line in lines if line.cells and not line.opens]
@@ -92,23 +91,64 @@ def _read(
         _check_word_column(path, rows, word_column, tag_column)
         _note_wide_lines(path, rows, (word_column, tag_column), notes)
         _check_tag_column(path, rows, word_column, tag_column)
-    documents, sentence = [Document()], None
+    groups = _group_lines(path, lines)
+    return [_build_document(path, group, word_column, tag_column) for group in groups]
+
+
+def read_predicted(
+    path: str | Path, gold_column: int = -2, predicted_column: int = -1
+) -> tuple[list[Document], list[list[str]]]:
+    """The documents of a column file with the tags of one column, and those of another for each sentence.
+
+    The file is read once. Tags are not converted, but white space in them becomes `_` in both columns, as in
+    `convert_tags`. Words are in the first column. Raises RecipeError with file and line if the file cannot be read.
+    """
+    lines = _split_lines(path, "utf-8", 0)
+    for column in (gold_column, predicted_column):
+        _spell_tags(lines, column, _find_spelling(lines, column, None))
+    groups = _group_lines(path, lines)
+    documents = [_build_document(path, group, 0, gold_column) for group in groups]
+    predicted = [_pick_tags(path, sentence, 0, predicted_column) for group in groups for sentence in group]
+    for sentence in list_sentences(documents):
+        sentence.tags = join_breaks(sentence.tags)
+    return documents, list(map(join_breaks, predicted))
+
+
+def _spell_tags(lines: Iterable[Line], tag_column: int, spelling: Spelling) -> None:
+    """Spell the tags of a column as the recipe does, in place."""
+    for line in lines if spelling.tags else ():
+        if _has_column(line, tag_column):
+            line.cells[tag_column] = spelling.spell(line.cells[tag_column].strip())
+
+
+def _group_lines(path: str | Path, lines: Iterable[Line]) -> list[list[list[Line]]]:
+    """The rows of each sentence of each document. Raises RecipeError if there is none."""
+    groups: list[list[list[Line]]] = [[]]
+    is_open = False  # whether a row continues the last sentence
     for line in lines:
         if line.opens:
-            documents.append(Document())
+            groups.append([])
         if line.opens or not line.cells:
-            sentence = None
-            continue
-        if sentence is None:
-            sentence = Sentence([], [], f"{path}:{line.number}")
-            documents[-1].sentences.append(sentence)
-        word, tag = _pick_cells(path, line, word_column, tag_column)
-        sentence.words.append(word)
-        sentence.tags.append(tag)
-    documents = [document for document in documents if document.sentences]
-    if not documents:
+            is_open = False
+        elif is_open:
+            groups[-1][-1].append(line)
+        else:
+            groups[-1].append([line])
+            is_open = True
+    groups = [group for group in groups if group]
+    if not groups:
         raise RecipeError(f"{path}: no sentences: the file has no lines with a word and a tag: check the path")
-    return documents
+    return groups
+
+
+def _build_document(path: str | Path, group: Sequence[Sequence[Line]], word_column: int, tag_column: int) -> Document:
+    """The document with the words and tags of two columns. Raises RecipeError as `_pick_tags` does."""
+    document = Document()
+    for rows in group:
+        tags = _pick_tags(path, rows, word_column, tag_column)
+        words = [line.cells[word_column] or "_" for line in rows]
+        document.sentences.append(Sentence(words, tags, f"{path}:{rows[0].number}"))
+    return document
 
 
 def _split_lines(path: str | Path, encoding: str, word_column: int) -> list[Line]:
@@ -123,7 +163,9 @@ def _split_lines(path: str | Path, encoding: str, word_column: int) -> list[Line
             cells = [cell.strip(" ") for cell in line.split("\t")]
         else:
             cells = [cell for cell in line.split(" ") if cell]
-        opens = DOCUMENT_START in (*cells[:1], *cells[word_column:][:1]) or DOCUMENT_MARK.match(line) is not None
+        # Most lines have no such mark, which is found much faster in the text than in the cells.
+        opens = DOCUMENT_START in line and DOCUMENT_START in (*cells[:1], *cells[word_column:][:1])
+        opens = opens or (line.startswith("#") and DOCUMENT_MARK.match(line) is not None)
         lines.append(Line(number, line, cells if any(cells) else [], opens))
     tabbed = [line.cells for line in lines if line.cells and "\t" in line.text and not line.opens]
     if tabbed and not any(cells[-1] for cells in tabbed):
@@ -157,14 +199,24 @@ def _find_shape(line: Line) -> tuple[int, bool]:
     return len(line.cells), "\t" in line.text
 
 
-def _pick_cells(path: str | Path, line: Line, word_column: int, tag_column: int) -> tuple[str, str]:
-    """The word and the tag of a line. Raises RecipeError if it has no such columns, or no tag."""
-    if len(line.cells) < 2 or not (_has_column(line, word_column) and _has_column(line, tag_column)):
-        raise RecipeError(
-            f"{path}:{line.number}: too few columns ({len(line.cells)}) to read words from column {word_column} and "
-            f"tags from column {tag_column}: fix the line, or set word_column and tag_column"
-        )
-    word, tag = line.cells[word_column] or "_", line.cells[tag_column].strip()
+def _pick_tags(path: str | Path, rows: Sequence[Line], word_column: int, tag_column: int) -> list[str]:
+    """The tags of the lines of a sentence. Raises RecipeError if one has no such columns, or no tag."""
+    first, last = min(word_column, tag_column), max(word_column, tag_column)
+    tags = []
+    for line in rows:
+        width = len(line.cells)
+        if width < 2 or first < -width or last >= width:
+            raise RecipeError(
+                f"{path}:{line.number}: too few columns ({width}) to read words from column {word_column} and "
+                f"tags from column {tag_column}: fix the line, or set word_column and tag_column"
+            )
+        tags.append(_check_tag(path, line, tag_column))
+    return tags
+
+
+def _check_tag(path: str | Path, line: Line, tag_column: int) -> str:
+    """The tag of a line. Raises RecipeError if it is empty or not a tag."""
+    tag = line.cells[tag_column].strip()
     if not tag:
         raise RecipeError(
             f"{path}:{line.number}: the cell of the tag, column {tag_column}, is empty: fix the line, or set another "
@@ -177,7 +229,7 @@ def _pick_cells(path: str | Path, line: Line, word_column: int, tag_column: int)
             f"{path}:{line.number}: {error}: fix the line, set another tag_column than {tag_column}, or set "
             "comment_prefix if it is a comment"
         ) from None
-    return word, tag
+    return tag
 
 
 def _is_tag(line: Line, column: int, chunks: bool = True) -> bool:
@@ -280,7 +332,7 @@ def convert_tags(sentences: Sequence[Sentence], tag_scheme: str | None = None) -
     does not have.
     """
     for sentence in sentences:
-        sentence.tags = [BREAKS.sub("_", tag) for tag in sentence.tags]  # as `write_conll` writes types
+        sentence.tags = join_breaks(sentence.tags)
     scheme = tag_scheme or _detect_scheme([sentence for sentence in sentences if set(sentence.tags) != {"O"}])
     for sentence in sentences:
         foreign = {split_tag(tag)[0] for tag in sentence.tags} - {"O", *PREFIXES[scheme]}
@@ -291,6 +343,17 @@ def convert_tags(sentences: Sequence[Sentence], tag_scheme: str | None = None) -
             )
         sentence.tags = to_iob2(sentence.tags)
     return scheme
+
+
+def join_breaks(tags: Iterable[str]) -> list[str]:
+    """The tags of a sentence with `_` in place of white space, as `write_conll` writes types."""
+    return list(map(_join_breaks, tags))
+
+
+@lru_cache(1024)
+def _join_breaks(tag: str) -> str:
+    """One such tag. Equal tags are the same object, so that a large file needs little memory."""
+    return BREAKS.sub("_", tag)
 
 
 def _detect_scheme(sentences: Sequence[Sentence]) -> str:

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from recipe.data.conll import read_columns, write_conll
+from recipe.data.conll import read_predicted, write_conll
 from recipe.data.documents import Document, Sentence, list_sentences
 from recipe.errors import RecipeError
 from recipe.evaluation.advice import reading_predictions
@@ -82,18 +82,19 @@ def read_predictions(folder: Path, split: str) -> list[ScoredSentence]:
     if not path.exists():
         return []
     with reading_predictions():
-        gold, predicted = (list_sentences(read_columns(path, tag_column=column)) for column in (1, 2))
-    confidences = _read_confidences(name_confidences(folder, split), predicted)
+        documents, predicted = read_predicted(path, 1, 2)
+    sentences = list_sentences(documents)
+    confidences = _read_confidences(name_confidences(folder, split), sentences)
     return [
         ScoredSentence(
             words=sentence.words,
             gold=sentence.tags,
-            predicted=guess.tags,
+            predicted=tags,
             line=int(sentence.place.rpartition(":")[2]),
             word_scores=scores.words if scores else None,
             entity_scores=scores.entities if scores else None,
         )
-        for sentence, guess, scores in zip(gold, predicted, confidences, strict=True)
+        for sentence, tags, scores in zip(sentences, predicted, confidences, strict=True)
     ]
 
 

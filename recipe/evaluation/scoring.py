@@ -11,7 +11,8 @@ from math import isclose
 from pathlib import Path
 
 from recipe.command_line import VerbParser
-from recipe.data.conll import convert_tags, read_columns
+from recipe.console import show_controls
+from recipe.data.conll import convert_tags, read_predicted
 from recipe.data.documents import Document, list_sentences, list_tags
 from recipe.data.schemes import PREFIXES, is_iob2, is_well_formed, to_iob2
 from recipe.errors import RecipeError
@@ -204,10 +205,11 @@ def read_predictions(
     If both are in IOB2, the predictions are scored strictly. Predictions in any other scheme are converted to IOB2
     first; as in conlleval, an ill-formed tag then starts an entity. Predictions that all follow the rules of IOB1 are
     treated as IOB1, unless `tag_scheme` is IOB2. settings: those that errors can advise to change.
+    Raises RecipeError if the file cannot be read.
     """
     with reading_predictions(settings):
-        gold, predicted = (read_columns(path, tag_column=column) for column in (-2, -1))
-        return gold, _convert_predictions(gold, list_tags(predicted), tag_scheme)
+        gold, predicted = read_predicted(path)
+        return gold, _convert_predictions(gold, predicted, tag_scheme)
 
 
 def _convert_predictions(
@@ -217,7 +219,7 @@ def _convert_predictions(
     if tag_scheme and tag_scheme != "IOB2":
         convert_tags(list_sentences(gold), tag_scheme)
         return [to_iob2(tags) for tags in predicted]
-    foreign = not all(is_iob2(tag) for tags in predicted for tag in tags)
+    foreign = not all(map(is_iob2, set(chain.from_iterable(predicted))))
     iob1 = all(is_well_formed(tags, "IOB1") for tags in predicted)
     if convert_tags(list_sentences(gold), tag_scheme) != "IOB2" or foreign or (iob1 and not tag_scheme):
         predicted = [to_iob2(tags) for tags in predicted]
@@ -238,7 +240,7 @@ def _format_rows(rows: dict[str, Row], intervals: dict[str, list[float] | None] 
         ends = (intervals or {}).get(name)
         interval = f"   {ends[0]:.3f} to {ends[1]:.3f}" if ends else ""
         figures = f"{row['precision']:>10.3f}{row['recall']:>10.3f}{row['f1']:>10.3f}{row['support']:>10}"
-        lines.append(f"{name:<14}{figures}{interval}")
+        lines.append(f"{show_controls(name):<14}{figures}{interval}")
     return lines
 
 

@@ -48,6 +48,12 @@ def test_column_readers_and_scores_do_not_see_the_confidences(folder):
     assert score_file(str(path))["entities"]["micro avg"]["support"] == 3
 
 
+def test_types_with_white_space_are_the_same_in_both_columns(folder):
+    name_predictions(folder, "dev").write_text("Mona\tB-work of art\tB-work of art\nLisa\tI-work\u00a0of art\tO\n")
+    (sentence,) = read_predictions(folder, "dev")
+    assert (sentence.gold, sentence.predicted) == (["B-work_of_art", "I-work_of_art"], ["B-work_of_art", "O"])
+
+
 def test_folders_without_these_files_are_read_without_them(folder):
     name_confidences(folder, "test").unlink()
     (folder / "predictions" / "train_mentions.json").unlink()

@@ -373,3 +373,33 @@ def test_the_report_of_a_file_is_printed_as_it_is_or_as_json(tmp_path, capsys):
     assert capsys.readouterr().out == format_report(report)
     main([str(path), "--json"])
     assert capsys.readouterr().out == json.dumps(report, indent=2) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("separator", "space"), [("\t", " "), ("\t", "  "), ("\t", "\u00a0"), (" ", "\u00a0"), (" ", "\u3000")]
+)
+@pytest.mark.parametrize("last", "IE")
+def test_types_with_white_space_are_the_same_in_both_columns(tmp_path, separator, space, last):
+    kind = f"work{space}of{space}art"
+    rows = [["Mona", f"B-{kind}", f"B-{kind}"], ["Lisa", f"{last}-{kind}", f"{last}-{kind}"], ["hung", "O", "O"]]
+    (tmp_path / "a.txt").write_text("".join(separator.join(row) + "\n" for row in rows))
+    report = score_file(str(tmp_path / "a.txt"))
+    name = kind.replace(" ", "_").replace("\u00a0", "_").replace("\u3000", "_")
+    assert list(report["tags"]) == [f"B-{name}", f"I-{name}", "O"]
+    assert report["entities"][name] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1}
+
+
+def test_predictions_beside_columns_of_conllu_are_read_from_the_last_column(tmp_path):
+    middle = "\t_" * 7
+    rows = "".join(f"{number}{middle}\t{tag}\t{tag}\n" for number, tag in ((1, "B-X"), (2, "O")))
+    (tmp_path / "a.txt").write_text(rows)
+    assert score_file(str(tmp_path / "a.txt"))["entities"]["X"]["f1"] == 1.0
+
+
+def test_a_terminal_gets_no_control_characters_of_types(tmp_path, capsys):
+    path = tmp_path / "a.txt"
+    path.write_text("a B-P\x1b[31mER B-P\x1b[31mER\n")
+    main([str(path)])
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert r"P\x1b[31mER" in printed
