@@ -4,17 +4,18 @@
 """
 
 import json
+import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from math import isclose
 from pathlib import Path
 
 from recipe.command_line import VerbParser
 from recipe.console import show_controls
-from recipe.data.conll import convert_tags, read_predicted
+from recipe.data.conll import CHUNKS, convert_tags, read_predicted
 from recipe.data.documents import Document, list_sentences, list_tags
-from recipe.data.schemes import PREFIXES, is_iob2, is_well_formed, to_iob2
+from recipe.data.schemes import PREFIXES, is_iob2, is_well_formed, list_types, to_iob2
 from recipe.errors import RecipeError
 from recipe.evaluation.advice import reading_predictions
 from recipe.evaluation.counts import Counts, count_entities, pair_entities
@@ -28,6 +29,8 @@ Report = dict[str, dict]
 Metrics = Callable[[Sequence[Sequence[str]], Sequence[Sequence[str]]], dict[str, float]]  # gold and predicted tags
 
 MICRO = "micro avg"
+FEWEST_ENTITIES = 10  # gold and predicted, without a warning if none has the type of another
+MOST_TYPES = 5  # named in an error or a warning
 MOST_DIFFERENCE = 0.01  # between the F1 of the Tagger and of the pipeline, without a warning
 
 # A published bert-base-cased fine-tuning, CoNLL-2003 English test: tag -> precision, recall, f1, support.
@@ -42,6 +45,8 @@ REFERENCE = {
     "I-PER": (0.983, 0.980, 0.982, 1156),
     "O": (0.993, 0.995, 0.994, 38323),
 }
+
+logger = logging.getLogger(__name__)
 
 
 def score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], metrics: Metrics | None = None) -> Report:
@@ -205,11 +210,43 @@ def read_predictions(
     If both are in IOB2, the predictions are scored strictly. Predictions in any other scheme are converted to IOB2
     first; as in conlleval, an ill-formed tag then starts an entity. Predictions that all follow the rules of IOB1 are
     treated as IOB1, unless `tag_scheme` is IOB2. settings: those that errors can advise to change.
-    Raises RecipeError if the file cannot be read.
+    Raises RecipeError if the file cannot be read, or seems to be training data.
     """
     with reading_predictions(settings):
         gold, predicted = read_predicted(path)
+        _check_types(path, gold, predicted)
         return gold, _convert_predictions(gold, predicted, tag_scheme)
+
+
+def _check_types(path: str | Path, gold: Sequence[Document], predicted: Sequence[Sequence[str]]) -> None:
+    """Raise RecipeError if the gold tags are syntactic chunks and the predicted ones are not; warn of other mismatches.
+
+    Chunks beside entities are the columns of CoNLL-2003's training data, and no predictions. Other types without one in
+    common only look like a mistake: a model of other types, tried on these data, has an F1 of 0 as well.
+    """
+    kinds = [set(list_types(chain.from_iterable(tags))) for tags in (list_tags(gold), predicted)]
+    if not all(kinds) or kinds[0] & kinds[1]:
+        return
+    true, guessed = (show_controls(_name_types(names)) for names in kinds)
+    found = f"{path}: gold and predicted tags have no type in common (gold: {true}; predicted: {guessed})"
+    if kinds[0] <= CHUNKS and not kinds[1] & CHUNKS:
+        raise RecipeError(
+            f"{found}, as in training data with syntactic chunks: expected lines of a word, its gold tag and its "
+            "predicted tag"
+        )
+    if all(_count_openings(tags) >= FEWEST_ENTITIES for tags in (list_tags(gold), predicted)):
+        logger.warning("%s: check that the last two columns are gold and predicted tags", found)
+
+
+def _name_types(names: Iterable[str]) -> str:
+    """The first few types."""
+    listed = sorted(names)
+    return ", ".join(listed[:MOST_TYPES] + ["..."] * (len(listed) > MOST_TYPES))
+
+
+def _count_openings(sentences: Iterable[Sequence[str]]) -> int:
+    """The number of entities in tags of any scheme, of which the ill-formed start one as in conlleval."""
+    return sum(tag.startswith("B") for tags in sentences for tag in to_iob2(tags))
 
 
 def _convert_predictions(

@@ -1,5 +1,6 @@
 import json
 import random
+import re
 import warnings
 
 import conlleval
@@ -396,10 +397,57 @@ def test_predictions_beside_columns_of_conllu_are_read_from_the_last_column(tmp_
     assert score_file(str(tmp_path / "a.txt"))["entities"]["X"]["f1"] == 1.0
 
 
-def test_a_terminal_gets_no_control_characters_of_types(tmp_path, capsys):
+TRAINING = "Mara NNP I-NP I-PER\nleft VBD I-VP O\nOslo NNP I-NP I-LOC\n. . O O\n\n"
+
+
+@pytest.mark.parametrize("text", [TRAINING, f"-DOCSTART- -X- O O\n\n{TRAINING * 20}", TRAINING.replace("I-", "B-")])
+def test_training_data_with_chunks_are_no_predictions(tmp_path, text):
+    path = tmp_path / "train.txt"
+    path.write_text(text)
+    message = (
+        f"{path}: gold and predicted tags have no type in common (gold: NP, VP; predicted: LOC, PER), as in training "
+        "data with syntactic chunks: expected lines of a word, its gold tag and its predicted tag"
+    )
+    with pytest.raises(RecipeError, match=f"^{re.escape(message)}$"):
+        score_file(str(path))
+
+
+def test_chunks_and_what_a_model_predicts_of_them_are_scored(tmp_path):
+    path = tmp_path / "chunks.txt"
+    path.write_text("Mara B-NP B-VP\n" * 30)
+    assert score_file(str(path))["entities"]["NP"]["support"] == 30
+    path.write_text(TRAINING.replace("I-PER", "O").replace("I-LOC", "O"))  # a model that finds nothing
+    assert score_file(str(path))["entities"]["micro avg"]["support"] == 3
+
+
+@pytest.mark.parametrize("prefix", ["B", "I", "S"])
+@pytest.mark.parametrize(("gold", "predicted", "warned"), [(10, 10, True), (9, 50, False), (50, 9, False)])
+def test_many_entities_without_a_common_type_are_scored_with_a_warning(
+    tmp_path, caplog, prefix, gold, predicted, warned
+):
+    rows = [f"a {prefix}-PER O" for _ in range(gold)]
+    rows += [f"a O {prefix}-ORG" for _ in range(predicted)]
+    path = tmp_path / "a.txt"
+    path.write_text("\n\n".join(rows) + "\n")
+    assert score_file(str(path))["entities"]["micro avg"]["f1"] == 0
+    expected = (
+        f"{path}: gold and predicted tags have no type in common (gold: PER; predicted: ORG): check that the last two "
+        "columns are gold and predicted tags"
+    )
+    assert caplog.messages == [expected] * warned
+    path.write_text("\n\n".join([*rows, f"a O {prefix}-PER"]) + "\n")
+    caplog.clear()
+    score_file(str(path))
+    assert caplog.messages == []
+
+
+def test_a_terminal_gets_no_control_characters_of_types(tmp_path, capsys, caplog):
     path = tmp_path / "a.txt"
     path.write_text("a B-P\x1b[31mER B-P\x1b[31mER\n")
     main([str(path)])
     printed = capsys.readouterr().out
     assert "\x1b" not in printed
     assert r"P\x1b[31mER" in printed
+    path.write_text("a B-P\x1b[31mER O\n\nb O B-Q\u202eER\n\n" * 10)
+    score_file(str(path))
+    assert r"(gold: P\x1b[31mER; predicted: Q\u202eER)" in caplog.text
