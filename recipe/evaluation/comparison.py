@@ -224,15 +224,15 @@ def _measure_weights(system: System) -> str:
 def _show_examples(first: System, other: System, split: str, number: int) -> list[Part]:
     """What one of two runs has right and the other wrong, in context, in both directions."""
     letters = [first.letter, other.letter]
-    files = [system.results[0].predictions.get(split) for system in (first, other)]
-    paths = [file for file in files if file]
-    if len(paths) < 2 or first.is_group or other.is_group:
+    ours, theirs = (system.results[0].tagged.get(split) for system in (first, other))
+    if ours is None or theirs is None or first.is_group or other.is_group:
         return []
+    predicted = ours.predicted, theirs.predicted
     parts = []
     for right in (0, 1):
         title = f"{split}: {letters[right]} right, {letters[1 - right]} wrong"
         try:
-            total, rows = tabulate_disagreements(paths, right, number)
+            total, rows = tabulate_disagreements(ours.documents, predicted, right, number)
         except ValueError:
             parts.append(Part(title, ["No examples: the two files are divided into other sentences."]))
             continue

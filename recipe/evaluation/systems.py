@@ -2,16 +2,17 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from glob import glob
 from itertools import chain, combinations, pairwise, zip_longest
 from pathlib import Path
 from string import ascii_uppercase
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from recipe.data.conll import format_cells
-from recipe.data.documents import list_tags
+from recipe.data.documents import Document, list_sentences
 from recipe.errors import RecipeError
 from recipe.evaluation.counts import Counts, count_entities, list_units, unpack_counts
 from recipe.evaluation.examples import shorten
@@ -22,24 +23,42 @@ from recipe.evaluation.scoring import (
     find_other_row,
     read_predictions,
     score_counts,
-    score_entities,
 )
 
 UNNAMED = "predictions"  # the split of a file whose name does not say which one it is
 WEIGHTS = "model.safetensors"
 OWN_SCHEME = "IOB2"  # of a run's predictions, which are scored strictly
 ASIDE = re.compile(r"(.+\.)?aside-\d+")  # what --restart calls the folder with the files of an earlier run
-END = ("", "", "", "")  # in place of a word, after the last one
+
+
+class Tagged(NamedTuple):
+    """A file of predictions: its documents with gold tags, and the predicted tags of each sentence, both in IOB2."""
+
+    documents: Sequence[Document]
+    predicted: Sequence[Sequence[str]]
+
+
+class Word(NamedTuple):
+    """A word of a file of predictions. unit: the document or sentence that it is in."""
+
+    unit: str
+    word: str
+    tag: str
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one run or file says. report: as in report.json. predictions: column files by split, where they are."""
+    """What one run or file says.
+
+    report: as in report.json. predictions: column files by split, where they are. tagged: what those of scored splits
+    contain. Each file is read once, because large ones take long.
+    """
 
     path: Path
     name: str
     report: dict
     predictions: dict[str, Path]
+    tagged: dict[str, Tagged] = field(default_factory=dict)
 
     @property
     def files(self) -> list[Path]:
@@ -121,7 +140,7 @@ def read_systems(arguments: Sequence[str]) -> list[System]:
     Raises RecipeError if one cannot be read, if the runs of a group are not seeds of one recipe, or if a split has
     other gold in another system.
     """
-    groups = [[read_result(path) for path in _find_paths(argument)] for argument in arguments]
+    groups = _read_groups(arguments)
     _name_splits(groups)
     for group in groups:
         _check_seeds(group)
@@ -132,6 +151,25 @@ def read_systems(arguments: Sequence[str]) -> list[System]:
     if len(set(names)) < len(names):
         names = list(arguments)
     return [System(*parts) for parts in zip(_list_letters(len(groups)), names, groups, strict=True)]
+
+
+def _read_groups(arguments: Sequence[str]) -> list[list[Result]]:
+    """The results of each argument. Equal words and gold tags are kept once, so that many seeds fit in memory."""
+    known: list[Sequence[Document]] = []
+    return [[_read_shared(path, known) for path in _find_paths(argument)] for argument in arguments]
+
+
+def _read_shared(path: Path, known: list[Sequence[Document]]) -> Result:
+    """`read_result`, with the words and tags of documents among `known` that are equal. Others are added to these."""
+    result = read_result(path)
+    for documents, _ in result.tagged.values():
+        same = next((others for others in known if others == documents), None)
+        if same is None:
+            known.append(documents)
+            continue
+        for mine, its in zip(list_sentences(documents), list_sentences(same), strict=True):
+            mine.words, mine.tags = its.words, its.tags
+    return result
 
 
 def _list_letters(number: int) -> list[str]:
@@ -168,16 +206,16 @@ def read_result(path: Path) -> Result:
         beside = path.parent.glob("predictions/*.conll") if path.name == "report.json" else ()
         result = Result(path, name_run(path), read_report(path), {file.stem: file for file in beside})
         for split in result.predictions.keys() & set(result.splits):
-            counts = count_entities(*read_predictions(result.predictions[split], OWN_SCHEME))
+            result.tagged[split] = Tagged(*read_predictions(result.predictions[split], OWN_SCHEME))
+            counts = count_entities(*result.tagged[split])
             check_predictions(result.predictions[split], score_counts(counts), result.report[split]["entities"])
             result.report[split].setdefault("documents", counts.pack())  # an earlier version has none
     else:
-        documents, predicted = read_predictions(path)
+        tagged = Tagged(*read_predictions(path))
         split = path.stem if path.stem in SPLITS else UNNAMED
-        counts = count_entities(documents, predicted)
-        entities = score_entities(list_tags(documents), predicted)
-        report = {split: {"entities": entities, "documents": counts.pack()}, "run": {}}
-        result = Result(path, str(path), report, {split: path})
+        counts = count_entities(*tagged)
+        report = {split: {"entities": score_counts(counts), "documents": counts.pack()}, "run": {}}
+        result = Result(path, str(path), report, {split: path}, {split: tagged})
     if not result.splits:
         raise RecipeError(f"{path}: has no scores: run run_ner.py with do_eval or do_predict")
     return result
@@ -205,7 +243,8 @@ def _name_splits(groups: list[list[Result]]) -> None:
             if not same:
                 reasons = "; ".join(dict.fromkeys(f"{split}: {difference}" for split, difference in found))
                 raise RecipeError(f"{result.path}: its gold is that of no split of {named[0][1].path} ({reasons})")
-            for part in (result.report, result.predictions):
+            parts: tuple[dict[str, Any], ...] = (result.report, result.predictions, result.tagged)
+            for part in parts:
                 part[same[0]] = part.pop(UNNAMED)
 
 
@@ -255,8 +294,8 @@ def find_gold_difference(first: Result, split: str, other: Result, other_split: 
     supports = [counts.select(types)[..., :-1, 2] for counts in (ours, theirs)]
     places = np.argwhere(supports[0] != supports[1])
     if not len(places):
-        files = first.predictions.get(split), other.predictions.get(other_split)
-        return _find_other_word(files[0], files[1]) if files[0] and files[1] else ""
+        both = split in first.tagged and other_split in other.tagged
+        return _find_other_word(first, split, other, other_split) if both else ""
     place = places[0][0]
     rows = [dict(zip(types, support[place].tolist(), strict=True)) for support in supports]
     return _describe_supports(f"{ours.unit} {place + 1}", *rows)
@@ -270,29 +309,37 @@ def _describe_supports(place: str, ours: dict[str, int], theirs: dict[str, int])
     return ""
 
 
-def _find_other_word(first: Path, other: Path) -> str:
+def _find_other_word(first: Result, split: str, other: Result, other_split: str) -> str:
     """The first line of `other` with another word or gold tag than `first`, or in another unit; else empty.
 
     Sentences can end elsewhere, unless they are what entities are counted by.
     """
-    for theirs, ours in zip_longest(_list_words(other), _list_words(first), fillvalue=END):
-        if theirs[1:] != ours[1:]:
-            return f"{_describe_word(other, *theirs)}, but {_describe_word(first, *ours)}"
+    ours, theirs = first.tagged[split].documents, other.tagged[other_split].documents
+    if ours == theirs:
+        return ""
+    for there, here in zip_longest(_list_words(theirs), _list_words(ours)):
+        if there is None or here is None or there[0] != here[0]:
+            sides = ((other.predictions[other_split], there), (first.predictions[split], here))
+            return ", but ".join(_describe_word(*side) for side in sides)
     return ""
 
 
-def _list_words(file: Path) -> Iterator[tuple[str, str, str, str]]:
-    """The place, document or sentence, word and gold tag of each word of a file of predictions.
+def _list_words(documents: Sequence[Document]) -> Iterator[tuple[Word, str, int]]:
+    """Each word with its gold tag, the place of its sentence, and its number there from 0.
 
     Words are as the recipe writes them: those of other programs can have no-break spaces.
     """
-    unit, groups = list_units(read_predictions(file)[0])
+    unit, groups = list_units(documents)
     for number, group in enumerate(groups, 1):
+        name = f"{unit} {number}"
         for sentence in group.sentences:
-            path, _, line = sentence.place.rpartition(":")
             for offset, (word, tag) in enumerate(zip(sentence.words, sentence.tags, strict=True)):
-                yield f"{path}:{int(line) + offset}", f"{unit} {number}", format_cells([word]), tag
+                yield Word(name, format_cells([word]), tag), sentence.place, offset
 
 
-def _describe_word(file: Path, place: str, unit: str, word: str, tag: str) -> str:
-    return f"{place} has {shorten(word)!r} {tag} in {unit}" if place else f"{file} ends"
+def _describe_word(file: Path, found: tuple[Word, str, int] | None) -> str:
+    if found is None:
+        return f"{file} ends"
+    word, place, offset = found
+    path, _, line = place.rpartition(":")
+    return f"{path}:{int(line) + offset} has {shorten(word.word)!r} {word.tag} in {word.unit}"

@@ -3,20 +3,23 @@
 import json
 import random
 import re
+from collections import Counter
 from pathlib import Path
+from time import process_time
 
 import pytest
 
+from recipe.data import conll
 from recipe.data.conll import write_conll
-from recipe.data.documents import Document, Sentence, list_tags
-from recipe.data.schemes import to_iob2
+from recipe.data.documents import Document, Sentence, list_sentences, list_tags
+from recipe.data.schemes import list_entities, to_iob2
 from recipe.errors import RecipeError
-from recipe.evaluation.comparison import compare, main
-from recipe.evaluation.disagreements import find_disagreements
+from recipe.evaluation.comparison import compare, compare_systems, main
+from recipe.evaluation.disagreements import find_disagreements, tabulate_disagreements
 from recipe.evaluation.predictions import read_predictions
 from recipe.evaluation.rendering import FORMATS, Part, render
 from recipe.evaluation.scoring import score, score_documents
-from recipe.evaluation.systems import _find_paths, read_result
+from recipe.evaluation.systems import _find_paths, read_result, read_systems
 
 RUN = {"seed": 1, "train_minutes": 2.0, "total_minutes": 3.0, "model": "m", "data": "d", "hardware": "h"}
 
@@ -311,6 +314,52 @@ def test_ill_formed_predictions_of_a_run_are_scored_strictly_even_if_all_of_them
     assert counts.select(counts.types).sum((0, 1)).tolist() == [0, 0, 6]  # of types and of all: hits, guesses, support
 
 
+def test_ill_formed_predictions_of_a_run_are_shown_as_they_are_scored(tmp_path):
+    gold = [Document([Sentence(["Oslo", "left"], ["B-LOC", "O"]), Sentence(["Mara"], ["B-PER"])])]
+    for name, predicted in (("a", [["I-LOC", "O"], ["O"]]), ("b", [["B-LOC", "O"], ["B-PER"]])):
+        (tmp_path / name / "predictions").mkdir(parents=True)
+        write_conll(tmp_path / name / "predictions" / "dev.conll", gold, predicted)
+        report = {"dev": score(list_tags(gold), predicted), "run": RUN}
+        (tmp_path / name / "report.json").write_text(json.dumps(report))
+    part = find_part(compare([str(tmp_path / "a"), str(tmp_path / "b")]), "dev: B right, A wrong")
+    assert [row[2:] for row in part.rows] == [["LOC: Oslo", "-", "LOC: Oslo"], ["PER: Mara", "-", "PER: Mara"]]
+
+
+def test_types_with_white_space_are_the_same_in_all_systems(tmp_path):
+    kinds = {"a.txt": "work of art", "b.txt": "work_of_art", "c.txt": "work\u00a0of\u00a0art"}
+    for name, kind in kinds.items():
+        (tmp_path / name).write_text(f"Mona\tB-{kind}\tB-{kind}\nLisa\tI-{kind}\tI-{kind}\n\nhung\tO\tO\n")
+    parts = compare([str(tmp_path / name) for name in kinds])
+    for letter in "BC":
+        rows = find_part(parts, f"predictions: {letter} compared with A").rows
+        assert [row[:3] for row in rows] == [["work_of_art", "100.0", "100.0"], ["micro avg", "100.0", "100.0"]]
+
+
+def test_training_data_with_chunks_are_no_system(tmp_path):
+    (tmp_path / "train.txt").write_text("Mara NNP I-NP I-PER\nleft VBD I-VP O\n")
+    with pytest.raises(
+        RecipeError, match=r"train\.txt: gold and predicted tags have no type in common \(gold: NP, VP; "
+    ):
+        compare([str(tmp_path / "train.txt")])
+
+
+def test_each_file_is_read_once_and_equal_gold_is_kept_once(tmp_path, monkeypatch):
+    runs = [write_run(tmp_path / name, 0.2, seed) for seed, name in enumerate("abcd")]
+    files = [write_file(tmp_path / f"{name}.conll", 0.3) for name in "ef"]
+    read, times = conll.read_lines, Counter()
+    monkeypatch.setattr(conll, "read_lines", lambda path, encoding: times.update([str(path)]) or read(path, encoding))
+    systems = read_systems([runs[0], runs[1], f"{runs[2]},{runs[3]}", *files])
+    assert len(compare_systems(systems)) > 8
+    assert set(times) == {*files, *(f"{run}/predictions/{split}.conll" for run in runs for split in ("dev", "test"))}
+    assert set(times.values()) == {1}
+    tagged = [part for system in systems for result in system.results for part in result.tagged.values()]
+    assert len(tagged) == 10
+    for kind in ("words", "tags"):
+        assert len({id(getattr(list_sentences(part.documents)[0], kind)) for part in tagged}) == 1
+    places = {list_sentences(part.documents)[0].place for part in tagged}
+    assert places == {f"{file}:3" for file in times}
+
+
 def write_seeds(folder, name, mistakes, seeds=(1, 2, 3), **options):
     return [write_run(folder / f"{name}-seed{seed}", mistakes, seed, **options) for seed in seeds]
 
@@ -472,6 +521,39 @@ def test_disagreements_are_missed_and_invented_entities():
     assert find_disagreements(gold, right, wrong) == [(0, (2, 3, "ORG")), (0, (3, 5, "PER"))]
     assert find_disagreements(gold, wrong, right) == []
     assert find_disagreements(gold, wrong, wrong) == []
+
+
+def find_slowly(gold, right, wrong):
+    """The same as `find_disagreements`, by its definition."""
+    found = []
+    for number, tags in enumerate(zip(gold, right, wrong, strict=True)):
+        true, good, bad = (set(list_entities(one)) for one in tags)
+        taken = {word for start, stop, _ in true | good for word in range(start, stop)}
+        invented = {entity for entity in bad if not taken & set(range(*entity[:2]))}
+        found += [(number, entity) for entity in sorted((true & good) - bad | invented)]
+    return found
+
+
+@pytest.mark.parametrize("common", [0, 0.5, 0.9])
+def test_disagreements_are_those_of_their_definition(common):
+    draw = random.Random(common)
+    tags = [f"{prefix}-{kind}" for prefix in "BI" for kind in "XY"] + ["O"]
+    for _ in range(30):
+        gold = [draw.choices(tags, k=draw.randrange(30)) for _ in range(10)]
+        right, wrong = (
+            [[tag if draw.random() < common else draw.choice(tags) for tag in one] for one in gold] for _ in "ab"
+        )
+        assert find_disagreements(gold, right, wrong) == find_slowly(gold, right, wrong)
+
+
+def test_a_file_without_blank_lines_is_compared_in_seconds():
+    draw = random.Random(0)
+    gold, right, wrong = ([draw.choices(["O", "B-X", "B-Y"], [8, 1, 1], k=100_000)] for _ in "abc")
+    start = process_time()
+    documents = [Document([Sentence(["a"] * len(gold[0]), gold[0])])]
+    total, rows = tabulate_disagreements(documents, (right, wrong), 0, 1_000)
+    assert process_time() - start < 10  # half a second on a slow machine; each entity with each other takes minutes
+    assert (len(rows), total) == (1_000, len(find_disagreements(gold, right, wrong)))
 
 
 def test_examples_show_gold_and_both_predictions_in_context(tmp_path):
