@@ -14,7 +14,7 @@ from typing import Any
 
 from recipe.data.documents import Document, Notes, Sentence, list_sentences
 from recipe.data.layouts import NUMBER, Line, convert_layout
-from recipe.data.schemes import PREFIXES, count_slips, is_tag, split_tag, to_iob2
+from recipe.data.schemes import PREFIXES, count_slips, is_tag, is_well_formed, split_tag, to_iob2
 from recipe.data.spelling import Spelling, find_spelling
 from recipe.data.text_files import read_lines
 from recipe.errors import RecipeError
@@ -159,10 +159,7 @@ def _split_lines(path: str | Path, encoding: str, word_column: int) -> list[Line
             raise RecipeError(f"{path}:{number}: {len(line)} characters in one line: check that this is a column file")
         if "\r" in line:
             raise RecipeError(f"{path}:{number}: a carriage return within the line: convert line ends to line feeds")
-        if "\t" in line:
-            cells = [cell.strip(" ") for cell in line.split("\t")]
-        else:
-            cells = [cell for cell in line.split(" ") if cell]
+        cells = [cell.strip(" ") for cell in line.split("\t")] if "\t" in line else list(filter(None, line.split(" ")))
         # Most lines have no such mark, which is found much faster in the text than in the cells.
         opens = DOCUMENT_START in line and DOCUMENT_START in (*cells[:1], *cells[word_column:][:1])
         opens = opens or (line.startswith("#") and DOCUMENT_MARK.match(line) is not None)
@@ -190,8 +187,11 @@ def _drop_comments(lines: list[Line], tag_column: int, prefix: str, notes: Notes
 
 def _find_spelling(lines: Iterable[Line], tag_column: int, prefix: str | None) -> Spelling:
     """The spelling of the tags in `tag_column`, apart from lines that can be comments."""
-    rows = (line for line in lines if line.cells and not line.opens and not (prefix and line.text.startswith(prefix)))
-    return find_spelling(Counter(line.cells[tag_column].strip() for line in rows if _has_column(line, tag_column)))
+    rows = [line for line in lines if line.cells and not line.opens and not (prefix and line.text.startswith(prefix))]
+    written = Counter[str]()
+    for cell, number in Counter([line.cells[tag_column] for line in rows if _has_column(line, tag_column)]).items():
+        written[cell.strip()] += number
+    return find_spelling(written)
 
 
 def _find_shape(line: Line) -> tuple[int, bool]:
@@ -357,13 +357,13 @@ def _join_breaks(tag: str) -> str:
 
 
 def _detect_scheme(sentences: Sequence[Sentence]) -> str:
-    entities = sum(tag.startswith("B") for sentence in sentences for tag in to_iob2(sentence.tags))
-    slips = {scheme: [count_slips(sentence.tags, scheme) for sentence in sentences] for scheme in PREFIXES}
-    scheme = min(slips, key=lambda name: sum(slips[name]))
-    count = sum(slips[scheme])
+    slips = count_slips(sentence.tags for sentence in sentences)
+    scheme = min(slips, key=slips.__getitem__)
+    count = slips[scheme]
     if not count:
         return scheme
-    first = next(sentence for sentence, number in zip(sentences, slips[scheme], strict=True) if number)
+    entities = sum(tag.startswith("B") for sentence in sentences for tag in to_iob2(sentence.tags))
+    first = next(sentence for sentence in sentences if not is_well_formed(sentence.tags, scheme))
     if count > MOST_SLIPS * entities:
         raise RecipeError(
             f"{first.place}: the tags of the sentence that starts here are not {scheme}, the scheme that fits the file "

@@ -87,7 +87,8 @@ def test_two_tags_are_no_tag(tag):
     ],
 )
 def test_count_slips(tags, scheme, slips):
-    assert count_slips(tags.split(), scheme) == slips
+    assert count_slips([tags.split()])[scheme] == slips
+    assert count_slips([tags.split(), ["O"], tags.split()])[scheme] == 2 * slips
 
 
 @pytest.mark.parametrize(
