@@ -18,6 +18,7 @@ from bench.ensembles import format_ensembles, load_ensembles
 from bench.errors import format_kinds, format_seen, format_sides, load_errors
 from bench.frontier import format_frontier, load_frontier
 from bench.misc import MISC, format_changes, format_errors
+from bench.reference import format_intervals, load_tags
 from bench.report import (
     BEST,
     format_contexts,
@@ -162,7 +163,9 @@ def test_a_page_names_only_known_flags(page, known_flags):
 def test_pages_show_the_tables_that_the_results_make():
     paths = [str(path) for path in (ROOT / "results").glob("*.json")]
     assert format_table(paths) in README
-    assert format_reference(paths) in (ROOT / "docs" / "reproduction.md").read_text()
+    reproduction = (ROOT / "docs" / "reproduction.md").read_text()
+    assert format_reference(paths) in reproduction
+    assert format_intervals(load_tags()) in reproduction
     speed = (ROOT / "docs" / "speed.md").read_text()
     assert format_speed(load_tables()) in speed
     assert format_rates(load_tables()) in speed
