@@ -66,7 +66,7 @@ def _list_systems(systems: Sequence[System], splits: Sequence[str]) -> Part:
         [system.letter, system.name, str(len(system.results)), _list_facts(system, lambda run: run["seed"], " ")]
         for system in systems
     ]
-    lacking = [system.letter for system in systems if any(system.count(split, []) is None for split in splits)]
+    lacking = [system.letter for system in systems if not all(system.has_counts(split) for split in splits)]
     notes = [f"{letter} {NO_COUNTS}" for letter in lacking]
     return Part("Systems", notes, ["", "name", "runs", "seeds"], rows)
 

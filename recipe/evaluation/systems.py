@@ -122,6 +122,10 @@ class System:
         """F1 of each run in percent, micro average."""
         return [read_f1(report, split) for report in self.reports]
 
+    def has_counts(self, split: str) -> bool:
+        """Whether each run has counts by document, which `count` takes long to unpack if there are many."""
+        return all("documents" in report[split] for report in self.reports)
+
     def count(self, split: str, types: Sequence[str]) -> np.ndarray | None:
         """The counts by document of each run as `Counts.select` returns them; None if a run has none.
 
