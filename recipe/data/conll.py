@@ -122,7 +122,7 @@ def _spell_tags(lines: Iterable[Line], tag_column: int, spelling: Spelling) -> N
 
 
 def _group_lines(path: str | Path, lines: Iterable[Line]) -> list[list[list[Line]]]:
-    """The rows of each sentence of each document. Raises RecipeError if there is none."""
+    """The rows of each sentence of each document. Raises RecipeError if there are no rows."""
     groups: list[list[list[Line]]] = [[]]
     is_open = False  # whether a row continues the last sentence
     for line in lines:
