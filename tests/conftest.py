@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -20,6 +21,8 @@ from transformers import (
     PreTrainedConfig,
     PreTrainedTokenizerFast,
 )
+
+from recipe.inference.measuring import measure_here
 
 torch.set_num_threads(2)
 os.environ["ACCELERATE_USE_CPU"] = "true"  # what the tests expect was found on CPUs
@@ -119,6 +122,15 @@ def assert_same_gradients(found: dict, expected: dict, rtol: float) -> None:
         torch.testing.assert_close(found[name], gradient, rtol=rtol, atol=1e-5 * largest, msg=name)
 
 
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_testnodedown(node, error):
+    """Tells how a process of tests died: a signal from outside, as for want of memory, leaves no trace in it."""
+    if error:
+        status = node.gateway._io.popen.wait(timeout=60)
+        free = psutil.virtual_memory().available >> 20
+        node.config.get_terminal_writer().line(f"\n{node.gateway.id} ended with status {status}; {free} MB are free")
+
+
 @pytest.fixture(scope="session")
 def tokenizer() -> PreTrainedTokenizerFast:
     return make_tokenizer()
@@ -167,6 +179,19 @@ def articles_file(tmp_path_factory) -> str:
     path = tmp_path_factory.mktemp("text") / "articles.txt"
     path.write_text("\n\n".join(f"article {n} tells of port {n * 7}.\nits second line ends here." for n in range(40)))
     return str(path)
+
+
+@pytest.fixture(scope="module")
+def measured_here():
+    """Exports are measured in this process, because most of the time would go to starting others."""
+
+    def measure(model, trial, precision="auto"):
+        return measure_here(model, trial, precision, time.time())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recipe.export.measure", measure)
+        patch.setattr("recipe.exportable.measure", measure)
+        yield
 
 
 @pytest.fixture(scope="session")

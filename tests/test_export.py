@@ -26,6 +26,7 @@ from recipe.arguments import MlmArguments
 from recipe.errors import RecipeError
 from recipe.inference.exports import Export, count_threads
 from recipe.inference.filler import Filler
+from recipe.inference.measuring import measure
 from recipe.inference.scorer import Scorer
 from recipe.inference.tagger import Tagger
 from recipe.model.settings import ModelArguments
@@ -34,7 +35,16 @@ pytest.importorskip("openvino", reason="needs the extra export: pip install -e '
 from recipe import export as module
 from recipe.exportable import open_source
 
+pytestmark = pytest.mark.usefixtures("measured_here")
+
 TEXT = "Mara Okello left Oslo.\n\nShe joined Norvik."
+
+
+@pytest.fixture
+def apart(measured_here, monkeypatch):
+    """Measures in processes of their own, as users do."""
+    monkeypatch.setattr("recipe.export.measure", measure)
+    monkeypatch.setattr("recipe.exportable.measure", measure)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +64,7 @@ def run(trained, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def trained_and_exported(trained, tmp_path_factory):
+def trained_and_exported(trained, measured_here, tmp_path_factory):
     """The same with the exports that several tests use."""
     folder = shutil.copytree(trained, tmp_path_factory.mktemp("exported") / "run")
     for backend in ("onnx", "openvino"):
@@ -72,7 +82,7 @@ def export(run, *flags):
 
 
 @pytest.mark.parametrize("form", [Export("onnx", "fp32"), Export("openvino", "fp32"), Export("torch", "fp32")])
-def test_an_export_in_fp32_is_used_like_its_model(run, form, capsys):
+def test_an_export_in_fp32_is_used_like_its_model(run, form, apart, capsys):
     export(run, "--backend", form.backend, "--precision", form.precision)
     model, exported = Tagger.load(run, "fp32"), Tagger.load(run / "export" / form.name)
     assert exported.settings == model.settings
@@ -102,11 +112,11 @@ def test_int8_is_smaller_and_judged(run, backend):
 def test_an_export_that_loses_too_much_is_refused_unless_forced(run, monkeypatch, capsys):
     monkeypatch.setattr("recipe.inference.guard.MOST_DIFFERENCE", -1.0)
     with pytest.raises(RecipeError, match=r"no export passes, as the table shows: nothing is kept \(--force"):
-        export(run, "--backend", "onnx", "--precision", "fp32")
+        export(run, "--backend", "torch", "--precision", "fp32")
     assert "a logit differs by" in capsys.readouterr().out
     assert not (run / "export").exists()
-    export(run, "--backend", "onnx", "--precision", "fp32", "--force")
-    assert "onnx-fp32, loses too much: a logit differs by" in (run / "README.md").read_text()
+    export(run, "--backend", "torch", "--precision", "fp32", "--force")
+    assert "torch-fp32, loses too much: a logit differs by" in (run / "README.md").read_text()
 
 
 def test_layers_stay_in_fp32_until_an_export_passes(run, monkeypatch, tmp_path):
@@ -173,8 +183,8 @@ def test_another_file_has_its_own_columns_and_encoding(run, tmp_path):
     rows = [f"1 {gold} {word}é" if line else "" for line in lines for word, gold, *_ in [line.split() or ["", ""]]]
     (tmp_path / "own.conll").write_text("\n".join(rows), encoding="latin-1")
     columns = ["--word_column", "2", "--tag_column", "1", "--encoding", "latin-1"]
-    export(run, "--backend", "openvino", "--precision", "fp32", "--file", str(tmp_path / "own.conll"), *columns)
-    figures = json.loads((run / "export" / "openvino-fp32" / "measured.json").read_text())
+    export(run, "--backend", "torch", "--precision", "fp32", "--file", str(tmp_path / "own.conll"), *columns)
+    figures = json.loads((run / "export" / "torch-fp32" / "measured.json").read_text())
     assert figures["file"] == "own.conll"
     assert figures["export"]["words"] == sum(map(bool, rows))
 
@@ -421,10 +431,10 @@ def test_a_model_that_needs_more_training_names_what_can_be_trained(mlm_run, mon
     config = json.loads((mlm_run / "config.json").read_text())
     config["masked_lm"] |= {"new_head": True, "trained_tokens": 5}
     (mlm_run / "config.json").write_text(json.dumps(config))
-    export(mlm_run, "--backend", "onnx", "--precision", "fp32")
+    export(mlm_run, "--backend", "torch", "--precision", "fp32")
     caplog.clear()
     Filler.load(mlm_run, "fp32")
-    Filler.load(mlm_run, export="onnx-fp32")
+    Filler.load(mlm_run, export="torch-fp32")
     assert (
         f"train it: make mlm CONFIG=configs/mlm/own_text.yaml ARGS='--model_name_or_path {mlm_run} "
         in caplog.messages[0]
@@ -466,12 +476,12 @@ def test_a_full_disk_is_told_from_a_model_that_cannot_be_exported(run, monkeypat
         patch.setattr(module, "write_companions", fail)
         patch.setattr(module.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
         with pytest.raises(RecipeError, match=f"{run}/export: only 0 MB free on the disk: make room"):
-            export(run, "--backend", "onnx", "--precision", "fp32")
+            export(run, "--backend", "torch", "--precision", "fp32")
     assert not (run / "export").exists()
     assert "MB free" not in capsys.readouterr().out  # the error is not printed twice
     monkeypatch.setattr(module, "write_companions", fail)
     with pytest.raises(type(error), match=r"No space|iostream"):
-        export(run, "--backend", "onnx", "--precision", "fp32")
+        export(run, "--backend", "torch", "--precision", "fp32")
 
 
 def test_an_export_that_is_a_link_is_replaced(run, tmp_path):
@@ -507,7 +517,7 @@ def test_text_to_compare_on_can_be_given_and_has_to_be_there(mlm_run, tmp_path):
     assert json.loads((mlm_run / "export" / "torch-fp32" / "measured.json").read_text())["file"] == "other.txt"
 
 
-def test_a_model_that_is_no_run_is_compared_on_blocks_of_its_own_length(encoder, tmp_path, capsys):
+def test_a_model_that_is_no_run_is_compared_on_blocks_of_its_own_length(encoder, apart, tmp_path, capsys):
     shutil.copytree(encoder, tmp_path / "model")
     (tmp_path / "text.txt").write_text("Mara Lind went to Oslo. " * 100)
     flags = ["--backend", "onnx", "--precision", "fp32", "--file", str(tmp_path / "text.txt")]

@@ -87,13 +87,10 @@ def _read(folder: Path) -> Measurement:
     return Measurement(Outcome(scores, outputs["logits"], outputs["chosen"]), Costs(**found["costs"]))
 
 
-def main() -> None:
-    """Measure in this process."""
-    Thread(target=_end_with_parent, daemon=True).start()
-    model, trial_values, folder, precision, started = sys.argv[1:]
-    trial = read_trial(json.loads(trial_values))
-    loaded = trial.load(model, precision)
-    load_seconds = time.time() - float(started)
+def measure_here(model: Path, trial: Trial, precision: str, started: float) -> Measurement:
+    """Measure a model in this process, which began at `started`, in seconds since 1970."""
+    loaded = trial.load(str(model), precision)
+    load_seconds = time.time() - started
     outcome = trial.run(loaded)
     items = trial.list_items()
     together = [items[first : first + BATCH] for first in range(0, min(len(items), TOGETHER), BATCH)]
@@ -105,11 +102,19 @@ def main() -> None:
         alone_per_second=time_use(trial, loaded, [[item] for item in items[:ALONE]]),
         load_seconds=load_seconds,
         memory=find_peak_memory(),
-        size=sum(path.stat().st_size for path in Path(model).iterdir() if path.is_file()) / 1e6,
+        size=sum(path.stat().st_size for path in model.iterdir() if path.is_file()) / 1e6,
     )
-    content = {"scores": vars(outcome.scores), "costs": asdict(costs)}
+    return Measurement(outcome, costs)
+
+
+def main() -> None:
+    """Measure in this process, and write what `_read` reads."""
+    Thread(target=_end_with_parent, daemon=True).start()
+    model, trial_values, folder, precision, started = sys.argv[1:]
+    measured = measure_here(Path(model), read_trial(json.loads(trial_values)), precision, float(started))
+    content = {"scores": vars(measured.outcome.scores), "costs": asdict(measured.costs)}
     (Path(folder) / "figures.json").write_text(json.dumps(content))
-    np.savez(Path(folder) / "outputs.npz", logits=outcome.logits, chosen=outcome.chosen)
+    np.savez(Path(folder) / "outputs.npz", logits=measured.outcome.logits, chosen=measured.outcome.chosen)
 
 
 def _end_with_parent() -> None:

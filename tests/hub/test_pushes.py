@@ -462,7 +462,7 @@ def test_exports_of_earlier_weights_leave_the_hub_with_the_next_push(hub, pushab
     assert hub.read("mara/tagger", "report.txt") == b"new"
 
 
-def test_an_export_reads_back_from_the_hub_as_it_was(hub, lane, point_to, ner_flags, tmp_path):
+def test_an_export_reads_back_from_the_hub_as_it_was(hub, lane, point_to, ner_flags, measured_here, tmp_path):
     pytest.importorskip("onnxscript", reason="needs the extra export: pip install -e '.[export]'")
     point_to(hub.url, xet=lane == "xet")
     folder, text = tmp_path / "run", "Mira left Lima."
