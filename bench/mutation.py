@@ -39,7 +39,20 @@ PUSHED = (
 # group -> modules, and pytest's arguments for the tests that belong to them
 GROUPS = {
     "reading": (
-        [f"recipe/data/{name}.py" for name in ("conll", "rows", "spans", "schemes", "spelling", "layouts", "words")],
+        [
+            f"recipe/data/{name}.py"
+            for name in (
+                "column_checks",
+                "conll",
+                "layouts",
+                "rows",
+                "schemes",
+                "spans",
+                "spelling",
+                "tag_conversion",
+                "words",
+            )
+        ],
         [
             *(
                 f"tests/data/test_{name}.py"

@@ -4,34 +4,25 @@ A line whose word or first column is `-DOCSTART-` starts a document, and so does
 A file without such lines is one document.
 """
 
-import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from recipe.data.column_checks import check_columns, has_column, has_tag, refuse_named_header
 from recipe.data.documents import Document, Notes, Sentence, list_sentences
-from recipe.data.layouts import NUMBER, Line, convert_layout
-from recipe.data.schemes import PREFIXES, count_slips, is_tag, is_well_formed, split_tag, to_iob2
+from recipe.data.layouts import Line, convert_layout
+from recipe.data.schemes import split_tag
 from recipe.data.spelling import Spelling, find_spelling
+from recipe.data.tag_conversion import BREAKS, convert_tags, join_breaks
 from recipe.data.text_files import read_lines
 from recipe.errors import RecipeError
 from recipe.files import open_whole
 
 DOCUMENT_START = "-DOCSTART-"
-MOST_SLIPS = 0.1  # places that break the scheme of a file, as a share of its entities; more are refused
 LONGEST_LINE = 100_000  # characters
-BREAKS = re.compile(r"[\s\0]")  # would break the columns
 DOCUMENT_MARK = re.compile(r"#\s+newdoc(\s+id\s*=.*)?\s*$|#begin document\b")  # of CoNLL-U and CoNLL-2012
-# Names of columns in a header line.
-WORD_NAMES = {"word", "words", "token", "tokens", "form", "text"}
-TAG_NAMES = {"tag", "tags", "label", "labels", "ner", "ner_tag", "ner_tags", "entity", "iob", "bio"}
-# Types of syntactic chunks, which CoNLL-2003 has in the column before the entities.
-CHUNKS = {"NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"}
-
-logger = logging.getLogger(__name__)
 
 
 def read_conll(
@@ -78,7 +69,7 @@ def _read(
     if known:
         lines, notes.comments = known[0], notes.comments + known[1]
     if check:
-        _refuse_named_header(path, lines, word_column, tag_column)
+        refuse_named_header(path, lines, word_column, tag_column)
     spelling = _find_spelling(lines, tag_column, comment_prefix)
     if spelling.tags:
         notes.remark(spelling.note, str(path))
@@ -87,10 +78,7 @@ def _read(
         lines = _drop_comments(lines, tag_column, comment_prefix, notes)
     rows = [line for line in lines if line.cells and not line.opens]
     if check and rows:
-        _refuse_header(path, rows, tag_column)
-        _check_word_column(path, rows, word_column, tag_column)
-        _note_wide_lines(path, rows, (word_column, tag_column), notes)
-        _check_tag_column(path, rows, word_column, tag_column)
+        check_columns(path, rows, word_column, tag_column, notes)
     groups = _group_lines(path, lines)
     return [_build_document(path, group, word_column, tag_column) for group in groups]
 
@@ -117,7 +105,7 @@ def read_predicted(
 def _spell_tags(lines: Iterable[Line], tag_column: int, spelling: Spelling) -> None:
     """Spell the tags of a column as the recipe does, in place."""
     for line in lines if spelling.tags else ():
-        if _has_column(line, tag_column):
+        if has_column(line, tag_column):
             line.cells[tag_column] = spelling.spell(line.cells[tag_column].strip())
 
 
@@ -177,7 +165,7 @@ def _drop_comments(lines: list[Line], tag_column: int, prefix: str, notes: Notes
     usual = max(shapes, key=shapes.__getitem__, default=None)
     kept = []
     for line in lines:
-        is_row = _find_shape(line) == usual and _is_tag(line, tag_column)
+        is_row = _find_shape(line) == usual and has_tag(line, tag_column)
         if line.text.startswith(prefix) and not is_row and not line.opens:
             notes.comments += 1
         else:
@@ -189,7 +177,7 @@ def _find_spelling(lines: Iterable[Line], tag_column: int, prefix: str | None) -
     """The spelling of the tags in `tag_column`, apart from lines that can be comments."""
     rows = [line for line in lines if line.cells and not line.opens and not (prefix and line.text.startswith(prefix))]
     written = Counter[str]()
-    for cell, number in Counter([line.cells[tag_column] for line in rows if _has_column(line, tag_column)]).items():
+    for cell, number in Counter([line.cells[tag_column] for line in rows if has_column(line, tag_column)]).items():
         written[cell.strip()] += number
     return find_spelling(written)
 
@@ -230,149 +218,6 @@ def _check_tag(path: str | Path, line: Line, tag_column: int) -> str:
             "comment_prefix if it is a comment"
         ) from None
     return tag
-
-
-def _is_tag(line: Line, column: int, chunks: bool = True) -> bool:
-    """Whether there is a tag in a column. chunks: whether the tag of a syntactic chunk counts as one."""
-    tag = line.cells[column].strip() if _has_column(line, column) else ""
-    return is_tag(tag) and (chunks or split_tag(tag)[1] not in CHUNKS)
-
-
-def _are_numbers(rows: Iterable[Line], column: int) -> bool:
-    """Whether all rows have the number of a line in a column."""
-    return all(_has_column(line, column) and NUMBER.fullmatch(line.cells[column]) for line in rows)
-
-
-def _has_column(line: Line, column: int) -> bool:
-    return -len(line.cells) <= column < len(line.cells)
-
-
-def _note_wide_lines(path: str | Path, rows: Sequence[Line], columns: tuple[int, int], notes: Notes) -> None:
-    """Note lines with more cells than the two that almost all others have: a word with a space loses its end."""
-    wide = [line for line in rows if len(line.cells) > 2]
-    if columns == (0, -1) and len(wide) < len(rows) / 10:
-        for line in wide:
-            notes.remark(
-                "line(s) have more than two cells, of which the first was read as the word", f"{path}:{line.number}"
-            )
-
-
-def _refuse_named_header(path: str | Path, lines: Sequence[Line], word_column: int, tag_column: int) -> None:
-    """Raise RecipeError if the first line has the names of columns, which can look like a word and a type."""
-    first = next((line for line in lines if line.cells and not line.opens), None)
-    if first is None or not (_has_column(first, word_column) and _has_column(first, tag_column)):
-        return
-    word, tag = (first.cells[column].strip("#").lower() for column in (word_column, tag_column))
-    if word in WORD_NAMES and tag in TAG_NAMES:
-        raise RecipeError(
-            f"{path}:{first.number}: {first.text.strip()!r} names columns: remove this line, or set comment_prefix"
-        )
-
-
-def _refuse_header(path: str | Path, rows: Sequence[Line], tag_column: int) -> None:
-    """Raise RecipeError if the first line is the only one without a tag."""
-    tagged = [_is_tag(line, tag_column) for line in rows]
-    if len(rows) > 1 and not tagged[0] and all(tagged[1:]) and _has_column(rows[0], tag_column):
-        raise RecipeError(
-            f"{path}:{rows[0].number}: {rows[0].cells[tag_column]!r} is not a tag, but all other lines have one: "
-            "remove this line if it is a header, or set comment_prefix if it is a comment"
-        )
-
-
-def _check_word_column(path: str | Path, rows: Sequence[Line], word_column: int, tag_column: int) -> None:
-    """Raise RecipeError if the words are the numbers of the lines, and another column can be the words."""
-    empty = [line for line in rows if _has_column(line, word_column) and not line.cells[word_column]]
-    if 2 * len(empty) > len(rows):
-        raise RecipeError(
-            f"{path}:{empty[0].number}: most words in column {word_column} are empty: set word_column, or, if the "
-            "column numbers the sentences, name the file .csv"
-        )
-    width = min(len(line.cells) for line in rows)
-    if width < 3 or not _are_numbers(rows, word_column):
-        return
-    others = [column for column in range(width) if column != tag_column % width and not _are_numbers(rows, column)]
-    if others:
-        raise RecipeError(
-            f"{path}:{rows[0].number}: the words in column {word_column} are all numbers: set word_column, for example "
-            f"to {others[0]}, where this line has {rows[0].cells[others[0]]!r}"
-        )
-
-
-def _check_tag_column(path: str | Path, rows: Sequence[Line], word_column: int, tag_column: int) -> None:
-    """Raise RecipeError if `tag_column` counts from the end, and a line has tags of entities in two columns."""
-    width = min(len(line.cells) for line in rows)
-    chosen = width + tag_column
-    if tag_column >= 0 or chosen < 0:
-        return
-    for column in set(range(width)) - {word_column, chosen}:
-        tagged = all(_is_tag(line, column) for line in rows)
-        layer = [line for line in rows if tagged and line.cells[column] != "O" and _is_tag(line, column, chunks=False)]
-        if layer:
-            raise _explain_layers(path, layer[0], column, tag_column)
-    for line in rows:
-        longer = len(line.cells) > width and _is_tag(line, tag_column)
-        if longer and chosen != word_column and _is_tag(line, chosen, chunks=False):
-            raise _explain_layers(path, line, chosen, tag_column)
-
-
-def _explain_layers(path: str | Path, line: Line, column: int, tag_column: int) -> RecipeError:
-    last = len(line.cells) + tag_column
-    return RecipeError(
-        f"{path}:{line.number}: columns {column} and {last} both contain tags ({line.cells[column]} and "
-        f"{line.cells[last]}): set tag_column to {column} or {last}"
-    )
-
-
-def convert_tags(sentences: Sequence[Sentence], tag_scheme: str | None = None) -> str:
-    """Convert the tags of one file's sentences to IOB2 in place; return the scheme they were in.
-
-    Without `tag_scheme`, that is the scheme whose rules are broken in the fewest places. Published corpora contain a
-    few mistakes (two in CoNLL-2003's IOB1 training file): such a tag starts an entity, as in conlleval.
-    Raises RecipeError if there are more mistakes than a tenth of the entities, or if a tag has a prefix that the scheme
-    does not have.
-    """
-    for sentence in sentences:
-        sentence.tags = join_breaks(sentence.tags)
-    scheme = tag_scheme or _detect_scheme([sentence for sentence in sentences if set(sentence.tags) != {"O"}])
-    for sentence in sentences:
-        foreign = {split_tag(tag)[0] for tag in sentence.tags} - {"O", *PREFIXES[scheme]}
-        if foreign:
-            raise RecipeError(
-                f"{sentence.place}: the sentence that starts here has a tag with the prefix {min(foreign)}, which is "
-                f"not in the scheme {scheme}: fix the tag, or set tag_scheme"
-            )
-        sentence.tags = to_iob2(sentence.tags)
-    return scheme
-
-
-def join_breaks(tags: Iterable[str]) -> list[str]:
-    """The tags of a sentence with `_` in place of white space, as `write_conll` writes types."""
-    return list(map(_join_breaks, tags))
-
-
-@lru_cache(1024)
-def _join_breaks(tag: str) -> str:
-    """One such tag. Equal tags are the same object, so that a large file needs little memory."""
-    return BREAKS.sub("_", tag)
-
-
-def _detect_scheme(sentences: Sequence[Sentence]) -> str:
-    slips = count_slips(sentence.tags for sentence in sentences)
-    scheme = min(slips, key=slips.__getitem__)
-    count = slips[scheme]
-    if not count:
-        return scheme
-    entities = sum(tag.startswith("B") for sentence in sentences for tag in to_iob2(sentence.tags))
-    first = next(sentence for sentence in sentences if not is_well_formed(sentence.tags, scheme))
-    if count > MOST_SLIPS * entities:
-        raise RecipeError(
-            f"{first.place}: the tags of the sentence that starts here are not {scheme}, the scheme that fits the file "
-            f"best ({count} slips in {entities} entities): fix the tags, or set tag_scheme"
-        )
-    logger.warning(
-        "%s: first sentence that breaks the rules of %s (%d slips in %d entities)", first.place, scheme, count, entities
-    )
-    return scheme
 
 
 def format_cells(cells: Sequence[str]) -> str:

@@ -12,13 +12,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from recipe.data.conll import DOCUMENT_START, convert_tags
+from recipe.data.conll import DOCUMENT_START
 from recipe.data.documents import Document, Notes, Sentence, list_sentences
 from recipe.data.schemes import split_tag
 from recipe.data.settings import EntityArguments
 from recipe.data.sources import find_suffix
 from recipe.data.spans import read_spans, tag_text
 from recipe.data.spelling import find_spelling
+from recipe.data.tag_conversion import convert_tags
 from recipe.data.text_files import find_delimiter, parse_list, read_text
 from recipe.errors import RecipeError
 

@@ -13,9 +13,11 @@ from pathlib import Path
 
 from recipe.command_line import VerbParser
 from recipe.console import show_controls
-from recipe.data.conll import CHUNKS, convert_tags, read_predicted
+from recipe.data.column_checks import CHUNKS
+from recipe.data.conll import read_predicted
 from recipe.data.documents import Document, list_sentences, list_tags
 from recipe.data.schemes import PREFIXES, is_iob2, is_well_formed, list_types, to_iob2
+from recipe.data.tag_conversion import convert_tags
 from recipe.errors import RecipeError
 from recipe.evaluation.advice import reading_predictions
 from recipe.evaluation.counts import Counts, count_entities, pair_entities

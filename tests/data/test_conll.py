@@ -1,7 +1,8 @@
 import pytest
 
-from recipe.data.conll import convert_tags, read_columns, read_conll, write_conll
+from recipe.data.conll import read_columns, read_conll, write_conll
 from recipe.data.documents import Document, Notes, Sentence, list_sentences, list_tags
+from recipe.data.tag_conversion import convert_tags
 from recipe.errors import RecipeError
 
 
