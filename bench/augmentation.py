@@ -3,6 +3,7 @@
 make study RUNS="minilm-train*" makes its 72 runs: four shares of the training documents, six augmentations, three
 seeds. Finished ones are skipped and an interrupted one continues. On two cores, expect two minutes for a run on 1 % of
 the documents, eight on all of them, and six hours for the whole table, after the masked pretraining that `fill` uses.
+RUNS="*-train10-none-*" adds masked pretraining and soft labels of MPNet, trained on the same 10 % of the documents.
 """
 
 from collections import defaultdict
@@ -28,16 +29,24 @@ def format_augmentation(study: list[tuple[Run, dict]], split: str = "test") -> s
     groups = defaultdict(list)
     for run, report in study:
         if run.percent and not run.trial:
-            groups[run.percent, run.augmentation].append(report)
+            groups[run.percent, _describe(run)].append(report)
+    names = list(dict.fromkeys([*AUGMENTED, *(name for _, name in groups)]))
     rows = []
     for percent in AUGMENTED_STEPS:
-        for name in [name for name in AUGMENTED if groups.get((percent, name))]:
+        for name in [name for name in names if groups.get((percent, name))]:
             reports, others = groups[percent, name], groups.get((percent, BASELINE), [])
             cells = [format_mean(reports, split), _format_f1_interval(reports, split)]
             cells += [_format_gain(reports, others, split) if name != BASELINE else "", _format_ece(reports, split)]
             rows.append([f"{percent} %", name, *cells, str(len(reports))])
     header = ["documents", "augmentation", f"{split} F1", "95 % interval", "gain", "calibration error", "seeds"]
     return format_markdown(header, rows) if rows else ""
+
+
+def _describe(run: Run) -> str:
+    """The augmentation of a run, and before it what else differs from a fine-tuning of MiniLM."""
+    parts = [run.encoder.replace("minilm", ""), f"mlm{run.millions}M" * bool(run.millions), run.extra]
+    parts.append("" if run.augmentation == BASELINE else run.augmentation)
+    return ", ".join(filter(None, parts)) or BASELINE
 
 
 def _count(reports: list[dict], split: str) -> np.ndarray:

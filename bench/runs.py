@@ -25,6 +25,7 @@ MLM_STEPS = 244  # steps for a million tokens, 4,096 tokens each
 # Percent of the training documents, and steps that are the same for each augmentation, so that none trains longer. The
 # last are the five epochs of other runs.
 AUGMENTED_STEPS = {1: 200, 5: 350, 10: 500, 100: 1380}
+FEW = 10  # the percentage at which masked pretraining and soft labels are tried too
 AUGMENTED = {"none": (), **{name: (name,) for name in AUGMENTATIONS}, "all": AUGMENTATIONS}
 
 
@@ -50,14 +51,14 @@ class Run:
     """One fine-tuning: its encoder, pretraining and data, and for a trial its name and changed settings.
 
     autoregressive: pretrain with the objective masked_autoregressive.
-    extra: additional training data: "dev", or "silver" for text tagged by MPNet, or a key of `TAUGHT` for the
+    extra: additional training data: "dev", or "silver" for text tagged by MPNet, or one of `TAUGHT` for the
     probabilities that finished taggers find, also in text.
     layers: start from so many layers of the encoder; 0: from all.
     changes, mlm_changes: changed settings of the fine-tuning and of the masked pretraining.
     articles: also pretrain on the articles of the training split.
     averaged: score the mean weights of the last checkpoints instead of the final weights.
     percent, augmentation: train on so many percent of the documents and on changed copies of them: keys of
-    `AUGMENTED_STEPS` and `AUGMENTED`.
+    `AUGMENTED_STEPS` and `AUGMENTED`. Its teachers are trained on the same documents.
     """
 
     encoder: str
@@ -128,11 +129,8 @@ def _join(*parts: str) -> str:
 
 TEACHER = Run("mpnet")
 SOFT_TEACHER = Run("mpnet", context="mixed")
-TAUGHT = {  # "distilled" by MPNet, or by the "ensemble" of three seeds of the student itself
-    "distilled": (SOFT_TEACHER,),
-    "ensemble": tuple(Run("minilm", context="mixed", seed=seed) for seed in SEEDS),
-}
-FILLER = Run("minilm", 14)  # its masked pretraining chooses words for the augmentation `fill`
+TAUGHT = ("distilled", "ensemble")  # by MPNet, or by three seeds of the student itself
+FILLER = Run("minilm", 7)  # its masked pretraining chooses words for the augmentation `fill`
 SILVER_SHARE, SILVER_EPOCHS = 4, 3  # one article in four gives three times the words of the training split
 
 ARGMAX = {"constrained_decoding": False}
@@ -175,7 +173,7 @@ def list_runs() -> list[Run]:
     runs += [Run("minilm", 14, autoregressive=True), Run("mpnet", extra="silver")]  # tagged by MPNet itself
     runs += list_distilled() + list_augmented()
     seeded = [run for run in runs if run.line in SEEDED or run.percent]
-    return [*runs, *(replace(run, seed=seed) for run in seeded for seed in SEEDS[1:]), *TRIALS]
+    return [*runs, *(replace(run, seed=seed) for run in seeded for seed in SEEDS[1:]), *list_few(), *TRIALS]
 
 
 def list_distilled() -> list[Run]:
@@ -188,3 +186,18 @@ def list_distilled() -> list[Run]:
 def list_augmented() -> list[Run]:
     """The runs on few or many training documents, with each augmentation, of the first seed."""
     return [Run("minilm", percent=percent, augmentation=name) for percent, name in product(AUGMENTED_STEPS, AUGMENTED)]
+
+
+def list_few() -> list[Run]:
+    """Masked pretraining and soft labels at `FEW` percent of the documents, alone and together, and their teacher."""
+    few = [Run("minilm", millions, extra=extra) for extra, millions in (("", 7), ("distilled", 0), ("distilled", 7))]
+    return [replace(run, percent=FEW, augmentation="none") for run in (TEACHER, *few)]
+
+
+def list_teachers(run: Run) -> tuple[Run, ...]:
+    """The runs whose taggers teach `run`, whose `extra` is one of `TAUGHT`."""
+    if run.extra == "ensemble":
+        return tuple(Run("minilm", context="mixed", seed=seed) for seed in SEEDS)
+    if run.percent:
+        return (replace(TEACHER, percent=run.percent, augmentation="none", seed=run.seed),)
+    return (SOFT_TEACHER,)

@@ -36,6 +36,7 @@ from bench.runs import (
     TEACHER,
     Run,
     list_runs,
+    list_teachers,
 )
 from recipe.data.conll import read_columns
 from recipe.data.splits import find_files
@@ -130,19 +131,22 @@ def extend_training(run: Run, data: Data) -> dict:
 
 def distil(run: Run, data: Data) -> dict:
     """Settings of a training on the probabilities of the teachers of `run`, also for unlabelled text."""
-    for teacher in TAUGHT[run.extra]:
+    teachers = list_teachers(run)
+    for teacher in teachers:
         if not (teacher.folder / "report.json").exists():
             fine_tune(teacher, data)
     settings: dict[str, Any] = {"config": DISTILLED_CONFIG}
-    settings["teacher"] = [teacher.folder for teacher in TAUGHT[run.extra]]
+    settings["teacher"] = [teacher.folder for teacher in teachers]
     settings |= {"unlabelled_file": data.silver, "unlabelled_every": SILVER_SHARE}
     return settings | {"teacher_cache": RUNS / "teacher"}  # one for all students
 
 
 def augment(run: Run, data: Data) -> dict:
     """Settings of a training on a part of the documents and on changed copies of them."""
-    settings: dict[str, Any] = {"train_share": run.percent / 100, "max_steps": AUGMENTED_STEPS[run.percent]}
-    settings |= {"eval_strategy": "no", "save_strategy": "steps", "save_steps": 100}  # an epoch can be two steps
+    settings: dict[str, Any] = {"train_share": run.percent / 100}
+    if run.extra not in TAUGHT:  # else the unlabelled text makes up most of an epoch
+        settings |= {"max_steps": AUGMENTED_STEPS[run.percent], "save_steps": 100}
+        settings |= {"eval_strategy": "no", "save_strategy": "steps"}  # an epoch can be two steps
     chosen = AUGMENTED[run.augmentation]
     if chosen:
         settings["augmentation"] = list(chosen)

@@ -47,5 +47,12 @@ def test_rows_are_in_order_and_a_missing_baseline_or_calibration_is_a_dash():
     assert rows[1] == "| 100 % | all | 50.0 | - | - | - | 1 |"
 
 
+def test_what_else_differs_is_named_after_the_augmentations():
+    distilled = Run("minilm", 7, extra="distilled", percent=5, augmentation="none")
+    runs = [(distilled, PLAIN[0][1]), (Run("mpnet", percent=5, augmentation="none"), PLAIN[0][1]), *BETTER, *PLAIN]
+    names = [row.split(" | ")[1] for row in format_augmentation(runs).splitlines()[2:]]
+    assert names == ["none", "mentions", "mlm7M, distilled", "mpnet"]
+
+
 def test_other_runs_of_the_study_are_not_in_it():
     assert format_augmentation([(Run("minilm"), {}), (Run("minilm", trial="x"), {})]) == ""

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from itertools import chain
 
 import pytest
 import torch
@@ -43,7 +42,8 @@ def launched(monkeypatch, tmp_path):
     monkeypatch.setattr(study, "read_calibration", lambda folder: {"test": 0.02})
     (tmp_path / study.TEACHER.name / "silver").mkdir(parents=True)
     (tmp_path / study.TEACHER.name / "silver" / "report.json").touch()
-    for teacher in chain(*runs.TAUGHT.values()):
+    taught = [run for run in study.list_runs() if run.extra in runs.TAUGHT]
+    for teacher in {teacher.name: teacher for run in taught for teacher in runs.list_teachers(run)}.values():
         (tmp_path / teacher.name).mkdir()
         (tmp_path / teacher.name / "report.json").touch()
     monkeypatch.setattr(study, "read_report", lambda folder: make_report(0.5))
@@ -72,7 +72,9 @@ def test_a_run_is_started_with_what_its_name_says(launched, run):
     assert training.do_predict != bool(run.trial)
     silver = study.RUNS / study.TEACHER.name / "silver" / "predictions" / "test.conll"
     assert data.extra_train_file == {"": None, "dev": FILES["dev"], "silver": [str(silver)]}.get(run.extra)
-    teachers = [str(study.RUNS / teacher.name) for teacher in runs.TAUGHT.get(run.extra, ())]
+    teachers = (
+        [str(study.RUNS / teacher.name) for teacher in runs.list_teachers(run)] if run.extra in runs.TAUGHT else []
+    )
     assert (data.teacher or []) == teachers
     assert data.unlabelled_file == ([DATA.silver] if teachers else None)
     assert model.student_layers == (run.layers or None)
@@ -99,7 +101,7 @@ def test_augmentations_of_a_share_differ_in_nothing_else(launched, run):
     report = study.fine_tune(run, DATA)
     *pretrained, (script, model, data, training) = launched  # CoNLL++ is not scored
     assert script == "run_ner.py"
-    assert [one[3].max_steps for one in pretrained] == [14 * study.MLM_STEPS] * (run.augmentation in ("fill", "all"))
+    assert [one[3].max_steps for one in pretrained] == [7 * study.MLM_STEPS] * (run.augmentation in ("fill", "all"))
     fillers = [str(study.FILLER.pretraining / f"checkpoint-{one[3].max_steps}") for one in pretrained]
     assert [data.augmentation_model] == (fillers or [None])
     assert data.augmentation == (list(study.AUGMENTED[run.augmentation]) or None)
@@ -110,8 +112,22 @@ def test_augmentations_of_a_share_differ_in_nothing_else(launched, run):
     assert study.Run(**report["study"]) == run
 
 
+@pytest.mark.parametrize("run", runs.list_few(), ids=lambda run: run.name)
+def test_nothing_but_a_tenth_of_the_documents_has_labels(launched, run):
+    study.fine_tune(run, DATA)
+    script, model, data, training = launched[-1]
+    assert (script, data.train_share, data.augmentation, data.extra_train_file) == ("run_ner.py", 0.1, None, None)
+    assert ("mpnet" in model.model_name_or_path) == (run.encoder == "mpnet")
+    assert [one[0] for one in launched[:-1]] == ["run_mlm.py"] * bool(run.millions)
+    if run.extra:
+        assert data.teacher == [str(study.RUNS / "mpnet-train10-none-markers-document-seed42")]
+        assert (data.unlabelled_file, training.max_steps) == ([DATA.silver], -1)
+    else:
+        assert (data.teacher, training.max_steps) == (None, study.AUGMENTED_STEPS[10])
+
+
 def test_the_table_of_augmentation_has_each_share_and_each_way_with_three_seeds():
-    augmented = [run for run in study.list_runs() if run.percent]
+    augmented = [run for run in study.list_runs() if run.percent and run not in runs.list_few()]
     assert len({run.name for run in augmented}) == len(augmented) == 4 * 6 * 3
     assert {run.result.parent for run in augmented} == {runs.RESULTS / "study"}
 
