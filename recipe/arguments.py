@@ -34,6 +34,7 @@ from recipe.training.settings import DistillationArguments, TrainingArguments
 
 MOST_NODES = 10_000  # values in one setting of a YAML file
 SEVERAL = ("report_to",)  # of transformers, which reads one value where a list is allowed too; default: none
+DATA = {"data_dir", "dataset_name", "dataset_config_name", "train_file"}
 LAUNCHER = ("main_process_ip", "mixed_precision", "fsdp_cpu_ram_efficient_loading")  # of `accelerate launch`
 
 
@@ -89,7 +90,10 @@ def parse(argv: list[str], *classes: type) -> tuple:
     config = early.parse_known_args(argv)[0].config
     options = [f"--output_dir={_name_output(config or 'default')}"]
     places: dict[str, str] = {}
+    given = {word.split("=")[0].removeprefix("--").replace("-", "_") for word in argv if word.startswith("--")}
     for place, key, option in _read_yaml(config) if config else ():
+        if key == "hub_data_note" and given & DATA:
+            continue  # it describes the data of the file
         if key not in names:
             raise RecipeError(f"{place}: unknown key {key}{_suggest(key, names)}")
         try:
@@ -110,7 +114,7 @@ def parse(argv: list[str], *classes: type) -> tuple:
         unset_hf_deepspeed_config()  # registered before it is checked: every later model would look for its methods
         reason = str(error).splitlines()[0]
         key = reason.partition(":")[0]
-        on_command_line = any(word.split("=")[0] in (f"--{key}", f"--{key.replace('_', '-')}") for word in argv)
+        on_command_line = key.replace("-", "_") in given
         elsewhere = "accelerate launch" if key in LAUNCHER else config or "command line"
         place = "command line" if on_command_line else places.get(key, elsewhere)
         raise RecipeError(f"{place}: {reason}") from None

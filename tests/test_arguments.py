@@ -48,6 +48,15 @@ def test_a_list_has_the_values_of_all_its_flags_instead_of_those_in_yaml(config)
         parse_ner("--teacher", "--seed", "3")
 
 
+def test_the_note_of_a_configuration_is_about_its_own_data(config):
+    path = config("data_dir: news\nhub_data_note: news of 1996\nhub_language: en\n")
+    assert parse_ner("--config", path, "--seed", "3")[2].hub_data_note == "news of 1996"
+    for other in (["--data_dir", "mine"], ["--data-dir=mine"], ["--dataset_name=user/mine"], ["--train_file", "a.txt"]):
+        training = parse_ner("--config", path, *other)[2]
+        assert (training.hub_data_note, training.hub_language) == (None, "en")
+        assert parse_ner("--config", path, *other, "--hub_data_note", "mine")[2].hub_data_note == "mine"
+
+
 def test_several_trackers_are_a_list_as_elsewhere(config, monkeypatch):
     monkeypatch.setattr("recipe.training.settings.check_trackers", lambda names: None)
     expected = ["tensorboard", "wandb"]

@@ -7,7 +7,7 @@ import codecs
 import json
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -157,14 +157,14 @@ class Reader:
 
     def _read_columns(self, lines: Iterator[tuple[str, str]]) -> Iterator[Document]:
         """The documents of a column file; only the word column is read."""
-        document, words = Document(), []
+        document, rows = Document(), list[tuple[str, list[str]]]()
         for place, line in lines:
             tabs = "\t" in line and bool(line.strip())
             cells = [cell.strip() or "_" for cell in line.split("\t")] if tabs else line.split()
             opens = DOCUMENT_START in cells[:1]
             if opens or not cells:
-                document.sentences += [Sentence(words, ["O"] * len(words))] if words else []
-                words = []
+                document.sentences += self._end_sentence(rows)
+                rows = []
             if opens and document.sentences:
                 yield document
                 document = Document()
@@ -173,10 +173,23 @@ class Reader:
             if not -len(cells) <= self.word_column < len(cells):
                 self._refuse(f"{place}: no column {self.word_column}: set --word_column, or add --skip_bad")
                 continue
-            words.append(cells[self.word_column])
-        document.sentences += [Sentence(words, ["O"] * len(words))] if words else []
+            rows.append((place, cells))
+        document.sentences += self._end_sentence(rows)
         if document.sentences:
             yield document
+
+    def _end_sentence(self, rows: Sequence[tuple[str, list[str]]]) -> list[Sentence]:
+        """The sentence of some lines, if any. Raises RecipeError if its words are the numbers of its lines."""
+        words = [cells[self.word_column] for _, cells in rows]
+        if len(words) > 1 and words == [str(number) for number in range(1, len(words) + 1)]:
+            place, cells = rows[0]
+            others = [(column, cell) for column, cell in enumerate(cells) if column != self.word_column % len(cells)]
+            if others:
+                raise RecipeError(
+                    f"{place}: the words in column {self.word_column} number the lines: set --word_column, for example "
+                    f"to {others[0][0]}, where this line has {others[0][1]!r}"
+                )
+        return [Sentence(words, ["O"] * len(words))] if words else []
 
     def _refuse(self, message: str) -> None:
         if not self.skip_bad:
@@ -196,8 +209,8 @@ def list_files(patterns: Iterable[str], columns: bool = True) -> list[str]:
     known = {"", ".txt", ".md", JSON_LINES, *(COLUMN_FILES if columns else ())}
     for path in files:
         if (suffix := find_suffix(path)) not in known:
-            expected = " ".join(sorted(known - {""}))
-            raise RecipeError(f"{path}: files that end in {suffix} cannot be read: expected one of {expected}")
+            expected = " ".join(sorted({*known, ".ndjson"} - {""}))
+            raise RecipeError(f"{path}: files that end in {suffix} cannot be read: expected one of {expected}, or .gz")
     return files
 
 

@@ -290,16 +290,22 @@ def find_gold_difference(first: Result, split: str, other: Result, other_split: 
         rows = [result.report[name]["entities"] for result, name in ((first, split), (other, other_split))]
         supports = [{name: row.get("support", 0) for name, row in part.items()} for part in rows]
         return _describe_supports("the split", *supports)
+    both_tagged = split in first.tagged and other_split in other.tagged
+    types = sorted({*ours.types, *theirs.types})
     if ours.unit != theirs.unit:
-        return f"it is divided into {theirs.unit}s, the other into {ours.unit}s: mark documents by -DOCSTART- lines"
+        if both_tagged:
+            difference = _find_other_word(first, split, other, other_split, units=False)
+        else:
+            totals = [counts.select(types)[:, :-1, 2].sum(0).tolist() for counts in (ours, theirs)]
+            difference = _describe_supports("the split", *(dict(zip(types, one, strict=True)) for one in totals))
+        units = f"it is divided into {theirs.unit}s, the other into {ours.unit}s: mark documents by -DOCSTART- lines"
+        return difference or units
     if len(ours.values) != len(theirs.values):
         return f"{len(theirs.values)} {ours.unit}s, in the other {len(ours.values)}"
-    types = sorted({*ours.types, *theirs.types})
     supports = [counts.select(types)[..., :-1, 2] for counts in (ours, theirs)]
     places = np.argwhere(supports[0] != supports[1])
     if not len(places):
-        both = split in first.tagged and other_split in other.tagged
-        return _find_other_word(first, split, other, other_split) if both else ""
+        return _find_other_word(first, split, other, other_split) if both_tagged else ""
     place = places[0][0]
     rows = [dict(zip(types, support[place].tolist(), strict=True)) for support in supports]
     return _describe_supports(f"{ours.unit} {place + 1}", *rows)
@@ -313,16 +319,16 @@ def _describe_supports(place: str, ours: dict[str, int], theirs: dict[str, int])
     return ""
 
 
-def _find_other_word(first: Result, split: str, other: Result, other_split: str) -> str:
-    """The first line of `other` with another word or gold tag than `first`, or in another unit; else empty.
+def _find_other_word(first: Result, split: str, other: Result, other_split: str, units: bool = True) -> str:
+    """The first line of `other` with another word or gold tag than `first`; else empty.
 
-    Sentences can end elsewhere, unless they are what entities are counted by.
+    units: also one in another document, or in another sentence if these are what entities are counted by.
     """
     ours, theirs = first.tagged[split].documents, other.tagged[other_split].documents
     if ours == theirs:
         return ""
     for there, here in zip_longest(_list_words(theirs), _list_words(ours)):
-        if there is None or here is None or there[0] != here[0]:
+        if there is None or here is None or there[0][not units :] != here[0][not units :]:
             sides = ((other.predictions[other_split], there), (first.predictions[split], here))
             return ", but ".join(_describe_word(*side) for side in sides)
     return ""

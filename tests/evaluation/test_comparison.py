@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 from time import process_time
@@ -202,6 +203,16 @@ def test_files_with_and_without_marked_documents_are_not_compared(tmp_path):
     paths = [write_file(tmp_path / "a.conll", 0.1), write_file(tmp_path / "b.conll", 0.1, gold=whole)]
     with pytest.raises(RecipeError, match="divided into sentences, the other into documents: mark documents"):
         compare(paths)
+
+
+def test_other_words_are_named_before_the_documents_that_are_not_marked(tmp_path):
+    other = [Document([Sentence(["Lima", "left"], ["B-LOC", "O"]), *GOLD[0].sentences])]
+    run, file = write_run(tmp_path / "run", 0.1), write_file(tmp_path / "b.conll", 0.1, gold=other)
+    with pytest.raises(RecipeError, match=r"b\.conll:\d+ has 'Lima' B-LOC in sentence 1, but .* in document 1$"):
+        compare([write_file(tmp_path / "a.conll", 0.1), file])
+    shutil.rmtree(tmp_path / "run" / "predictions")
+    with pytest.raises(RecipeError, match=r"the split has \d+ entities LOC, in the other \d+"):
+        compare([run, file])
 
 
 @pytest.mark.parametrize("name", ["no-such-run", "a.json", "empty"])

@@ -175,6 +175,21 @@ def test_empty_cells_keep_the_columns_in_place(tmp_path):
     assert item.content.sentences[0].words == ["Oslo", "_"]
 
 
+@pytest.mark.parametrize("content", ["1\tMara\tN\n2\tleft\tV\n", "1 Oslo\n\n1 Mara\n2 left", "1 2 Mara\n2 1 left\n"])
+def test_the_numbers_of_lines_are_not_tagged_as_words(tmp_path, content):
+    (tmp_path / "a.tsv").write_text(content)
+    with pytest.raises(RecipeError, match=r"a\.tsv:\d: the words in column 0 number the lines: set --word_column, for"):
+        list(Reader().read([str(tmp_path / "a.tsv")]))
+    assert list(Reader(word_column=1).read([str(tmp_path / "a.tsv")]))
+
+
+@pytest.mark.parametrize("content", ["1\n2\n3\n", "1 CD\n", "3 CD\n4 CD\n"])
+def test_numbers_that_can_be_words_are_tagged(tmp_path, content):
+    (tmp_path / "a.tsv").write_text(content)
+    [item] = Reader().read([str(tmp_path / "a.tsv")])
+    assert item.content.sentences[0].words == [line.split()[0] for line in content.splitlines()]
+
+
 @pytest.mark.parametrize("kind", ["jsonl", "html"])
 @pytest.mark.parametrize("moment", range(8))
 def test_an_output_killed_at_any_moment_is_continued_to_the_same_bytes(run, tmp_path, monkeypatch, kind, moment):
