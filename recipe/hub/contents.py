@@ -16,6 +16,7 @@ from recipe.evaluation.shapes import (
     text,
 )
 from recipe.inference.settings import KEY
+from recipe.model.objective import KEY as PRETRAINING_KEY
 
 OLD_NAMES = {"validation": "dev"}  # of a split, in the metrics.json of earlier versions
 
@@ -39,4 +40,12 @@ SCORES = keys(dict.fromkeys([*HUB_NAMES, *OLD_NAMES], scores))  # report.json, m
 ANALYSES = each(ANALYSIS)  # analysis.json
 STEP = keys({"step": count, "epoch": number, "loss": number, "eval_loss": number, "eval_f1": share}, ["step"])
 STATE = keys({"log_history": rows(STEP)})  # trainer_state.json
-CONFIG = keys({"architectures": optional(rows(text)), "id2label": each(text), KEY: optional(OBJECT)})  # config.json
+PRETRAINING = keys({"trained_tokens": count})
+CONFIG = keys(  # config.json
+    {
+        "architectures": optional(rows(text)),
+        "id2label": each(text),
+        KEY: optional(OBJECT),
+        PRETRAINING_KEY: optional(PRETRAINING),
+    }
+)

@@ -168,6 +168,17 @@ def test_the_note_on_the_data_stands_in_the_card(tmp_path):
     assert "Domain and year of the data: letters of 1820." in text
 
 
+def test_masked_pretraining_before_is_named(tmp_path):
+    def write(**pretraining):
+        return str(render_card(write_run(tmp_path, config={"masked_lm": pretraining}), "mara/tagger"))
+
+    sentence = "it was pretrained on 6,995,968 tokens of text by masked language modelling."
+    assert sentence in write(objective="masked", new_head=True, trained_tokens=6995968)
+    assert "it was pretrained" not in write(objective="masked", new_head=False, trained_tokens=0)
+    with pytest.raises(RecipeError, match=r"config\.json: masked_lm\.trained_tokens: 'many' is not"):
+        write(trained_tokens="many")
+
+
 @pytest.mark.parametrize("spoilt", ["settings:\n  hub_language: no: en\n", "settings: {\n", "\x00"])
 def test_a_record_spoilt_by_hand_is_named(tmp_path, spoilt):
     (write_run(tmp_path) / "run.yaml").write_text(spoilt)
