@@ -36,23 +36,12 @@ PUSHED = (
     "or not_there or unless_asked or tensorboard or though_it or a_role or is_refused_before"
 )
 
+READERS = ("column_checks", "conll", "layouts", "rows", "schemes", "spans", "spelling", "tag_conversion", "words")
+
 # group -> modules, and pytest's arguments for the tests that belong to them
 GROUPS = {
     "reading": (
-        [
-            f"recipe/data/{name}.py"
-            for name in (
-                "column_checks",
-                "conll",
-                "layouts",
-                "rows",
-                "schemes",
-                "spans",
-                "spelling",
-                "tag_conversion",
-                "words",
-            )
-        ],
+        [f"recipe/data/{name}.py" for name in READERS],
         [
             *(
                 f"tests/data/test_{name}.py"

@@ -14,7 +14,7 @@ from recipe.evaluation.disagreements import tabulate_disagreements
 from recipe.evaluation.rendering import FORMATS, Part, render
 from recipe.evaluation.results import format_mean, list_settings
 from recipe.evaluation.scoring import MICRO
-from recipe.evaluation.systems import WEIGHTS, System, read_systems
+from recipe.evaluation.systems import System, read_systems
 from recipe.evaluation.uncertainty import (
     SIGNIFICANT,
     find_difference_intervals,
@@ -30,6 +30,7 @@ NO_COUNTS = (
     "documents: score these runs again, or give their folders."
 )
 SIGNED = "+z.1f"  # without -0.0
+WEIGHTS = "model.safetensors"
 UNCORRECTED = "The p-values of several rows, splits and systems are not corrected for their number."
 
 

@@ -19,8 +19,9 @@ from recipe.evaluation.comparison import compare, compare_systems, main
 from recipe.evaluation.disagreements import find_disagreements, tabulate_disagreements
 from recipe.evaluation.predictions import read_predictions
 from recipe.evaluation.rendering import FORMATS, Part, render
+from recipe.evaluation.scored import read_result
 from recipe.evaluation.scoring import score, score_documents
-from recipe.evaluation.systems import _find_paths, read_result, read_systems
+from recipe.evaluation.systems import _find_paths, read_systems
 
 RUN = {"seed": 1, "train_minutes": 2.0, "total_minutes": 3.0, "model": "m", "data": "d", "hardware": "h"}
 
