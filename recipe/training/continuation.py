@@ -106,7 +106,9 @@ def refuse_other_model(
 
     Both come from what the run starts from, whose files can have changed since.
     """
-    old, new = (one.to_dict() for one in (type(config).from_pretrained(checkpoint), config))
+    # Both as they are read: Trainer sets values that not every kind of model reads back, such as `use_cache`.
+    kind = type(config)
+    old, new = (one.to_dict() for one in (kind.from_pretrained(checkpoint), kind.from_dict(config.to_dict())))
     keys = sorted(key for key in {*old, *new} - NOTED if old.get(key) != new.get(key))
     changes = [f"{key} ({old.get(key)} -> {new.get(key)})" for key in keys]
     saved = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
