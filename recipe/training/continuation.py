@@ -32,8 +32,10 @@ PINNED = ("training_data", "teachers", "unlabelled_documents", *SHAPES)
 INPUTS = ("model_name_or_path", "tokenizer_name", "config_name", "augmentation_model", "teacher")  # files or folders
 INPUTS += ("data_dir", "train_file", "validation_file", "test_file", "extra_train_file", "unlabelled_file")
 INPUTS += ("added_words",)
-# What configurations of one model can differ in: where it was, what saved it, and what the recipe notes about a run.
+# What configurations of one model can differ in: where it was, what saved it, what the recipe notes about a run, and
+# what Trainer sets when it starts: `use_cache`, and the ids of tokens from the tokenizer, which is compared itself.
 NOTED = {"_name_or_path", "_commit_hash", "architectures", "dtype", "transformers_version", MASKED_LM, TAGGER}
+NOTED |= {"use_cache", "bos_token_id", "eos_token_id", "pad_token_id"}
 STATE = "trainer_state.json"  # a finished training writes this file to its folder
 
 
@@ -106,9 +108,9 @@ def refuse_other_model(
 
     Both come from what the run starts from, whose files can have changed since.
     """
-    # Both as they are read: Trainer sets values that not every kind of model reads back, such as `use_cache`.
     kind = type(config)
-    old, new = (one.to_dict() for one in (kind.from_pretrained(checkpoint), kind.from_dict(config.to_dict())))
+    saved_as = json.loads(config.to_json_string())
+    old, new = (one.to_dict() for one in (kind.from_pretrained(checkpoint), kind.from_dict(saved_as)))
     keys = sorted(key for key in {*old, *new} - NOTED if old.get(key) != new.get(key))
     changes = [f"{key} ({old.get(key)} -> {new.get(key)})" for key in keys]
     saved = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))

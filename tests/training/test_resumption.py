@@ -13,11 +13,11 @@ import pytest
 import torch
 import yaml
 from torch.utils.data import RandomSampler
-from transformers import Trainer
+from transformers import AutoModel, Trainer
 
 import run_mlm
 import run_ner
-from conftest import ROOT, fingerprint
+from conftest import ROOT, fingerprint, make_config_of, make_tokenizer
 from recipe import folders
 from recipe.errors import RecipeError, StoppedError
 from recipe.inputs import stream
@@ -431,6 +431,26 @@ def test_a_start_model_that_has_changed_is_refused(start, interrupt, tmp_path, e
     if change != "layers":
         start("ner", tmp_path / "run", model_name_or_path=model, resume_from_checkpoint="last")
         assert steps(tmp_path / "run")[-1] == 9
+
+
+@pytest.mark.parametrize(
+    "model_type", ["bert", "deberta-v2", "distilbert", "electra", "modernbert", "mpnet", "roberta"]
+)
+def test_any_kind_of_model_is_continued(start, interrupt, tmp_path, model_type):
+    """The tokenizer has other special tokens than the configuration: Trainer copies them from it."""
+    tokenizer = make_tokenizer()
+    tokenizer.add_special_tokens({"bos_token": "[CLS]", "eos_token": "[SEP]"})
+    if model_type == "mpnet":  # always pads with the id 1
+        tokenizer.pad_token = "[UNK]"
+    tokenizer.save_pretrained(tmp_path / "model")
+    ids = dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"), 0)
+    AutoModel.from_config(make_config_of(model_type, **ids)).save_pretrained(tmp_path / "model")
+    settings = {"model_name_or_path": tmp_path / "model", "config_overrides": ""}
+    interrupt(3, kill)
+    with pytest.raises(Killed):
+        start("ner", tmp_path / "run", **settings)
+    start("ner", tmp_path / "run", **settings)
+    assert steps(tmp_path / "run")[-1] == 9
 
 
 @pytest.mark.parametrize("insists", [False, True])
