@@ -154,7 +154,7 @@ def _explain_group(system: System) -> str:
     number = len(system.results)
     return (
         f"{system.letter}: {number} seeds. The F1 of a further seed has a chance of {2 / (number + 1):.0%} to be above "
-        "the best or below the worst."
+        "the best or below the worst, or less where seeds have equal F1."
     )
 
 
