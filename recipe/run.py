@@ -59,7 +59,7 @@ from recipe.training.settings import find_resume_rules
 from recipe.training.signals import SignalHandler
 from recipe.training.tracking import finish_trackers
 from recipe.training.trainer import RecipeTrainer
-from recipe.training.trial import try_model, try_trainer
+from recipe.training.trial import check_checkpointing, try_model, try_trainer
 
 RESULTS = ("report.json", "report.txt", "metrics.json", "predictions.conll", PREDICTIONS, PAGE, ANALYSIS, EXPORTS)
 PACKAGES = ("torch", "transformers", "datasets", "accelerate", "tokenizers")
@@ -133,6 +133,8 @@ class Run(AbstractContextManager):
         training = self.training_args
         refuse_export(config, f"model_name_or_path {self.model_args.model_name_or_path}")
         adapt_precision(training, config)
+        if training.do_train:
+            check_checkpointing(training, config)
         self.data_args = data_args
         self.settings = self._list_settings()
         training.others = {name: value for name, value in self.settings.items() if not hasattr(training, name)}

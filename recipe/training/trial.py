@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch.utils.checkpoint import checkpoint
-from transformers import PreTrainedConfig, PreTrainedModel, Trainer
+from transformers import MODEL_MAPPING, PreTrainedConfig, PreTrainedModel, Trainer
 from transformers.utils import is_liger_kernel_available
 from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
@@ -18,6 +18,7 @@ from recipe.training.settings import TrainingArguments
 
 STEPS = 10  # of the trial's schedule
 BATCH = (2, 8)  # rows and tokens of the tiny batch
+OWN_OPTIONS = {"every_n_layers", "offload"}  # of activation checkpointing, which transformers does not pass on
 
 
 def try_trainer(args: TrainingArguments) -> None:
@@ -34,8 +35,8 @@ def try_trainer(args: TrainingArguments) -> None:
     what = "settings of the Trainer"
     try:
         trainer = Trainer(model, args, train_dataset=[{}], eval_dataset=[{}])  # type: ignore[arg-type]
-        if args.gradient_checkpointing:
-            what = "gradient_checkpointing_kwargs"
+        if args.activation_checkpointing:
+            what = "activation_checkpointing_kwargs"
             checkpoint(torch.nn.Identity(), torch.ones(1, requires_grad=True), **_list_options(args))
         what = f"optim {getattr(args.optim, 'value', args.optim)}"
         optimizer = trainer.create_optimizer()
@@ -51,9 +52,16 @@ def try_trainer(args: TrainingArguments) -> None:
 
 
 def _list_options(args: TrainingArguments) -> dict:
-    """The options of `torch.utils.checkpoint`, of which transformers sets one if none is given."""
-    given: Any = args.gradient_checkpointing_kwargs or {}
-    return {"use_reentrant": True} | given
+    """The options of `torch.utils.checkpoint`: transformers keeps two to itself, and sets one if none is given."""
+    given: Any = args.activation_checkpointing_kwargs or {}
+    return {key: value for key, value in given.items() if key not in OWN_OPTIONS} or {"use_reentrant": False}
+
+
+def check_checkpointing(args: TrainingArguments, config: PreTrainedConfig) -> None:
+    """Raise RecipeError if activation checkpointing is on, and the architecture does not support it."""
+    model = MODEL_MAPPING.get(type(config), None)  # None for an architecture that transformers does not have
+    if args.activation_checkpointing and model and not model.supports_gradient_checkpointing:
+        raise RecipeError(f"activation_checkpointing: not supported for {config.model_type}: remove the setting")
 
 
 def try_model(

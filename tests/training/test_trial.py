@@ -12,7 +12,7 @@ from recipe.model.configuration import load_config, name_config
 from recipe.model.loading import load_model
 from recipe.model.settings import ModelArguments
 from recipe.training.runtime import adapt_precision
-from recipe.training.trial import try_model, try_trainer
+from recipe.training.trial import check_checkpointing, try_model, try_trainer
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,8 @@ def test_numbers_out_of_range_are_refused_by_name(tmp_path, setting, value, mess
         ({"optim": "adamw_bnb_8bit"}, "optim adamw_bnb_8bit: .*bitsandbytes"),
         ({"use_liger_kernel": "true"}, "use_liger_kernel: liger-kernel is not installed"),
         (
-            {"gradient_checkpointing": "true", "gradient_checkpointing_kwargs": '{"x": 1}'},
-            "gradient_checkpointing_kwargs: ",
+            {"activation_checkpointing": "true", "activation_checkpointing_kwargs": '{"x": 1}'},
+            "activation_checkpointing_kwargs: ",
         ),
         ({"torch_compile_backend": "nope"}, "settings of the Trainer: 'NOPE' is not a valid DynamoBackend"),
     ],
@@ -77,7 +77,7 @@ def test_what_the_libraries_refuse_late_is_refused_early(tmp_path, flags, messag
         {"lr_scheduler_type": "reduce_lr_on_plateau", "eval_strategy": "epoch"},
         {"optim": "adafactor"},
         {"neftune_noise_alpha": "5"},
-        {"gradient_checkpointing": "true"},
+        {"activation_checkpointing": "true"},
     ],
 )
 def test_settings_that_work_are_not_refused(tmp_path, flags):
@@ -90,8 +90,10 @@ def test_settings_that_work_are_not_refused(tmp_path, flags):
     [
         {},
         {"lr_scheduler_type": "cosine", "optim": "adafactor"},
-        {"gradient_checkpointing": "true", "gradient_checkpointing_kwargs": '{"use_reentrant": false}'},
+        {"activation_checkpointing": "true", "activation_checkpointing_kwargs": '{"use_reentrant": false}'},
+        {"activation_checkpointing": "true", "activation_checkpointing_kwargs": '{"every_n_layers": 2}'},
         {"gradient_checkpointing": "true"},
+        {"activation_checkpointing": "true"},
         {"lr_scheduler_type": "reduce_lr_on_plateau", "eval_strategy": "steps"},
         {"push_to_hub": "true", "hub_model_id": "mara/tagger"},
     ],
@@ -101,6 +103,17 @@ def test_what_works_is_not_refused(tmp_path, flags):
         [f"--{key}={value}" for key, value in ({"output_dir": tmp_path} | flags).items()], RunArguments
     )
     try_trainer(arguments)
+
+
+@pytest.mark.parametrize("model_type", ["albert", "mpnet"])
+def test_activation_checkpointing_is_refused_where_the_architecture_lacks_it(tmp_path, model_type):
+    config = make_config_of(model_type)
+    check_checkpointing(*parse([f"--output_dir={tmp_path}"], RunArguments), config)
+    (arguments,) = parse([f"--output_dir={tmp_path}", "--activation_checkpointing=true"], RunArguments)
+    with pytest.raises(RecipeError, match=f"activation_checkpointing: not supported for {model_type}: remove"):
+        check_checkpointing(arguments, config)
+    for other in ("bert", "deberta-v2", "distilbert", "electra", "modernbert", "roberta"):
+        check_checkpointing(arguments, make_config_of(other))
 
 
 SMALL = "hidden_size=32,num_attention_heads=2,intermediate_size=48,vocab_size=97"
