@@ -59,7 +59,7 @@ def _list_options(args: TrainingArguments) -> dict:
 
 def check_checkpointing(args: TrainingArguments, config: PreTrainedConfig) -> None:
     """Raise RecipeError if activation checkpointing is on, and the architecture does not support it."""
-    model = MODEL_MAPPING.get(type(config), None)  # None for an architecture that transformers does not have
+    model: Any = MODEL_MAPPING.get(type(config), None)  # None for an architecture that transformers does not have
     if args.activation_checkpointing and model and not model.supports_gradient_checkpointing:
         raise RecipeError(f"activation_checkpointing: not supported for {config.model_type}: remove the setting")
 
