@@ -75,9 +75,13 @@ def find_best(paths: list[str]) -> str:
 
 
 def _group_reports(paths: list[str]) -> dict[str, list[dict]]:
-    """The reports of each recipe. Reports of one name are separate recipes if other settings than the seed differ."""
+    """The reports of each recipe. Reports of one name are separate recipes if other settings than the seed differ.
+
+    paths: of reports, or of folders of runs.
+    """
     groups: dict[str, dict[str, list[dict]]] = defaultdict(lambda: defaultdict(list))
-    reports = {path: read_report(path) for path in sorted(paths)}
+    files = sorted(str(Path(path) / "report.json") if Path(path).is_dir() else path for path in paths)
+    reports = {path: read_report(path) for path in files}
     names = {path: name_run(path).split("-seed")[0] for path in reports}
     recorded = {name: set[str]() for name in names.values()}
     for path, report in reports.items():
@@ -187,7 +191,7 @@ def main(argv: list[str]) -> None:
         "Print Markdown tables from reports: one row per recipe, and F1 by tag with the reference.",
         "python -m recipe tables results/*.json",
     )
-    parser.add_argument("reports", nargs="+", help="report.json of runs, or copies named RECIPE-seedN.json")
+    parser.add_argument("reports", nargs="+", help="folders of runs, or reports named RECIPE-seedN.json")
     args = parser.parse_args(argv)
     best = find_best(args.reports)
     print("\n\n".join(filter(None, [format_table(args.reports), best, format_reference(args.reports)])))

@@ -81,6 +81,11 @@ def test_a_report_in_its_folder_has_the_name_of_the_folder_and_no_reference_of_o
     printed = capsys.readouterr().out
     assert "| mine | - | 50.0 |" in printed
     assert "reference" not in printed
+    main([str(tmp_path / "mine")])  # the folder of the run
+    assert capsys.readouterr().out == printed
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RecipeError, match=r"empty/report.json: "):
+        main([str(tmp_path / "empty")])
     (tmp_path / "list.json").write_text("[1]")
     with pytest.raises(RecipeError, match="not the report of a run"):
         main([str(tmp_path / "list.json")])
