@@ -109,7 +109,7 @@ def refuse_other_model(
     Both come from what the run starts from, whose files can have changed since.
     """
     kind = type(config)
-    saved_as = json.loads(config.to_json_string())
+    saved_as = json.loads(config.to_json_string())  # both as a file gives them
     old, new = (one.to_dict() for one in (kind.from_pretrained(checkpoint), kind.from_dict(saved_as)))
     keys = sorted(key for key in {*old, *new} - NOTED if old.get(key) != new.get(key))
     changes = [f"{key} ({old.get(key)} -> {new.get(key)})" for key in keys]
