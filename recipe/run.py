@@ -133,8 +133,6 @@ class Run(AbstractContextManager):
         training = self.training_args
         refuse_export(config, f"model_name_or_path {self.model_args.model_name_or_path}")
         adapt_precision(training, config)
-        if training.do_train:
-            check_checkpointing(training, config)
         self.data_args = data_args
         self.settings = self._list_settings()
         training.others = {name: value for name, value in self.settings.items() if not hasattr(training, name)}
@@ -148,8 +146,11 @@ class Run(AbstractContextManager):
             self.earlier_seconds = read_manifest(self.checkpoint).get("seconds", 0)
 
     def try_model(self, build: Callable[[PreTrainedConfig], PreTrainedModel], config: PreTrainedConfig) -> None:
-        """Try a new model before the data are read, so that an error in its configuration costs no time."""
-        if self.training_args.do_train and not (self.checkpoint or self.model_args.model_name_or_path):
+        """Check what a model can do, and try a new one, before the data are read, so that an error costs no time."""
+        if not self.training_args.do_train:
+            return
+        check_checkpointing(self.training_args, config)
+        if not (self.checkpoint or self.model_args.model_name_or_path):
             try_model(build, config, self.training_args, name_config(self.model_args))
 
     def __exit__(self, kind, error, trace) -> None:

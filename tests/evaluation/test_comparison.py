@@ -388,7 +388,8 @@ def test_groups_of_seeds_have_mean_spread_best_and_worst_and_a_test_of_their_own
     for _, _, mean, best, worst, _ in seeds.rows:
         assert float(worst) <= float(mean.split(" ± ")[0]) <= float(best)
     notes = " ".join(seeds.notes)
-    assert "A: 3 seeds. The F1 of a further seed has a chance of 50% to be above the best or below the worst" in notes
+    assert "A: 3 seeds. The F1 of a further seed has a chance of 50% to be above the best or below the worst, " in notes
+    assert "or less where seeds have equal F1." in notes
     assert "a p over seeds is 0.10 at best, so these runs cannot show that the recipes differ" in notes
     assert "4 seeds of each could" in notes
 
