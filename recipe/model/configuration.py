@@ -69,13 +69,18 @@ def _check_layers(wanted: int, config: PreTrainedConfig, name: str | None) -> No
 
 
 def _override(config: PreTrainedConfig, changes: str) -> None:
-    """Like `update_from_string`, which cannot change attributes that are None, such as BERT's classifier_dropout."""
+    """Like `update_from_string`, which cannot change attributes that are None, such as BERT's classifier_dropout.
+
+    With fewer layers, the first ones keep their kind of attention.
+    """
     pairs = [pair.partition("=") for pair in changes.split(",")]
     unset = {key for key, equals, _ in pairs if equals and getattr(config, key, "") is None}
     config.update({key: yaml.safe_load(value) for key, _, value in pairs if key in unset})
     others = ",".join("".join(pair) for pair in pairs if pair[0] not in unset)
     if others:
         config.update_from_string(others)
+    if types := getattr(config, "layer_types", None):  # local or global attention, in ModernBERT
+        config.layer_types = types[: config.num_hidden_layers]
 
 
 def is_tagger(config: PreTrainedConfig) -> bool:

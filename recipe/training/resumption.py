@@ -189,6 +189,11 @@ class ResumableTrainer(Trainer):
     def _load_position(self, checkpoint: str) -> dict:
         return json.loads((Path(checkpoint) / self._position_file).read_text())
 
+    def _issue_warnings_after_load(self, load_result):
+        # Tied weights are saved under one of their names; Trainer would warn of the others.
+        missing = [key for key in load_result.missing_keys if key not in self.model.all_tied_weights_keys]
+        super()._issue_warnings_after_load(load_result._replace(missing_keys=missing))
+
     def save_state(self):
         if self.is_world_process_zero():
             content = json.dumps(dataclasses.asdict(self.state), indent=2, sort_keys=True) + "\n"

@@ -48,6 +48,13 @@ def test_what_is_none_can_be_overridden(encoder):
     assert (config.classifier_dropout, config.hidden_dropout_prob) == (0.25, 0.5)
 
 
+def test_the_first_layers_keep_their_attention():
+    arguments = ModelArguments(model_type="modernbert", config_overrides="num_hidden_layers=4")
+    whole = load_config(ModelArguments(model_type="modernbert"))
+    assert load_config(arguments).layer_types == whole.layer_types[:4]
+    assert set(whole.layer_types[:4]) == {"full_attention", "sliding_attention"}
+
+
 def test_half_precision_checkpoints_are_trained_in_float32(encoder, tmp_path):
     arguments = ModelArguments(model_name_or_path=encoder)
     model = load_model(AutoModelForMaskedLM, arguments, load_config(arguments))

@@ -454,6 +454,16 @@ def test_any_kind_of_model_is_continued(start, interrupt, tmp_path, model_type):
     assert fingerprint(tmp_path / "run") == fingerprint(tmp_path / "whole")
 
 
+def test_tied_weights_are_not_reported_as_missing(start, interrupt, tmp_path, monkeypatch):
+    warnings: list[str] = []
+    interrupt(3, kill)
+    with pytest.raises(Killed):
+        start("mlm", tmp_path)
+    monkeypatch.setattr("transformers.trainer.logger.warning", lambda message, *_: warnings.append(message))
+    start("mlm", tmp_path)
+    assert not warnings
+
+
 @pytest.mark.parametrize("insists", [False, True])
 @pytest.mark.parametrize("name", ["labels", "vocabulary"])
 def test_weights_are_not_continued_for_other_labels_or_tokens(start, interrupt, tmp_path, name, insists):

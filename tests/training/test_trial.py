@@ -131,8 +131,7 @@ def try_new(folder, model_type, overrides, precision="fp32"):
 def test_a_new_model_that_fits_passes_and_leaves_nothing(tmp_path, capsys, caplog, model_type, precision):
     torch.manual_seed(1)
     state = torch.get_rng_state()
-    overrides = SMALL if model_type == "modernbert" else f"num_hidden_layers=2,{SMALL}"
-    try_new(tmp_path / "run", model_type, overrides, precision)
+    try_new(tmp_path / "run", model_type, f"num_hidden_layers=2,{SMALL}", precision)
     assert torch.equal(torch.get_rng_state(), state)
     assert not (tmp_path / "run").exists()
     assert not caplog.text
@@ -143,7 +142,7 @@ def test_a_new_model_that_fits_passes_and_leaves_nothing(tmp_path, capsys, caplo
     ("model_type", "overrides", "message"),
     [
         ("bert", f"{SMALL},hidden_act=nope", "config_overrides .*hidden_act=nope: .*nope"),
-        ("modernbert", f"{SMALL},num_hidden_layers=2", "config_overrides .*layer"),
+        ("modernbert", f"{SMALL},num_hidden_layers=23", "config_overrides .*layer"),
         ("modernbert", f"{SMALL},num_attention_heads=3", "config_overrides"),
         ("bert", f"{SMALL},num_attention_heads=0", "config_overrides"),
         ("bert", f"{SMALL},max_position_embeddings=2", "a model of this configuration cannot be trained: .*: fix it"),
