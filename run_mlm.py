@@ -1,8 +1,8 @@
 """Pretrain a masked language model on text, from a checkpoint or from scratch.
 
-accelerate launch --config_file configs/accelerate/one_cpu.yaml \
+accelerate launch --quiet --config_file configs/accelerate/one_cpu.yaml \
     run_mlm.py --config configs/mlm/bert-base-cased_conll2003.yaml
-accelerate launch --config_file configs/accelerate/one_cpu.yaml \
+accelerate launch --quiet --config_file configs/accelerate/one_cpu.yaml \
     run_mlm.py --config configs/mlm/minilm_news.yaml --train_file "path/to/*.txt"
 python run_mlm.py --help
 """
@@ -30,7 +30,7 @@ from recipe.evaluation.masked import break_down, score_positions, summarize_posi
 from recipe.inference.recovery import try_examples
 from recipe.inputs.blocks import build_blocks, digest_blocks
 from recipe.inputs.masking import MaskingCollator, build_collator, draw_masks
-from recipe.inputs.overview import format_text_overview, list_ids
+from recipe.inputs.overview import doubt_masks, format_text_overview, list_ids
 from recipe.inputs.stream import BlockStream
 from recipe.inputs.tokenizer import load_tokenizer
 from recipe.inputs.tokens import digest_vocabulary, find_pieces
@@ -113,11 +113,12 @@ def main(
             compute_metrics=summarize,
             preprocess_logits_for_metrics=score_positions,
         )
+        tokens = count_tokens(blocks.get("train"), data_args, training_args)
         if training_args.do_train:
-            trainer.add_callback(TokenCounter(pretraining, data_args.block_size))
+            trainer.add_callback(TokenCounter(pretraining, tokens))
             run.train(trainer)
         scores = evaluate(run, trainer, tokenizer, blocks, data_args, outputs) if training_args.do_eval else {}
-        run.finish(trainer, "mlm", ("tokens", count_tokens(blocks.get("train"), data_args, training_args)))
+        run.finish(trainer, "mlm", ("tokens", tokens))
     return Outcome(run.folder, scores)
 
 
@@ -194,7 +195,9 @@ def prepare_blocks(
             training_args.world_size,
         )
     if isinstance(dev := blocks.get("dev"), Dataset):
-        blocks["dev"] = draw_masks(dev, tokenizer, data_args)
+        blocks["dev"] = masked = draw_masks(dev, tokenizer, data_args)
+        if training_args.process_index == 0 and (doubt := doubt_masks(masked)):
+            print(f"data: dev: {doubt}", flush=True)
     return blocks
 
 

@@ -1,8 +1,8 @@
 """Fine-tune an encoder for named-entity recognition, and report precision, recall and F1 by entity type and by tag.
 
-accelerate launch --config_file configs/accelerate/one_cpu.yaml \
+accelerate launch --quiet --config_file configs/accelerate/one_cpu.yaml \
     run_ner.py --config configs/ner/bert-base-cased_conll2003.yaml
-accelerate launch --config_file configs/accelerate/one_cpu.yaml \
+accelerate launch --quiet --config_file configs/accelerate/one_cpu.yaml \
     run_ner.py --config configs/ner/minilm_conll2003.yaml --data_dir path/to/conll2003
 python run_ner.py --help
 """
@@ -59,6 +59,7 @@ from recipe.model.configuration import (
 from recipe.model.loading import grow_embeddings, load_model, refuse_untrained, replace_head
 from recipe.model.settings import ModelArguments
 from recipe.run import Outcome, Run
+from recipe.training.best import check_gold
 from recipe.training.checkpoints import remove_results
 from recipe.training.distillation import Distillation
 from recipe.training.loss import Loss, token_mean_loss
@@ -180,6 +181,8 @@ def read_documents(
     if training_args.do_train:
         documents["train"] = take_share(documents["train"], data_args.train_share, training_args.seed)
     documents = limit_sentences(documents, data_args)
+    if not own_metrics:
+        check_gold(documents, training_args)
     if training_args.do_train:
         run.pin("training_data", partial(digest_documents, documents["train"]))
     run.facts["sentences"] = {split: len(list_sentences(documents[split])) for split in documents}

@@ -21,8 +21,9 @@ from transformers import (
 from recipe.arguments import MlmArguments
 from recipe.data.articles import load_articles, name_source
 from recipe.data.conll import read_conll
-from recipe.data.documents import list_tags
-from recipe.data.splits import check_labels
+from recipe.data.documents import has_entities
+from recipe.data.sources import find_suffix
+from recipe.data.splits import ROW_FILES, check_labels
 from recipe.errors import RecipeError
 from recipe.hub.run_folder import RunFolder, explain_damage
 from recipe.inference.backends import Batch, pad
@@ -99,6 +100,8 @@ def check_run(folder: Path, file: Path | None, columns: Mapping[str, Any]) -> Pr
         raise RecipeError(f"{folder}: is an export: give the folder of the run")
     if not is_tagger(config) and "MaskedLM" not in heads:
         raise RecipeError(f"{folder}: is a {heads or config.model_type}: give a run of run_ner.py or run_mlm.py")
+    if is_tagger(config) and file and (suffix := find_suffix(file.name)) in (*ROW_FILES, ".ann"):
+        raise RecipeError(f"--file {file}: a {suffix} file cannot be compared on: give a column file of words and tags")
     for key in columns:
         if file is None:
             raise RecipeError(f"{key}: is that of another file than the run's own: set --file too")
@@ -115,7 +118,7 @@ def _load_tagger(folder: Path, config: PreTrainedConfig, file: Path | None, colu
     documents = read_conll(trial.file, check=False, **trial.columns)
     tagger = Tagger.load(folder, "fp32", "cpu")
     check_labels({"dev": documents}, tagger.labels)
-    if all(tag == "O" for tags in list_tags(documents) for tag in tags):
+    if not has_entities(documents):
         raise RecipeError(f"{trial.file}: has no entities to compare on: set --file to one that has")
     windows = take_sample(tagger.windows(documents), SAMPLE_ROWS)
     batches = [pad([window["input_ids"]], tagger.tokenizer.pad_token_id) for window in windows]
@@ -180,11 +183,10 @@ def _draw_rows(
         raise RecipeError(f"{error}{hint if own_file else ''}") from None
     blocks: Any = build_blocks(articles, tokenizer, arguments, name_source(arguments, "dev"))
     rows, targets = [], []
-    for block in draw_masks(blocks.select(take_sample(range(len(blocks)), MOST_BLOCKS)), tokenizer, arguments):
+    chosen = blocks.select(take_sample(range(len(blocks)), MOST_BLOCKS))
+    for block in draw_masks(chosen, tokenizer, arguments, "set --file to a longer text"):
         positions = [place for place, label in enumerate(block["labels"]) if label != IGNORED]
         if positions:
             rows.append(Row(block["input_ids"], positions))
             targets.append([block["labels"][place] for place in positions])
-    if not rows:
-        raise RecipeError(f"{name_source(arguments, 'dev')}: has no masked tokens: set --file to a longer text")
     return rows, targets

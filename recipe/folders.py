@@ -3,7 +3,7 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +21,11 @@ def sync_files(folder: Path) -> tuple[dict[str, int], dict[str, str]]:
     for path in files.values():
         sync(path)
     return {name: path.stat().st_size for name, path in files.items()}, digests
+
+
+def find_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """The SHA-256 digests of files of a folder, by name. Raises OSError for a file that cannot be read."""
+    return {name: _find_digest(folder / name) for name in names}
 
 
 def find_changed(folder: Path, sizes: Mapping[str, int], digests: Mapping[str, str]) -> str | None:

@@ -282,9 +282,50 @@ def test_a_damaged_export_is_used_neither_by_its_name_nor_by_its_folder(exported
             load()
 
 
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_an_export_of_other_weights_or_settings_is_not_used(exported, name, capsys):
+    change = {"config.json": rename_label, "model.safetensors": overwrite}[name]
+    change(exported / name)
+    made, message = exported / "export" / "onnx-fp32", f"onnx-fp32: {name} of the model has changed since it was made"
+    for load in (lambda: Tagger.load(exported, export="onnx-fp32"), lambda: Tagger.load(made)):
+        with pytest.raises(RecipeError, match=f"{message}: export the model again"):
+            load()
+    shutil.copytree(made, exported.parent / "alone")
+    assert len(Tagger.load(exported.parent / "alone")(TEXT)) == 3
+
+
+def test_an_export_has_no_card_of_its_own(exported):
+    with pytest.raises(RecipeError, match="onnx-fp32: is an export, which the card of its run describes"):
+        main(["card", str(exported / "export" / "onnx-fp32")])
+
+
+def test_a_card_names_the_exports_that_it_leaves_out(exported, caplog):
+    (exported / "export" / "onnx-fp32" / "measured.json").write_text("")
+    main(["card", str(exported)])
+    assert "left out of the model card: " in caplog.text
+    assert "onnx-fp32: measured.json is damaged: export the model again" in caplog.text
+
+
+def test_the_readme_of_a_model_that_is_no_run_stays(run, tmp_path):
+    (run / "run.yaml").unlink()
+    (run / "README.md").write_text("my own")
+    export(run, "--backend", "torch", "--precision", "fp32")
+    assert (run / "README.md").read_text() == "my own"
+
+
+def test_nothing_is_kept_if_the_model_finds_nothing_to_lose(run, tmp_path, capsys):
+    (tmp_path / "dev.conll").write_text("left B-PER\nOslo O\n")
+    with pytest.raises(RecipeError, match="no export passes"):
+        export(run, "--backend", "torch", "--precision", "bf16", "--file", str(tmp_path / "dev.conll"))
+    assert "the model itself finds no entity of the file: check its columns" in capsys.readouterr().out
+    (tmp_path / "dev.jsonl").write_text("")
+    with pytest.raises(RecipeError, match=r"dev\.jsonl: a \.jsonl file cannot be compared on: give a column file"):
+        export(run, "--file", str(tmp_path / "dev.jsonl"))
+
+
 def test_an_export_of_an_earlier_version_has_no_digests(exported):
     record = exported / "export" / "onnx-fp32" / "measured.json"
-    record.write_text(json.dumps(json.loads(record.read_text()) | {"sha256": {}}))
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"sha256": {}, "of": {}}))
     assert len(Tagger.load(exported, export="onnx-fp32")(TEXT)) == 3
 
 

@@ -65,6 +65,11 @@ def list_sentences(documents: Iterable[Document]) -> list[Sentence]:
     return [sentence for document in documents for sentence in document.sentences]
 
 
+def has_entities(documents: Iterable[Document]) -> bool:
+    """Whether any word has another tag than O."""
+    return any(tag != "O" for sentence in list_sentences(documents) for tag in sentence.tags)
+
+
 def list_tags(documents: Iterable[Document]) -> list[list[str]]:
     """The tags of all sentences of `documents`, in order."""
     return [sentence.tags for sentence in list_sentences(documents)]

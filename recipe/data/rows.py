@@ -6,7 +6,6 @@ the keys otherwise.
 
 import csv
 import io
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +19,7 @@ from recipe.data.sources import find_suffix
 from recipe.data.spans import read_spans, tag_text
 from recipe.data.spelling import find_spelling
 from recipe.data.tag_conversion import convert_tags
-from recipe.data.text_files import find_delimiter, parse_list, read_text
+from recipe.data.text_files import RepeatedKeyError, find_delimiter, find_repeated, parse_json, parse_list, read_text
 from recipe.errors import RecipeError
 
 WORD_KEYS = ("tokens", "words", "token", "word")
@@ -132,7 +131,9 @@ def _parse_json(path: str, text: str) -> Rows:
     """The rows of a JSON array or of JSON lines."""
     if text.lstrip().startswith("["):
         try:
-            whole = json.loads(text)
+            whole = parse_json(text)
+        except RepeatedKeyError as error:
+            raise RecipeError(f"{path}: {error}: rename or remove one of them") from None
         except (ValueError, RecursionError):
             whole = None  # JSON lines of arrays, or not valid
         if isinstance(whole, list) and not _is_pair(whole) and not all(isinstance(item, str) for item in whole):
@@ -141,7 +142,7 @@ def _parse_json(path: str, text: str) -> Rows:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
-                rows.append((f"{path}:{number}", json.loads(line)))
+                rows.append((f"{path}:{number}", parse_json(line)))
             except (ValueError, RecursionError) as error:
                 whole = _parse_object(text)
                 if whole:
@@ -156,7 +157,7 @@ def _parse_json(path: str, text: str) -> Rows:
 
 def _parse_object(text: str) -> dict | None:
     try:
-        whole = json.loads(text)
+        whole = parse_json(text)
     except (ValueError, RecursionError):
         return None
     return whole if isinstance(whole, dict) else None
@@ -167,6 +168,8 @@ def _parse_csv(path: str, text: str, arguments: EntityArguments) -> Rows:
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=find_delimiter(text.partition("\n")[0]))
     given = {name.lower(): name for name in (arguments.text_column_name, arguments.label_column_name) if name}
     lower = {key: key.strip().lower() for key in reader.fieldnames or []}
+    if twice := find_repeated(filter(None, reader.fieldnames or [])):
+        raise RecipeError(f"{path}:1: the column {twice!r} is there twice: rename or remove one of them")
     keys = {key: given.get(name, name) for key, name in lower.items()}  # in any case, and as the settings write it
     rows = [(f"{path}:{reader.line_num}", {keys.get(key): cell for key, cell in row.items()}) for row in reader]
     word = arguments.text_column_name or _find_key(keys.values(), WORD_KEYS + TEXT_KEYS)

@@ -97,6 +97,31 @@ def find_delimiter(header: str) -> str:
         return ","
 
 
+class RepeatedKeyError(ValueError):
+    """An object of JSON has a key twice."""
+
+
+def parse_json(text: str) -> Any:
+    """What a JSON text contains. Raises ValueError if it is not valid, and RepeatedKeyError for a key given twice.
+
+    Of a key that is there twice, Python keeps the last in silence.
+    """
+
+    def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        row = dict(pairs)
+        if len(row) < len(pairs):
+            raise RepeatedKeyError(f"the key {find_repeated(key for key, _ in pairs)!r} is there twice")
+        return row
+
+    return json.loads(text, object_pairs_hook=build)
+
+
+def find_repeated(names: Iterable[str]) -> str | None:
+    """The first name that is there twice; None if there is none."""
+    seen = set[str]()
+    return next((name for name in names if name in seen or seen.add(name)), None)
+
+
 def parse_list(cell: Any) -> Any:
     """A cell that contains a list as Python, NumPy or JSON writes it, as that list; any other cell as it is."""
     if not isinstance(cell, str) or not cell.lstrip().startswith("["):
@@ -137,7 +162,7 @@ def _check_json(
 ) -> None:
     """Raise RecipeError for a line that is no JSON, or as `_check_row` does."""
     try:
-        row = json.loads(text.strip() or "{}")
+        row = parse_json(text.strip() or "{}")
     except (ValueError, RecursionError) as error:
         raise RecipeError(f"{path}:{number}: not valid JSON: {error}: fix the line") from None
     _check_row(f"{path}:{number}", ("line", number), row, column, others, kinds)

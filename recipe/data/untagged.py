@@ -15,7 +15,7 @@ from typing import Any
 from recipe.data.conll import DOCUMENT_START
 from recipe.data.documents import Document, Sentence
 from recipe.data.sources import expand_files, find_suffix
-from recipe.data.text_files import explain_unreadable, open_bytes
+from recipe.data.text_files import explain_unreadable, open_bytes, parse_json
 from recipe.errors import RecipeError
 
 STDIN = "-"
@@ -129,7 +129,7 @@ class Reader:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = parse_json(line)
             except (ValueError, RecursionError) as error:
                 self._refuse(f"{place}: not valid JSON: {str(error).splitlines()[0]}: fix the line, or add --skip_bad")
                 continue

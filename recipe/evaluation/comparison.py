@@ -237,7 +237,7 @@ def _show_examples(first: System, other: System, split: str, number: int) -> lis
         except ValueError:
             parts.append(Part(title, ["No examples: the two files are divided into other sentences."]))
             continue
-        note = f"{total} entities, of which {len(rows)} are shown."
+        note = f"Entities: {total}, of which shown: {len(rows)}."
         parts.append(Part(title, [note], ["sentence", "context", "gold", *letters], rows))
     return parts
 

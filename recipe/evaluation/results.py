@@ -123,7 +123,9 @@ def read_report(path: str | Path) -> dict:
     """One report. Raises RecipeError if it is not a report, or a figure is missing or not finite."""
     try:
         report = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise RecipeError(f"{path}: {error.strerror}: expected a copy of report.json") from None
+    except (ValueError, RecursionError) as error:
         raise RecipeError(f"{path}: {error}: expected a copy of report.json") from None
     if not isinstance(report, dict) or not isinstance(report.get("run"), dict):
         raise RecipeError(f"{path}: not the report of a run: expected a copy of report.json")

@@ -16,6 +16,7 @@ from recipe.evaluation.results import escape_markdown
 from recipe.evaluation.scoring import format_interval
 from recipe.files import write_whole
 from recipe.hub.run_folder import RunFolder, explain_damage
+from recipe.inference.exports import is_export
 from recipe.inputs.case_markers import MARKERS
 
 CURVE_ROWS = 12
@@ -137,6 +138,8 @@ def main(argv: list[str]) -> None:
     args = parser.parse_args(argv)
     if not args.folder.is_dir():
         raise RecipeError(f"{args.folder}: no such folder")
+    if is_export(args.folder):
+        raise RecipeError(f"{args.folder}: is an export, which the card of its run describes: give the run's folder")
     if not (args.folder / "config.json").exists():
         raise RecipeError(f"{args.folder}: has no model, only scores: give the folder of a training, or a checkpoint")
     print(render_card(args.folder, args.name), end="")

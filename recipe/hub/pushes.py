@@ -14,15 +14,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ModelCardData, get_token
-from huggingface_hub.errors import HfHubHTTPError
-from huggingface_hub.utils import httpx
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ModelCardData, get_token, is_offline_mode
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.utils import httpx, validate_repo_id
 from transformers import TrainerCallback
 from transformers.hf_argparser import string_to_bool
 from transformers.trainer_utils import HubStrategy
 
 from recipe.command_line import VerbParser
-from recipe.connection import explain, limit_silence
+from recipe.connection import OFFLINE, explain, limit_silence
 from recipe.errors import PushError, RecipeError
 from recipe.hub.card import write_card
 from recipe.hub.report import PAGE, make_report
@@ -98,6 +98,12 @@ def open_repository(
     private: for a new repository; an existing one does not change. card: a model card whose metadata the Hub checks.
     Raises RecipeError if the repository cannot be written to or the metadata are not valid.
     """
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        raise RecipeError(f"push to {name}: is not the name of a repository on the Hub: give owner/name") from None
+    if is_offline_mode():  # without a token, the client would ask for a login first
+        raise RecipeError(f"push to {name}: {OFFLINE}")
     limit_silence(CHECK_SILENCE)
     repository = Repository(name, token, revision)
     api = repository.api

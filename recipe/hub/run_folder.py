@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,7 @@ from recipe.training.checkpoints import find_step
 from recipe.training.settings import DistillationArguments, TrainingArguments
 
 REPORT = "report.json"
+logger = logging.getLogger(__name__)
 SETTINGS = (
     *(
         ModelArguments,
@@ -169,7 +171,10 @@ class RunFolder:
     @cached_property
     def exports(self) -> list[dict]:
         """What was measured of each whole export of the model, beside the model itself; see `recipe.export`."""
-        return [_read(export / EXPORT_RECORD) for export, damage in find_exports(self.folder).items() if not damage]
+        found = find_exports(self.folder)
+        for damage in filter(None, found.values()):
+            logger.warning("left out of the model card: %s", damage)
+        return [_read(export / EXPORT_RECORD) for export, damage in found.items() if not damage]
 
     @cached_property
     def compared_exports(self) -> list[tuple[str, str, list[dict]]]:

@@ -21,7 +21,7 @@ from transformers import PreTrainedConfig
 
 from recipe.connection import explain_download
 from recipe.errors import RecipeError
-from recipe.folders import find_changed
+from recipe.folders import find_changed, find_digests
 from recipe.inference.backends import BATCH_TOKENS, Backend, Batch
 from recipe.inputs.pretrained import resolve_name
 from recipe.model.settings import ModelArguments
@@ -124,7 +124,7 @@ def is_export(folder: Path) -> bool:
 
 
 def check_whole(folder: Path, name: str | None = None) -> None:
-    """Raise RecipeError if the files of an export are not as its record, which is written last, says.
+    """Raise RecipeError if the files of an export, or of its model, are not as its record, written last, says.
 
     name: of the export, if it is known; another one is refused too.
     """
@@ -132,6 +132,7 @@ def check_whole(folder: Path, name: str | None = None) -> None:
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         own, damage = record["export"]["name"], find_changed(folder, record["files"], record.get("sha256", {}))
+        damage = damage or _find_other_model(folder, record.get("of", {}))
     except FileNotFoundError as error:
         damage = f"{Path(error.filename).name} is missing"
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
@@ -142,8 +143,27 @@ def check_whole(folder: Path, name: str | None = None) -> None:
         raise RecipeError(f"{folder}: is the export {own}: rename the folder")
 
 
+def list_weights(folder: Path) -> list[str]:
+    """The names of the files of a model that its exports depend on."""
+    return ["config.json", *sorted(path.name for path in folder.glob("*.safetensors"))]
+
+
+def _find_other_model(folder: Path, made_of: dict[str, str]) -> str | None:
+    """What shows that an export is in the folder of another model than it was made of.
+
+    made_of: the digests of the model's files; empty in records of earlier versions. None also where these files are not
+    at hand, as beside an export from the Hub.
+    """
+    place = folder.absolute().parent
+    if place.name == EXPORTS and all((place.parent / name).is_file() for name in made_of):
+        for name, digest in find_digests(place.parent, made_of).items():
+            if digest != made_of[name]:
+                return f"{name} of the model has changed since it was made"
+    return None
+
+
 def find_exports(run: Path) -> dict[Path, RecipeError | None]:
-    """The folders of the exports of a run; for one that is not whole, the error that says so."""
+    """The folders of the exports of a run; for one that is not whole, or of other weights, the error that says so."""
     found: dict[Path, RecipeError | None] = {}
     for folder in [run / EXPORTS / export.name for export in list_exports()]:
         if folder.is_dir():

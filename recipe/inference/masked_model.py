@@ -151,7 +151,8 @@ def _warn_of_head(name: str, config: PreTrainedConfig, new_head: bool) -> None:
         trained = f"has a head trained on only {found.trained_tokens:,} tokens"
     else:
         return
-    flags = f'--model_name_or_path {name} --train_file "path/to/*.txt" --output_dir runs/mlm/mine'
+    output = f"runs/mlm/{Path(name).resolve().name}-more"  # another folder than that of the model
+    flags = f'--model_name_or_path {name} --train_file "path/to/*.txt" --output_dir {output}'
     advice = f"train it: make mlm CONFIG=configs/mlm/own_text.yaml ARGS='{flags}'"
     advice = "train the model that it was made of" if read_export(config) else advice
     logger.warning("%s: %s, so its predictions are of little use: %s", name, trained, advice)

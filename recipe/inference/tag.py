@@ -61,9 +61,12 @@ class OutputFile:
                 raise RecipeError(f"{self.partial}: has no {self.state.name} to continue it with: move or delete it")
             return 0, 0
         items, size, settings = self._read_state("delete it and start without --resume")
-        if settings != self.settings:
-            raise RecipeError(f"{self.partial}: made with other settings: restore them, or start without --resume")
-        return (items, size) if items and self.partial.stat().st_size >= size else (0, 0)
+        if not items or self.partial.stat().st_size < size:
+            return 0, 0
+        if changed := sorted(key for key in {*settings, *self.settings} if settings.get(key) != self.settings.get(key)):
+            names = ", ".join(changed)
+            raise RecipeError(f"{self.partial}: {names} changed since it was begun: restore them, or delete the file")
+        return items, size
 
     def _read_state(self, hint: str) -> tuple[int, int, dict[str, str]]:
         """The items, bytes and settings in the file of the state. Raises RecipeError with `hint` for another file."""
@@ -89,6 +92,12 @@ class OutputFile:
         os.fsync(self.file.fileno())
         self.items += items
         self._save_state()
+
+    def discard(self) -> None:
+        """Remove the file, and that of its state."""
+        self.file.close()
+        for path in (self.partial, self.state):
+            path.unlink(missing_ok=True)
 
     def finish(self, text: str) -> None:
         """Append the end of the file and rename it. Until then, `resume` continues before the end."""
@@ -133,7 +142,13 @@ def open_output(path: Path | None, kind: str, resume: bool, settings: dict[str, 
         return
     try:
         with _explain(path, "continue with --resume once it is fixed"):
-            yield OutputFile(path, resume, settings)
+            output = OutputFile(path, resume, settings)
+            try:
+                yield output
+            except BaseException:
+                if not output.items:  # nothing that would have to be computed again
+                    output.discard()
+                raise
     except KeyboardInterrupt:
         print(f"\n{path}: interrupted: continue with the same command and --resume", file=sys.stderr)
         raise

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from transformers import AutoModelForTokenClassification, PreTrainedConfig, PreTrainedTokenizerBase
 
-from recipe.data.documents import Document, list_sentences, list_tags
+from recipe.data.documents import Document, has_entities, list_sentences, list_tags
 from recipe.data.raw_text import Word, find_sentences
 from recipe.data.schemes import is_iob2, list_entities
 from recipe.errors import NOT_FINITE, RecipeError
@@ -270,8 +270,10 @@ class Tagger:
     ) -> None:
         """Set the temperature that fits held-out documents with gold tags; see `fit_temperature`.
 
-        windows, batches: see `tags`.
+        Without an entity in them it stays. windows, batches: see `tags`.
         """
+        if not has_entities(documents):
+            return
         logits, lengths = self._collect(documents, windows, batches)
         gold = np.array([self.labels.index(tag) for tags in list_tags(documents) for tag in tags], int)
         temperature = fit_temperature(logits, lengths, gold, self.labels, self.settings.constrained_decoding)

@@ -53,6 +53,8 @@ class TaggingScores:
 
     def list_losses(self, model: "TaggingScores") -> list[str]:
         """See `Scores`."""
+        if not model.f1:
+            return ["nothing can be lost, because the model itself finds no entity of the file: check its columns"]
         reasons = []
         lost = 100 * (model.f1 - self.f1)
         if not lost <= MOST_F1_LOST:  # a score can be nan, here and below

@@ -65,16 +65,21 @@ def build_collator(tokenizer: PreTrainedTokenizerBase, arguments: BlockArguments
         raise RecipeError(f"masking: {error}") from None
 
 
-def draw_masks(blocks: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, arguments: BlockArguments):
+def draw_masks(
+    blocks: datasets.Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    arguments: BlockArguments,
+    hint: str = "use more text, or set eval_mask_seed",
+):
     """Mask evaluation blocks once with `eval_mask_seed`, so that two evaluations of one model give the same figures.
 
     blocks: a data set with the column `input_ids`. Returns a data set with `input_ids` and `labels`.
-    Raises RecipeError if no token is masked.
+    Raises RecipeError with `hint` if no token is masked.
     """
     collator = build_collator(tokenizer, arguments, arguments.eval_mask_seed)
     masked = blocks.map(
         lambda block: collator.mask(block["input_ids"]), load_from_cache_file=False, desc="Drawing evaluation masks"
     )
     if not any(label != IGNORED for block in masked for label in block["labels"]):
-        raise RecipeError("validation: too little text, no token is masked: use more text, or set eval_mask_seed")
+        raise RecipeError(f"validation: too little text, no token is masked: {hint}")
     return masked

@@ -3,17 +3,41 @@
 Both read the log of the Trainer, which checkpoints contain, so that a resumed run decides as an uninterrupted one.
 """
 
+import logging
+from collections.abc import Mapping, Sequence
+
 from transformers import TrainerCallback, TrainerState
 
+from recipe.data.documents import Document, has_entities
+from recipe.errors import RecipeError
 from recipe.training.settings import TrainingArguments
 
 CLEARLY_WORSE = 0.01  # of F1
+logger = logging.getLogger(__name__)
 
 
 def list_evaluations(state: TrainerState, metric: str) -> list[tuple[int, float]]:
     """The step and the value of each evaluation so far."""
     key = f"eval_{metric.removeprefix('eval_')}"
     return [(int(row["step"]), float(row[key])) for row in state.log_history if key in row]
+
+
+def check_gold(documents: Mapping[str, Sequence[Document]], args: TrainingArguments) -> None:
+    """Warn of a split to score that has no entities: its F1 is 0 whatever the model does.
+
+    documents: of each split. Raises RecipeError if such a dev split would choose the best checkpoint or end the run.
+    """
+    metric = (args.metric_for_best_model or "loss").removeprefix("eval_")
+    chooses = args.do_train and metric != "loss" and (args.load_best_model_at_end or args.early_stopping_patience)
+    for split in documents:
+        if split == "train" or has_entities(documents[split]):
+            continue
+        if split == "dev" and chooses:
+            raise RecipeError(
+                f"dev: has no entities, every tag is O, so no checkpoint is the best by {metric}: use other dev data, "
+                "or set metric_for_best_model to loss"
+            )
+        logger.warning("%s: has no entities, every tag is O: its F1 says nothing of the model", split)
 
 
 class EarlyStopping(TrainerCallback):

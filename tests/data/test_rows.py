@@ -261,6 +261,11 @@ def test_rejected_rows_are_left_out_and_counted(tmp_path):
         ('{"tokens": ["a", 1], "ner_tags": ["O", "O"]}', ":1: an object with the keys tokens ner_tags"),
         ('{"tokens": ["a", "b"], "ner_tags": ["O"]}', ":1: 2 words but 1 tags"),
         ('{"text": "a b", "labels": "O"}', ":1: 2 words but 1 tags"),
+        (
+            '{"tokens": ["a"], "ner_tags": ["B-X"], "ner_tags": ["O"]}',
+            ":1: not valid JSON: the key 'ner_tags' is there twice: fix the line",
+        ),
+        ('[\n{"text": "a",\n"label": [[0, 1, "X"]], "label": []}]', "a.jsonl: the key 'label' is there twice: rename"),
         ('{"text": "a b", "labels": ["O"]}', ":1: 2 words but 1 tags"),
         ('{"tokens": ["a"], "ner_tags": ["Q-X"]}', ":1: 'Q-X' is not a tag: .*: check label_column_name"),
     ],
@@ -428,6 +433,7 @@ def test_the_text_of_a_label_studio_task_can_have_any_key(tmp_path):
     ("content", "message"),
     [
         ("sentence_id,word,tag\n1,Mara,B-PER\n1,left\n", ":2: '' is not a tag"),
+        ("sentence_id,word,tag,tag\n1,Mara,B-PER,O\n", ":1: the column 'tag' is there twice: rename or remove one"),
         ("word,tag\nMara,O\n", ":2: an object with the keys word tag: expected a list of words"),
     ],
 )

@@ -664,8 +664,16 @@ def test_a_hub_that_is_not_there_is_told_before_anything_loads(point_to, ner_fla
         run_ner.main(ner_flags(data_dir="no-such-folder"))
 
 
-def test_offline_mode_forbids_a_push_before_anything_loads(hub, ner_flags, monkeypatch):
+def test_a_folder_is_no_repository(tmp_path):
+    with pytest.raises(RecipeError, match=f"push to {tmp_path}: is not the name of a repository on the Hub"):
+        open_repository(str(tmp_path))
+
+
+@pytest.mark.parametrize("token", [WRITER, None])
+def test_offline_mode_forbids_a_push_before_anything_loads(hub, ner_flags, monkeypatch, token):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    if token is None:
+        monkeypatch.delenv("HF_TOKEN")
     with pytest.raises(RecipeError, match="HF_HUB_OFFLINE=1 is set"):
         run_ner.main(ner_flags(data_dir="no-such-folder"))
 

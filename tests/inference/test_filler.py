@@ -463,6 +463,7 @@ def test_an_untrained_head_is_warned_about_with_the_command_that_trains_it(tmp_p
     Filler.load(tmp_path)
     assert "has no trained head for masked tokens" in caplog.text
     assert f"--model_name_or_path {tmp_path}" in caplog.text
+    assert f"--output_dir runs/mlm/{tmp_path.name}-more" in caplog.text
     caplog.clear()
     model = BertForMaskedLM(make_config())
     note_pretraining(model.config, Pretraining(new_head=True, trained_tokens=81_920))

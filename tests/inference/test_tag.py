@@ -146,11 +146,28 @@ def test_an_interrupted_output_does_not_look_whole_and_is_continued_to_the_same_
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "a.txt", "--output", target)
     assert not target.exists()
-    with pytest.raises(RecipeError, match="made with other settings: restore them"):
+    with pytest.raises(RecipeError, match="min_score changed since it was begun: restore them"):
         run(tmp_path / "a.txt", "--output", target, "--resume", "--min_score", 0.5)
     run(tmp_path / "a.txt", "--output", target, "--resume")
     assert target.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "out.jsonl", "whole.jsonl"]
+
+
+def test_a_bad_line_leaves_nothing_in_the_way_of_the_repaired_file(run, tmp_path):
+    file, output = tmp_path / "a.jsonl", tmp_path / "out.jsonl"
+    file.write_text('{"text": "Oslo"}\n{"bad": 1}\n')
+    with pytest.raises(RecipeError, match=r"a\.jsonl:2: "):
+        run(file, "--output", output)
+    file.write_text('{"text": "Oslo"}\n{"text": "Mara"}\n')
+    run(file, "--output", output)
+    assert len(output.read_text().splitlines()) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jsonl", "out.jsonl"]
+
+
+def test_a_key_that_is_there_twice_is_refused(run, tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "Oslo", "text": "Mara"}\n')
+    with pytest.raises(RecipeError, match=r"a\.jsonl:1: not valid JSON: the key 'text' is there twice: fix the line"):
+        run(tmp_path / "a.jsonl")
 
 
 def test_text_is_read_as_it_is_needed(tmp_path):
@@ -224,7 +241,7 @@ def test_an_output_is_not_continued_with_other_input(run, tmp_path, monkeypatch)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "a.txt", "--output", tmp_path / "out.jsonl")
     (tmp_path / "a.txt").write_text(TEXT + "More.")
-    with pytest.raises(RecipeError, match="made with other settings"):
+    with pytest.raises(RecipeError, match=r"a\.txt changed since it was begun"):
         run(tmp_path / "a.txt", "--output", tmp_path / "out.jsonl", "--resume")
 
 

@@ -1,11 +1,13 @@
 """The line that tells a user what was read."""
 
+from datasets import Dataset, concatenate_datasets
+
 from recipe.arguments import MlmArguments, NerArguments
 from recipe.data.articles import load_articles
 from recipe.data.documents import Notes
 from recipe.data.splits import load_splits
 from recipe.inputs.blocks import build_blocks
-from recipe.inputs.overview import format_overview, format_text_overview
+from recipe.inputs.overview import doubt_masks, format_overview, format_text_overview
 
 
 def test_one_line_says_what_was_read(tmp_path, tokenizer):
@@ -41,3 +43,9 @@ def test_text_is_counted_in_articles_blocks_and_tokens(tmp_path, tokenizer):
     assert format_text_overview("a.txt", articles, blocks, tokenizer) == (
         f"a.txt; 2 article(s); {len(blocks)} blocks, {tokens} tokens; 1 of them unknown to the tokenizer"
     )
+
+
+def test_an_evaluation_on_few_masked_tokens_is_doubted():
+    few = Dataset.from_dict({"input_ids": [[5] * 150] * 2, "labels": [[-100] * 149 + [5], [5] * 150]})
+    assert doubt_masks(few).startswith("only 151 masked token(s), whose loss says little: set validation_file")
+    assert doubt_masks(concatenate_datasets([few, few])) is None

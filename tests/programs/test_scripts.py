@@ -174,6 +174,15 @@ def test_mlm_continues_a_checkpoint(encoder, articles_file, tmp_path):
     check_mlm(tmp_path)
 
 
+def test_the_trained_tokens_are_those_of_batches_that_are_not_full(encoder, articles_file, tmp_path, capsys):
+    more = {"model_name_or_path": encoder, "per_device_train_batch_size": 1000}
+    run_mlm.main(mlm_flags(articles_file, tmp_path, **more))
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    trained = json.loads((tmp_path / "config.json").read_text())["masked_lm"]["trained_tokens"]
+    assert trained == pytest.approx(last["tokens_per_second"] * last["train_seconds"], rel=0.1)
+    assert 0 < trained < 4 * 1000 * 32
+
+
 @pytest.mark.parametrize(("tokenizer_type", "model_type"), [("wordpiece", "bert"), ("bpe", "roberta")])
 def test_mlm_starts_from_scratch(articles_file, tmp_path, tokenizer_type, model_type):
     overrides = "hidden_size=32,num_hidden_layers=1,num_attention_heads=2,intermediate_size=32"

@@ -8,8 +8,9 @@ from transformers import TrainerControl, TrainerState
 import run_ner
 from conftest import fingerprint
 from recipe.arguments import RunArguments, parse
+from recipe.data.documents import Document, Sentence
 from recipe.errors import RecipeError
-from recipe.training.best import EarlyStopping, describe_decline
+from recipe.training.best import EarlyStopping, check_gold, describe_decline
 
 
 def make_arguments(folder, **settings):
@@ -70,3 +71,18 @@ def test_a_last_evaluation_that_is_clearly_worse_is_said(tmp_path):
     assert describe_decline(worse, make_arguments(tmp_path, **best)) is None
     assert describe_decline(make_state("eval_f1", [0.65, 0.645]), make_arguments(tmp_path)) is None
     assert describe_decline(make_state("eval_loss", [1.0]), make_arguments(tmp_path)) is None
+
+
+def test_dev_without_entities_chooses_no_checkpoint(tmp_path, caplog):
+    rain = [Document([Sentence(["Rain"], ["O"])])]
+    oslo = [Document([Sentence(["Oslo"], ["B-LOC"])])]
+    best = {"do_train": True, "load_best_model_at_end": True, "metric_for_best_model": "f1"}
+    check_gold({"train": rain, "dev": oslo, "test": oslo}, make_arguments(tmp_path, **best))
+    assert not caplog.text
+    message = "dev: has no entities, every tag is O, so no checkpoint is the best by f1: use other dev data, or set"
+    for chosen in (best, {"do_train": True, "metric_for_best_model": "f1", "early_stopping_patience": 2}):
+        with pytest.raises(RecipeError, match=message):
+            check_gold({"train": oslo, "dev": rain}, make_arguments(tmp_path, **chosen))
+    check_gold({"dev": rain, "test": rain}, make_arguments(tmp_path, **best | {"metric_for_best_model": "loss"}))
+    assert "dev: has no entities, every tag is O: its F1 says nothing" in caplog.text
+    assert "test: has no entities" in caplog.text
