@@ -28,7 +28,7 @@ class Item:
     """An item to tag: a text, or a document of words.
 
     key: the key of the text or words in a line of JSON. row: the other keys of that line.
-    place: `file:line` of a line of JSON, for errors.
+    place: `file:line` where a text or a line of JSON begins, for errors.
     """
 
     content: str | Document
@@ -84,7 +84,7 @@ class Reader:
         elif suffix in COLUMN_FILES:
             yield from map(Item, self._read_columns(lines))
         else:
-            yield from map(Item, self._read_text(lines))
+            yield from self._read_text(lines)
 
     def _read_lines(self, path: str) -> Iterator[tuple[str, str]]:
         """The place `file:line` of each line, and its text without line end. Bad bytes are refused or skipped."""
@@ -110,19 +110,21 @@ class Reader:
         except (OSError, EOFError, zlib.error) as error:
             raise explain_unreadable(path, self.encoding, error, 0) from None
 
-    def _read_text(self, lines: Iterator[tuple[str, str]]) -> Iterator[str]:
+    def _read_text(self, lines: Iterator[tuple[str, str]]) -> Iterator[Item]:
         """Each line that is not blank, or each article with its line breaks."""
         article: list[str] = []
-        for _, line in lines:
+        start = ""
+        for place, line in lines:
             if self.lines:
-                yield from [line] if line.strip() else []
+                yield from [Item(line, place=place)] if line.strip() else []
             elif line.strip():
+                start = start if article else place
                 article.append(line)
             elif article:
-                yield "\n".join(article)
+                yield Item("\n".join(article), place=start)
                 article = []
         if article:
-            yield "\n".join(article)
+            yield Item("\n".join(article), place=start)
 
     def _read_json(self, lines: Iterator[tuple[str, str]]) -> Iterator[Item]:
         for place, line in lines:

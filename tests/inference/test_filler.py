@@ -490,8 +490,11 @@ def test_a_model_that_predicts_nan_is_refused(tmp_path, tokenizer):
 def test_texts_that_cannot_be_filled_are_named_or_counted(encoder, tmp_path, capsys):
     (tmp_path / "a.txt").write_text(f"a [MASK]\nb\n{'m' * 80} [MASK]\nc [MASK]\n")
     command = ["fill", "--model", encoder, str(tmp_path / "a.txt"), "--lines", "--precision", "fp32"]
-    with pytest.raises(RecipeError, match=r"text 2: no masks in 'b': .*\(--skip_bad skips such texts\)"):
+    with pytest.raises(RecipeError, match=r"a\.txt:2: no masks in 'b': .*\(--skip_bad skips such texts\)"):
         main(command)
+    (tmp_path / "articles.txt").write_text("a\n[MASK]\n\n\nb\nc\n")
+    with pytest.raises(RecipeError, match=r"articles\.txt:5: no masks in 'b\\nc'"):
+        main(["fill", "--model", encoder, str(tmp_path / "articles.txt"), "--precision", "fp32"])
     capsys.readouterr()
     main([*command, "--skip_bad"])
     shown = capsys.readouterr()

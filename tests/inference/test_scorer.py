@@ -145,7 +145,7 @@ def test_the_verb_prints_compares_and_writes(encoder, tmp_path, capsys):
 def test_texts_that_cannot_be_scored_are_named_or_counted(encoder, tmp_path, capsys):
     (tmp_path / "a.txt").write_text(f"a\n{'m' * 80}\nc\n")
     command = ["likelihood", "--model", encoder, str(tmp_path / "a.txt"), "--lines", "--precision", "fp32"]
-    with pytest.raises(RecipeError, match=r"text 2: 'm+ ...' has 82 tokens, but the model accepts 64"):
+    with pytest.raises(RecipeError, match=r"a\.txt:2: 'm+ ...' has 82 tokens, but the model accepts 64"):
         main(command)
     capsys.readouterr()
     main([*command, "--skip_bad"])
