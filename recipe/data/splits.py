@@ -169,8 +169,8 @@ def check_labels(splits: dict[str, list[Document]], labels: Sequence[str]) -> No
         unknown = set(sentence.tags).difference(labels)
         if unknown:
             raise RecipeError(
-                f"{sentence.place}: the sentence that starts here has the tag {min(unknown)}, which the model does not "
-                f"predict: fix the tag, or train on data that contain it (labels: {' '.join(labels)})"
+                f"{sentence.place}: the sentence that starts here has the tag {min(unknown)}, which is not among the "
+                f"labels: fix the tag, or train on data that contain it (labels: {' '.join(labels)})"
             )
 
 
