@@ -115,7 +115,7 @@ def main(
         )
         tokens = count_tokens(blocks.get("train"), data_args, training_args)
         if training_args.do_train:
-            trainer.add_callback(TokenCounter(pretraining, tokens))
+            trainer.add_callback(TokenCounter(pretraining, data_args.block_size, tokens))
             run.train(trainer)
         scores = evaluate(run, trainer, tokenizer, blocks, data_args, outputs) if training_args.do_eval else {}
         run.finish(trainer, "mlm", ("tokens", tokens))

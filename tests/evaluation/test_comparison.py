@@ -580,14 +580,14 @@ def test_examples_show_gold_and_both_predictions_in_context(tmp_path):
     assert part.header == ["sentence", "context", "gold", "A", "B"]
     marked = "... w3 w4 w5 w6 w7 w8 [w9 w10] w11 w12 w13 w14 w15 w16 ..."
     assert part.rows == [["1", marked, "LOC: w9 w10", "LOC: w9 w10", "PER: w9"]]
-    assert find_part(parts, "predictions: B right, A wrong").notes == ["0 entities, of which 0 are shown."]
+    assert find_part(parts, "predictions: B right, A wrong").notes == ["Entities: 0, of which shown: 0."]
 
 
 @pytest.mark.parametrize("number", [0, 1, 7, 10_000])
 def test_the_number_of_examples_can_be_set(tmp_path, number):
     paths = [write_file(tmp_path / f"{name}.conll", 0.3, seed) for seed, name in enumerate("ab")]
     part = find_part(compare(paths, number), "predictions: A right, B wrong")
-    total = int(part.notes[0].split()[0])
+    total = int(part.notes[0].removeprefix("Entities: ").partition(",")[0])
     assert len(part.rows) == min(number, total)
     assert total > 7
     assert len({tuple(row) for row in part.rows}) == len(part.rows)

@@ -61,7 +61,7 @@ def refusal(folder, encoder, capsys):
         (b"", "valid.txt: no sentences: the file has no lines with a word and a tag: check the path"),
         (b"Ana B-PER\n\nleft\n", "valid.txt:3: too few columns (1)"),
         (b"Ana B-PER\nleft X-PER\n", "valid.txt:2: 'X-PER' is not a tag: expected O, or one of B I E S L U"),
-        (b"Ana B-PER\n\nleft B-CAR\n", "valid.txt:3: the sentence that starts here has the tag B-CAR, which is not among"),
+        (b"Ana B-PER\n\nleft B-CAR\n", "valid.txt:3: the sentence that starts here has the tag B-CAR, which is"),
         (b"a I-PER\n\nb B-PER\n\nc S-PER\nd E-LOC\n", "the tags of the sentence that starts here are not"),
         (b"Ana B-PER\nR\xe9mi B-PER\n", "valid.txt:2: byte 0xe9 is not utf-8: set encoding"),
         (b"Ana B-PER\nle\0ft O\n", "valid.txt:2: a NUL byte: fix the file, or set encoding"),
