@@ -14,6 +14,7 @@ import yaml
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from huggingface_hub import ModelCard
 
+from bench.augmentation import format_augmentation
 from bench.claims import format_claims, list_claims, list_students
 from bench.ensembles import format_ensembles, load_ensembles
 from bench.errors import format_kinds, format_seen, format_sides, load_errors
@@ -177,6 +178,7 @@ def test_pages_show_the_tables_that_the_results_make():
     assert format_trials(load_study()) in quality
     assert format_contexts(load_study()) in quality
     assert format_claims(list_claims()) in quality
+    assert all(format_augmentation(load_study(), split) in quality for split in ("dev", "test"))
     assert all(format_ensembles(result) in quality for result in load_ensembles())
     for format_part in (format_kinds, format_seen, format_sides):
         assert format_part(load_errors()) in quality
