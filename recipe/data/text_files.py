@@ -117,7 +117,7 @@ def parse_json(text: str) -> Any:
 
 
 def find_repeated(names: Iterable[str]) -> str | None:
-    """The first name that is there twice; None if there is none."""
+    """The first name that is there twice; None without one."""
     seen = set[str]()
     return next((name for name in names if name in seen or seen.add(name)), None)
 

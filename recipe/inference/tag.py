@@ -65,7 +65,7 @@ class OutputFile:
             return 0, 0
         if changed := sorted(key for key in {*settings, *self.settings} if settings.get(key) != self.settings.get(key)):
             names = ", ".join(changed)
-            raise RecipeError(f"{self.partial}: {names} changed since it was begun: restore them, or delete the file")
+            raise RecipeError(f"{self.partial}: {names} changed since it was started: restore them, or delete the file")
         return items, size
 
     def _read_state(self, hint: str) -> tuple[int, int, dict[str, str]]:

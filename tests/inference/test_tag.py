@@ -146,7 +146,7 @@ def test_an_interrupted_output_does_not_look_whole_and_is_continued_to_the_same_
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "a.txt", "--output", target)
     assert not target.exists()
-    with pytest.raises(RecipeError, match="min_score changed since it was begun: restore them"):
+    with pytest.raises(RecipeError, match="min_score changed since it was started: restore them"):
         run(tmp_path / "a.txt", "--output", target, "--resume", "--min_score", 0.5)
     run(tmp_path / "a.txt", "--output", target, "--resume")
     assert target.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
@@ -241,7 +241,7 @@ def test_an_output_is_not_continued_with_other_input(run, tmp_path, monkeypatch)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "a.txt", "--output", tmp_path / "out.jsonl")
     (tmp_path / "a.txt").write_text(TEXT + "More.")
-    with pytest.raises(RecipeError, match=r"a\.txt changed since it was begun"):
+    with pytest.raises(RecipeError, match=r"a\.txt changed since it was started"):
         run(tmp_path / "a.txt", "--output", tmp_path / "out.jsonl", "--resume")
 
 
