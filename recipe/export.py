@@ -19,11 +19,20 @@ from recipe.command_line import VerbParser
 from recipe.errors import RecipeError
 from recipe.exportable import Source, check_run, open_source
 from recipe.files import write_whole
-from recipe.folders import PARTIAL, clear_partial, finalize, find_digests, sync_files
+from recipe.folders import PARTIAL, clear_partial, finalize, find_digest, sync_files
 from recipe.hub.card import write_card
 from recipe.hub.provenance import describe_hardware, find_commit
 from recipe.inference.conversion import convert
-from recipe.inference.exports import EXPORTS, KEY, PRECISIONS, RECORD, REQUIREMENTS, Export, list_exports, list_weights
+from recipe.inference.exports import (
+    EXPORTS,
+    KEY,
+    PRECISIONS,
+    RECORD,
+    REQUIREMENTS,
+    Export,
+    list_exports,
+    list_model_files,
+)
 from recipe.inference.guard import Judged, format_judged, judge
 from recipe.inference.measuring import measure
 from recipe.model.configuration import load_config
@@ -113,7 +122,7 @@ def write_record(source: Source, judged: Judged, folder: Path) -> None:
     record = {"export": judged.describe(), "model": source.measured.figures, "file": source.trial.file.name}
     record |= {"hardware": describe_hardware(0), "threads": torch.get_num_threads(), "commit": find_commit()}
     record["files"], record["sha256"] = sync_files(folder)
-    record["of"] = find_digests(source.folder, list_weights(source.folder))
+    record["model_sha256"] = {name: find_digest(source.folder / name) for name in list_model_files(source.folder)}
     write_whole(folder / RECORD, json.dumps(record, indent=2) + "\n")
 
 

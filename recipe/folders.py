@@ -3,7 +3,7 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,15 +17,10 @@ def sync_files(folder: Path) -> tuple[dict[str, int], dict[str, str]]:
     The files are in memory when they are read for their digests, because they were just written.
     """
     files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    digests = {name: _find_digest(path) for name, path in files.items()}
+    digests = {name: find_digest(path) for name, path in files.items()}
     for path in files.values():
         sync(path)
     return {name: path.stat().st_size for name, path in files.items()}, digests
-
-
-def find_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """The SHA-256 digests of files of a folder, by name. Raises OSError for a file that cannot be read."""
-    return {name: _find_digest(folder / name) for name in names}
 
 
 def find_changed(folder: Path, sizes: Mapping[str, int], digests: Mapping[str, str]) -> str | None:
@@ -39,7 +34,7 @@ def find_changed(folder: Path, sizes: Mapping[str, int], digests: Mapping[str, s
         found = (folder / name).stat().st_size
         if found != size:
             return f"{name} has {found} of {size} bytes"
-        if digests and _find_digest(folder / name) != digests.get(name):
+        if digests and find_digest(folder / name) != digests.get(name):
             return f"{name} has changed since it was saved"
     return None
 
@@ -104,7 +99,7 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _find_digest(path: Path) -> str:
+def find_digest(path: Path) -> str:
     """The SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -325,7 +325,7 @@ def test_nothing_is_kept_if_the_model_finds_nothing_to_lose(run, tmp_path, capsy
 
 def test_an_export_of_an_earlier_version_has_no_digests(exported):
     record = exported / "export" / "onnx-fp32" / "measured.json"
-    record.write_text(json.dumps(json.loads(record.read_text()) | {"sha256": {}, "of": {}}))
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"sha256": {}, "model_sha256": {}}))
     assert len(Tagger.load(exported, export="onnx-fp32")(TEXT)) == 3
 
 

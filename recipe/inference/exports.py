@@ -10,6 +10,7 @@ import shlex
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from transformers import PreTrainedConfig
 
 from recipe.connection import explain_download
 from recipe.errors import RecipeError
-from recipe.folders import find_changed, find_digests
+from recipe.folders import find_changed, find_digest
 from recipe.inference.backends import BATCH_TOKENS, Backend, Batch
 from recipe.inputs.pretrained import resolve_name
 from recipe.model.settings import ModelArguments
@@ -132,7 +133,7 @@ def check_whole(folder: Path, name: str | None = None) -> None:
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         own, damage = record["export"]["name"], find_changed(folder, record["files"], record.get("sha256", {}))
-        damage = damage or _find_other_model(folder, record.get("of", {}))
+        damage = damage or _find_other_model(folder, record.get("model_sha256", {}))
     except FileNotFoundError as error:
         damage = f"{Path(error.filename).name} is missing"
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
@@ -143,8 +144,8 @@ def check_whole(folder: Path, name: str | None = None) -> None:
         raise RecipeError(f"{folder}: is the export {own}: rename the folder")
 
 
-def list_weights(folder: Path) -> list[str]:
-    """The names of the files of a model that its exports depend on."""
+def list_model_files(folder: Path) -> list[str]:
+    """The names of the files of a model that its exports depend on: its configuration and its weights."""
     return ["config.json", *sorted(path.name for path in folder.glob("*.safetensors"))]
 
 
@@ -156,10 +157,17 @@ def _find_other_model(folder: Path, made_of: dict[str, str]) -> str | None:
     """
     place = folder.absolute().parent
     if place.name == EXPORTS and all((place.parent / name).is_file() for name in made_of):
-        for name, digest in find_digests(place.parent, made_of).items():
-            if digest != made_of[name]:
+        for name, digest in made_of.items():
+            file = place.parent / name
+            if _find_digest_once(file, file.stat().st_mtime_ns) != digest:
                 return f"{name} of the model has changed since it was made"
     return None
+
+
+@lru_cache
+def _find_digest_once(path: Path, changed: int) -> str:
+    """The digest of a file of a model, which all its exports are compared with. changed: when, so that it counts."""
+    return find_digest(path)
 
 
 def find_exports(run: Path) -> dict[Path, RecipeError | None]:
